@@ -1,0 +1,13 @@
+# Writes the C table of mixq_embed; run with -DOUT -DSYMBOL -DFILES.
+set(bodies "")
+set(rows "")
+set(n 0)
+foreach(file ${FILES})
+  get_filename_component(name ${file} NAME)
+  file(READ ${file} hex HEX)
+  string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
+  string(APPEND bodies "static const unsigned char file${n}[] = {${bytes}0};\n")
+  string(APPEND rows "    {\"${name}\", file${n}, sizeof file${n} - 1},\n")
+  math(EXPR n "${n} + 1")
+endforeach()
+file(WRITE ${OUT} "#include \"base/embedded.h\"\n${bodies}const mq_embedded_file ${SYMBOL}[] = {\n${rows}    {0, 0, 0}};\n")

@@ -1,0 +1,220 @@
+/* file.c - whole-file reads and atomic writes. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+mq_status mq_path_join(const char *dir, const char *name, char *out, mq_error *error) {
+    size_t n = strlen(dir);
+    const char *slash = n && dir[n - 1] == '/' ? "" : "/";
+    int length = snprintf(out, MQ_PATH, "%s%s%s", dir, slash, name);
+    if (length < 0 || length >= MQ_PATH)
+        return mq_fail(error, MQ_BAD_INPUT, "path too long: %.80s...: at most %d characters", dir, MQ_PATH - 1);
+    return MQ_OK;
+}
+
+bool mq_path_exists(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0;
+}
+
+bool mq_path_is_dir(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+mq_status mq_make_dirs(const char *path, mq_error *error) {
+    char part[MQ_PATH];
+    size_t n = strlen(path);
+    if (n == 0 || n >= MQ_PATH) return mq_fail(error, MQ_BAD_INPUT, "cannot make a folder: empty or too long path");
+    for (size_t i = 1; i <= n; i++) {
+        if (path[i] != '/' && path[i] != 0) continue;
+        memcpy(part, path, i);
+        part[i] = 0;
+        if (mkdir(part, 0777) != 0 && !(errno == EEXIST && mq_path_is_dir(part)))
+            return mq_fail_errno(error, "cannot make a folder", part);
+    }
+    return MQ_OK;
+}
+
+mq_status mq_file_read(const char *path, size_t limit, uint8_t **out, size_t *size, mq_error *error) {
+    *out = NULL;
+    *size = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return mq_fail_errno(error, "cannot read", path);
+    mq_status status = MQ_OK;
+    struct stat info;
+    if (fstat(fd, &info) != 0) {
+        status = mq_fail_errno(error, "cannot read", path);
+    } else if (!S_ISREG(info.st_mode)) {
+        status = mq_fail(error, MQ_BAD_INPUT, "cannot read: %s: not a regular file", path);
+    } else if ((uint64_t)info.st_size > limit) {
+        status = mq_fail(error, MQ_BAD_INPUT, "file too large: %s: %lld bytes, at most %zu expected", path,
+                         (long long)info.st_size, limit);
+    } else {
+        size_t total = (size_t)info.st_size, done = 0;
+        status = mq_alloc(total + 1, 1, path, out, error);
+        while (status == MQ_OK && done < total) {
+            ssize_t n = read(fd, *out + done, total - done);
+            if (n > 0) {
+                done += (size_t)n;
+            } else if (n == 0) {
+                status = mq_fail(error, MQ_BAD_INPUT, "cannot read: %s: it shrank to %zu of %zu bytes while read",
+                                 path, done, total);
+            } else if (errno != EINTR) {
+                status = mq_fail_errno(error, "cannot read", path);
+            }
+        }
+        *size = done;
+    }
+    close(fd);
+    if (status != MQ_OK) {
+        mq_free(*out);
+        *out = NULL;
+        *size = 0;
+    }
+    return status;
+}
+
+struct mq_outfile {
+    int fd;
+    char path[MQ_PATH], temporary[MQ_PATH];
+    size_t used;
+    uint8_t buffer[1 << 16];
+};
+
+mq_status mq_outfile_open(const char *path, mq_outfile **out, mq_error *error) {
+    *out = NULL;
+    mq_outfile *file;
+    MQ_TRY(mq_alloc(1, sizeof *file, path, &file, error));
+    const char *slash = strrchr(path, '/');
+    int dir = slash ? (int)(slash - path) + 1 : 0;
+    int n = snprintf(file->temporary, MQ_PATH, "%.*s.%s.%ld.tmp", dir, path, path + dir, (long)getpid());
+    if (n < 0 || n >= MQ_PATH || strlen(path) >= MQ_PATH || !path[dir]) {
+        mq_free(file);
+        return mq_fail(error, MQ_BAD_INPUT, "cannot write: %.200s: not a usable file name", path);
+    }
+    strcpy(file->path, path);
+    file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (file->fd < 0) {
+        mq_status status = mq_fail_errno(error, "cannot write", path);
+        mq_free(file);
+        return status;
+    }
+    *out = file;
+    return MQ_OK;
+}
+
+static mq_status flush_bytes(mq_outfile *file, const uint8_t *bytes, size_t size, mq_error *error) {
+    while (size) {
+        ssize_t n = write(file->fd, bytes, size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return mq_fail_errno(error, "cannot write", file->path);
+        bytes += n;
+        size -= (size_t)n;
+    }
+    return MQ_OK;
+}
+
+mq_status mq_outfile_write(mq_outfile *file, const void *bytes, size_t size, mq_error *error) {
+    if (size >= sizeof file->buffer - file->used) {
+        MQ_TRY(flush_bytes(file, file->buffer, file->used, error));
+        file->used = 0;
+        if (size >= sizeof file->buffer) return flush_bytes(file, bytes, size, error);
+    }
+    if (size) memcpy(file->buffer + file->used, bytes, size);
+    file->used += size;
+    return MQ_OK;
+}
+
+mq_status mq_outfile_printf(mq_outfile *file, mq_error *error, const char *format, ...) {
+    char small[512], *text = small;
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int n = vsnprintf(small, sizeof small, format, args);
+    va_end(args);
+    mq_status status = MQ_OK;
+    if (n >= (int)sizeof small) {
+        status = mq_alloc((size_t)n + 1, 1, "a line", &text, error);
+        if (status == MQ_OK) vsnprintf(text, (size_t)n + 1, format, again);
+    }
+    va_end(again);
+    if (status == MQ_OK && n > 0) status = mq_outfile_write(file, text, (size_t)n, error);
+    if (text != small) mq_free(text);
+    return status;
+}
+
+/* Makes the rename itself durable. Some file systems refuse to sync a folder; that is not an error of ours. */
+static void sync_folder(const char *path) {
+    char dir[MQ_PATH];
+    const char *slash = strrchr(path, '/');
+    snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return;
+    (void)!fsync(fd);
+    close(fd);
+}
+
+mq_status mq_outfile_commit(mq_outfile *file, mq_error *error) {
+    mq_status status = flush_bytes(file, file->buffer, file->used, error);
+    if (status == MQ_OK && fsync(file->fd) != 0) status = mq_fail_errno(error, "cannot write", file->path);
+    int closed = close(file->fd);
+    file->fd = -1;
+    if (status == MQ_OK && closed != 0) status = mq_fail_errno(error, "cannot write", file->path);
+    if (status == MQ_OK && rename(file->temporary, file->path) != 0)
+        status = mq_fail_errno(error, "cannot write", file->path);
+    if (status == MQ_OK) {
+        sync_folder(file->path);
+    } else {
+        unlink(file->temporary);
+    }
+    mq_free(file);
+    return status;
+}
+
+void mq_outfile_abort(mq_outfile *file) {
+    if (!file) return;
+    close(file->fd);
+    unlink(file->temporary);
+    mq_free(file);
+}
+
+mq_status mq_file_write(const char *path, const void *bytes, size_t size, mq_error *error) {
+    mq_outfile *file;
+    MQ_TRY(mq_outfile_open(path, &file, error));
+    mq_status status = mq_outfile_write(file, bytes, size, error);
+    if (status != MQ_OK) {
+        mq_outfile_abort(file);
+        return status;
+    }
+    return mq_outfile_commit(file, error);
+}
+
+mq_status mq_file_append_line(const char *path, const char *line, mq_error *error) {
+    size_t n = strlen(line);
+    char *text;
+    MQ_TRY(mq_alloc(n + 2, 1, "a line", &text, error));
+    memcpy(text, line, n);
+    text[n] = '\n';
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    mq_status status = MQ_OK;
+    if (fd < 0) {
+        status = mq_fail_errno(error, "cannot write", path);
+    } else {
+        ssize_t written = write(fd, text, n + 1);
+        if (written < 0) status = mq_fail_errno(error, "cannot write", path);
+        else if ((size_t)written != n + 1) status = mq_fail(error, MQ_BAD_INPUT, "cannot write: %s: disk full", path);
+        close(fd);
+    }
+    mq_free(text);
+    return status;
+}

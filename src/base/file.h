@@ -1,0 +1,40 @@
+/* file.h - reading whole files with a limit, and writing files that appear complete or not at all.
+ *
+ * An mq_outfile writes to a hidden temporary name in the same folder; commit flushes, syncs, renames over the
+ * target and syncs the folder. Until then (and after a crash) the old file is untouched. */
+#ifndef MIXQ_BASE_FILE_H
+#define MIXQ_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+enum { MQ_PATH = 4096 };
+
+/* dir + "/" + name into out[MQ_PATH]; fails when too long. */
+mq_status mq_path_join(const char *dir, const char *name, char *out, mq_error *error) MQ_MUST_CHECK;
+bool mq_path_exists(const char *path);
+bool mq_path_is_dir(const char *path);
+/* Makes a folder and its parents; an existing folder is fine. */
+mq_status mq_make_dirs(const char *path, mq_error *error) MQ_MUST_CHECK;
+
+/* The whole file plus a terminating 0 (not counted); release with mq_free. Larger than limit bytes: refused. */
+mq_status mq_file_read(const char *path, size_t limit, uint8_t **out, size_t *size, mq_error *error) MQ_MUST_CHECK;
+/* Writes a small file atomically. */
+mq_status mq_file_write(const char *path, const void *bytes, size_t size, mq_error *error) MQ_MUST_CHECK;
+
+typedef struct mq_outfile mq_outfile;
+mq_status mq_outfile_open(const char *path, mq_outfile **out, mq_error *error) MQ_MUST_CHECK;
+mq_status mq_outfile_write(mq_outfile *file, const void *bytes, size_t size, mq_error *error) MQ_MUST_CHECK;
+mq_status mq_outfile_printf(mq_outfile *file, mq_error *error, const char *format, ...) MQ_PRINTF(3, 4) MQ_MUST_CHECK;
+/* Makes the file visible under its name. The handle is gone whether this works or not. */
+mq_status mq_outfile_commit(mq_outfile *file, mq_error *error) MQ_MUST_CHECK;
+/* Throws away what was written; NULL is fine. */
+void mq_outfile_abort(mq_outfile *file);
+
+/* Appends one line (a newline is added) to a log file such as metrics.jsonl in one write call. */
+mq_status mq_file_append_line(const char *path, const char *line, mq_error *error) MQ_MUST_CHECK;
+
+#endif
