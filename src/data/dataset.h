@@ -1,0 +1,97 @@
+/* dataset.h - one split of a data set, in memory, ready to be batched.
+ *
+ * A data set is asked for by the DATA words of the command line: "name" or "name:ARGUMENT". One table of
+ * readers (mq_data_readers) says which names exist, so a new data set is one row there and one file with its
+ * open function. Images are made to fit the network once, while reading: centred zero padding up to the
+ * wanted height and width, a grey image copied to all wanted channels. Nothing is scaled or cut. Pixels stay
+ * bytes 0..255 (the networks read them as k/256).
+ *
+ * Today every set is a classification set: one label per image. A detection set will carry boxes instead:
+ * then task says so and labels is NULL. */
+#ifndef MIXQ_DATA_DATASET_H
+#define MIXQ_DATA_DATASET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/status.h"
+
+enum {
+    MQ_DATA_NAME = 64,        /* bytes of a data-set or class name, with the final 0 */
+    MQ_DATA_CHANNELS = 4,     /* channels at most */
+    MQ_DATA_SIDE = 4096,      /* height and width at most */
+    MQ_DATA_SAMPLES = 1 << 26 /* samples at most */
+};
+/* Bytes of one split's images at most (8 GiB). */
+#define MQ_DATA_BYTES ((size_t)8 << 30)
+
+typedef enum mq_split { MQ_SPLIT_TRAIN, MQ_SPLIT_TEST } mq_split;
+const char *mq_split_name(mq_split split); /* "train", "test" */
+
+typedef enum mq_data_task { MQ_DATA_CLASSIFY } mq_data_task;
+
+typedef struct mq_dataset {
+    char name[MQ_DATA_NAME]; /* the reader's name: "fashion-mnist" */
+    mq_split split;
+    mq_data_task task;
+    size_t count;                      /* samples, at least 1 */
+    int height, width, channels;       /* of every image */
+    int classes;                       /* labels are 0..classes-1 */
+    uint8_t *images;                   /* [count][height][width][channels], 0..255; owned */
+    int32_t *labels;                   /* [count]; owned */
+    char (*class_names)[MQ_DATA_NAME]; /* [classes], or NULL when not known; owned */
+} mq_dataset;
+
+/* What to open. Zero fields mean: train split, all samples, the data set's usual shape. */
+typedef struct mq_data_request {
+    mq_split split;
+    size_t limit;                /* the first `limit` samples in file order; 0 = all */
+    int height, width, channels; /* the network's input; 0 = the data set's usual size (32 x 32 x 3) */
+} mq_data_request;
+
+/* Opens `spec` ("fashion-mnist", "fashion-mnist:DIR", "mnist:DIR", "cifar10:DIR"). An unknown name or a shape
+ * that padding cannot reach is MQ_USAGE (an unknown name lists the nearest and the known ones); a missing,
+ * truncated or inconsistent file is MQ_BAD_INPUT. Files are checked whole even under a limit. Release with
+ * mq_dataset_free. */
+mq_status mq_dataset_open(const char *spec, const mq_data_request *request, mq_dataset **out,
+                          mq_error *error) MQ_MUST_CHECK;
+
+/* An empty set of that shape: images and labels zero, no class names; for readers and generated data. Checks
+ * the limits above (MQ_USAGE). */
+mq_status mq_dataset_create(const char *name, size_t count, int height, int width, int channels, int classes,
+                            mq_dataset **out, mq_error *error) MQ_MUST_CHECK;
+void mq_dataset_free(mq_dataset *dataset); /* NULL is fine */
+
+/* Bytes of one image: height * width * channels. */
+static inline size_t mq_dataset_image_bytes(const mq_dataset *dataset) {
+    return (size_t)dataset->height * (size_t)dataset->width * (size_t)dataset->channels;
+}
+
+/* The table of readers, for help texts; a row with name NULL ends it. */
+typedef struct mq_data_reader {
+    const char *name;
+    const char *usage; /* "fashion-mnist[:DIR]" */
+    const char *help;  /* one line */
+    /* argument: what follows the ':' (NULL without one; never empty). */
+    mq_status (*open)(const char *argument, const mq_data_request *request, mq_dataset **out,
+                      mq_error *error);
+} mq_data_reader;
+extern const mq_data_reader mq_data_readers[];
+
+/* What `mixq data info` prints of one split. */
+typedef struct mq_dataset_info {
+    size_t count;
+    int height, width, channels, classes;
+    size_t *class_counts;               /* [classes] samples of each label; owned */
+    double mean[MQ_DATA_CHANNELS];      /* per channel, in pixel values 0..255, padding included */
+    double deviation[MQ_DATA_CHANNELS]; /* standard deviation (divisor n), same unit */
+    char images_sha256[MQ_DIGEST_TEXT]; /* of the bytes [count][height][width][channels] */
+    char labels_sha256[MQ_DIGEST_TEXT]; /* of the labels, one byte each below 256 classes, else little-endian
+                                           int32 */
+} mq_dataset_info;
+
+mq_status mq_dataset_describe(const mq_dataset *dataset, mq_dataset_info *out, mq_error *error) MQ_MUST_CHECK;
+void mq_dataset_info_clear(mq_dataset_info *info); /* releases what describe allocated */
+
+#endif
