@@ -17,7 +17,8 @@ mq_status mq_path_join(const char *dir, const char *name, char *out, mq_error *e
     const char *slash = n && dir[n - 1] == '/' ? "" : "/";
     int length = snprintf(out, MQ_PATH, "%s%s%s", dir, slash, name);
     if (length < 0 || length >= MQ_PATH)
-        return mq_fail(error, MQ_BAD_INPUT, "path too long: %.80s...: at most %d characters", dir, MQ_PATH - 1);
+        return mq_fail(error, MQ_BAD_INPUT, "path too long: %.80s...: at most %d characters", dir,
+                       MQ_PATH - 1);
     return MQ_OK;
 }
 
@@ -34,7 +35,8 @@ bool mq_path_is_dir(const char *path) {
 mq_status mq_make_dirs(const char *path, mq_error *error) {
     char part[MQ_PATH];
     size_t n = strlen(path);
-    if (n == 0 || n >= MQ_PATH) return mq_fail(error, MQ_BAD_INPUT, "cannot make a folder: empty or too long path");
+    if (n == 0 || n >= MQ_PATH)
+        return mq_fail(error, MQ_BAD_INPUT, "cannot make a folder: empty or too long path");
     for (size_t i = 1; i <= n; i++) {
         if (path[i] != '/' && path[i] != 0) continue;
         memcpy(part, path, i);
@@ -67,8 +69,9 @@ mq_status mq_file_read(const char *path, size_t limit, uint8_t **out, size_t *si
             if (n > 0) {
                 done += (size_t)n;
             } else if (n == 0) {
-                status = mq_fail(error, MQ_BAD_INPUT, "cannot read: %s: it shrank to %zu of %zu bytes while read",
-                                 path, done, total);
+                status =
+                    mq_fail(error, MQ_BAD_INPUT, "cannot read: %s: it shrank to %zu of %zu bytes while read",
+                            path, done, total);
             } else if (errno != EINTR) {
                 status = mq_fail_errno(error, "cannot read", path);
             }
@@ -153,7 +156,8 @@ mq_status mq_outfile_printf(mq_outfile *file, mq_error *error, const char *forma
     return status;
 }
 
-/* Makes the rename itself durable. Some file systems refuse to sync a folder; that is not an error of ours. */
+/* Makes the rename itself durable. Some file systems refuse to sync a folder; that is not an error of ours.
+ */
 static void sync_folder(const char *path) {
     char dir[MQ_PATH];
     const char *slash = strrchr(path, '/');
@@ -211,8 +215,10 @@ mq_status mq_file_append_line(const char *path, const char *line, mq_error *erro
         status = mq_fail_errno(error, "cannot write", path);
     } else {
         ssize_t written = write(fd, text, n + 1);
-        if (written < 0) status = mq_fail_errno(error, "cannot write", path);
-        else if ((size_t)written != n + 1) status = mq_fail(error, MQ_BAD_INPUT, "cannot write: %s: disk full", path);
+        if (written < 0)
+            status = mq_fail_errno(error, "cannot write", path);
+        else if ((size_t)written != n + 1)
+            status = mq_fail(error, MQ_BAD_INPUT, "cannot write: %s: disk full", path);
         close(fd);
     }
     mq_free(text);

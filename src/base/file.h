@@ -20,15 +20,18 @@ bool mq_path_is_dir(const char *path);
 /* Makes a folder and its parents; an existing folder is fine. */
 mq_status mq_make_dirs(const char *path, mq_error *error) MQ_MUST_CHECK;
 
-/* The whole file plus a terminating 0 (not counted); release with mq_free. Larger than limit bytes: refused. */
-mq_status mq_file_read(const char *path, size_t limit, uint8_t **out, size_t *size, mq_error *error) MQ_MUST_CHECK;
+/* The whole file plus a terminating 0 (not counted); release with mq_free. Larger than limit bytes: refused.
+ */
+mq_status mq_file_read(const char *path, size_t limit, uint8_t **out, size_t *size,
+                       mq_error *error) MQ_MUST_CHECK;
 /* Writes a small file atomically. */
 mq_status mq_file_write(const char *path, const void *bytes, size_t size, mq_error *error) MQ_MUST_CHECK;
 
 typedef struct mq_outfile mq_outfile;
 mq_status mq_outfile_open(const char *path, mq_outfile **out, mq_error *error) MQ_MUST_CHECK;
 mq_status mq_outfile_write(mq_outfile *file, const void *bytes, size_t size, mq_error *error) MQ_MUST_CHECK;
-mq_status mq_outfile_printf(mq_outfile *file, mq_error *error, const char *format, ...) MQ_PRINTF(3, 4) MQ_MUST_CHECK;
+mq_status mq_outfile_printf(mq_outfile *file, mq_error *error, const char *format, ...)
+    MQ_PRINTF(3, 4) MQ_MUST_CHECK;
 /* Makes the file visible under its name. The handle is gone whether this works or not. */
 mq_status mq_outfile_commit(mq_outfile *file, mq_error *error) MQ_MUST_CHECK;
 /* Throws away what was written; NULL is fine. */

@@ -1,5 +1,6 @@
-/* log.h - what a long run says while it works. The library hands lines and progress to a sink; only the command
- * line sets one (stderr: a bar on a terminal, plain lines elsewhere). Without a sink nothing is said. */
+/* log.h - what a long run says while it works. The library hands lines and progress to a sink; only the
+ * command line sets one (stderr: a bar on a terminal, plain lines elsewhere). Without a sink nothing is said.
+ */
 #ifndef MIXQ_BASE_LOG_H
 #define MIXQ_BASE_LOG_H
 

@@ -33,7 +33,8 @@ mq_status mq_alloc(size_t count, size_t size, const char *what, void *out, mq_er
     return MQ_OK;
 }
 
-mq_status mq_resize(size_t old_count, size_t new_count, size_t size, const char *what, void *inout, mq_error *error) {
+mq_status mq_resize(size_t old_count, size_t new_count, size_t size, const char *what, void *inout,
+                    mq_error *error) {
     void *fresh;
     MQ_TRY(mq_alloc(new_count, size, what, &fresh, error));
     void *old = *(void **)inout;
@@ -81,7 +82,8 @@ void mq_arena_destroy(mq_arena *arena) {
     mq_free(arena);
 }
 
-mq_status mq_arena_alloc(mq_arena *arena, size_t count, size_t size, const char *what, void *out, mq_error *error) {
+mq_status mq_arena_alloc(mq_arena *arena, size_t count, size_t size, const char *what, void *out,
+                         mq_error *error) {
     *(void **)out = NULL;
     size_t bytes = rounded_bytes(count, size);
     if (!bytes) return mq_fail_memory(error, what, SIZE_MAX);
@@ -111,9 +113,8 @@ mq_status mq_arena_printf(mq_arena *arena, char **out, mq_error *error, const ch
     va_copy(again, args);
     int n = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    mq_status status =
-        n < 0 ? mq_fail(error, MQ_INTERNAL, "cannot format a string")
-              : mq_arena_alloc(arena, (size_t)n + 1, 1, "a string", out, error);
+    mq_status status = n < 0 ? mq_fail(error, MQ_INTERNAL, "cannot format a string")
+                             : mq_arena_alloc(arena, (size_t)n + 1, 1, "a string", out, error);
     if (status == MQ_OK) vsnprintf(*out, (size_t)n + 1, format, again);
     va_end(again);
     return status;

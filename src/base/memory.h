@@ -12,7 +12,8 @@ enum { MQ_ALIGN = 64 };
 
 /* count * size zeroed bytes in *out; release with mq_free. count or size 0 gives a valid 1-byte block. */
 mq_status mq_alloc(size_t count, size_t size, const char *what, void *out, mq_error *error) MQ_MUST_CHECK;
-/* Grows or shrinks *inout (from mq_alloc or NULL), keeping min(old_count, new_count) items; new items are zero. */
+/* Grows or shrinks *inout (from mq_alloc or NULL), keeping min(old_count, new_count) items; new items are
+ * zero. */
 mq_status mq_resize(size_t old_count, size_t new_count, size_t size, const char *what, void *inout,
                     mq_error *error) MQ_MUST_CHECK;
 void mq_free(void *memory);
@@ -27,8 +28,8 @@ mq_status mq_arena_alloc(mq_arena *arena, size_t count, size_t size, const char 
                          mq_error *error) MQ_MUST_CHECK;
 mq_status mq_arena_strdup(mq_arena *arena, const char *text, char **out, mq_error *error) MQ_MUST_CHECK;
 /* Like snprintf into the arena. */
-mq_status mq_arena_printf(mq_arena *arena, char **out, mq_error *error, const char *format, ...) MQ_PRINTF(4, 5)
-    MQ_MUST_CHECK;
+mq_status mq_arena_printf(mq_arena *arena, char **out, mq_error *error, const char *format, ...)
+    MQ_PRINTF(4, 5) MQ_MUST_CHECK;
 
 /* a*b and a+b that cannot wrap: 0 and *out set, or 1 on overflow. */
 int mq_mul_overflow(size_t a, size_t b, size_t *out);

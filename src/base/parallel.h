@@ -19,10 +19,10 @@ static inline size_t mq_task_count(size_t n, size_t grain) {
     return (n + grain - 1) / grain;
 }
 
-/* Kernels marked so are compiled for AVX-512, AVX2 and the baseline and chosen when the program starts. Such a
- * function must not contain the parallel loop itself. Sanitizer builds use the baseline only (ifuncs run before
- * the sanitizers' start-up). */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__) &&                \
+/* Kernels marked so are compiled for AVX-512, AVX2 and the baseline and chosen when the program starts. Such
+ * a function must not contain the parallel loop itself. Sanitizer builds use the baseline only (ifuncs run
+ * before the sanitizers' start-up). */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__) &&      \
     !defined(__SANITIZE_ADDRESS__)
 #define MQ_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else

@@ -1,6 +1,6 @@
 /* rng.h - counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as
- * 1, 2, 3", SC'11). A stream is named; its n-th number is a pure function of (seed, name, n), so results do not
- * depend on threads, order or what other streams have drawn, and resuming needs no saved state. */
+ * 1, 2, 3", SC'11). A stream is named; its n-th number is a pure function of (seed, name, n), so results do
+ * not depend on threads, order or what other streams have drawn, and resuming needs no saved state. */
 #ifndef MIXQ_BASE_RNG_H
 #define MIXQ_BASE_RNG_H
 

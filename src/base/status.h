@@ -24,7 +24,7 @@ typedef struct mq_error {
     char text[MQ_ERROR_TEXT]; /* one line, no newline at the end; empty while nothing failed */
 } mq_error;
 
-#define MQ_MUST_CHECK __attribute__((warn_unused_result))
+#define MQ_MUST_CHECK   __attribute__((warn_unused_result))
 #define MQ_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
 /* Fills *error (may be NULL) and returns status, so that a caller can `return mq_fail(...)`. */
@@ -33,24 +33,25 @@ mq_status mq_fail(mq_error *error, mq_status status, const char *format, ...) MQ
 /* Out of memory while getting `bytes` bytes for `what`. Always MQ_INTERNAL. */
 mq_status mq_fail_memory(mq_error *error, const char *what, size_t bytes);
 
-/* A failed system call on a path: "what: path: reason". MQ_BAD_INPUT for a path that cannot be read or written. */
+/* A failed system call on a path: "what: path: reason". MQ_BAD_INPUT for a path that cannot be read or
+ * written. */
 mq_status mq_fail_errno(mq_error *error, const char *what, const char *path);
 
 /* Puts "prefix: " before the text of an error that is already set; returns its status. */
 mq_status mq_fail_context(mq_error *error, mq_status status, const char *format, ...) MQ_PRINTF(3, 4);
 
 /* Forwards a failure to the caller. */
-#define MQ_TRY(call)                                                                                                   \
-    do {                                                                                                               \
-        mq_status mq_try_status_ = (call);                                                                             \
-        if (mq_try_status_ != MQ_OK) return mq_try_status_;                                                            \
+#define MQ_TRY(call)                                                                                         \
+    do {                                                                                                     \
+        mq_status mq_try_status_ = (call);                                                                   \
+        if (mq_try_status_ != MQ_OK) return mq_try_status_;                                                  \
     } while (0)
 
 /* The same in a function that cleans up under a label; needs a local `mq_status status`. */
-#define MQ_TRY_GOTO(call, label)                                                                                       \
-    do {                                                                                                               \
-        status = (call);                                                                                               \
-        if (status != MQ_OK) goto label;                                                                               \
+#define MQ_TRY_GOTO(call, label)                                                                             \
+    do {                                                                                                     \
+        status = (call);                                                                                     \
+        if (status != MQ_OK) goto label;                                                                     \
     } while (0)
 
 #endif

@@ -7,8 +7,8 @@
 #include "net/net.h"
 
 typedef struct mq_bits {
-    int count;                     /* = net->layer_count, pinned layers included */
-    int8_t weight[MQ_MAX_LAYERS];  /* 1..8 */
+    int count;                    /* = net->layer_count, pinned layers included */
+    int8_t weight[MQ_MAX_LAYERS]; /* 1..8 */
     int8_t activation[MQ_MAX_LAYERS];
 } mq_bits;
 
@@ -18,7 +18,8 @@ enum { MQ_BITS_TEXT = 2 * MQ_MAX_LAYERS + 1 };
 mq_status mq_bits_parse(const mq_net *net, const char *weight, const char *activation, mq_bits *out,
                         mq_error *error) MQ_MUST_CHECK;
 /* The digit strings without pinned layers. */
-void mq_bits_text(const mq_net *net, const mq_bits *bits, char weight[MQ_BITS_TEXT], char activation[MQ_BITS_TEXT]);
+void mq_bits_text(const mq_net *net, const mq_bits *bits, char weight[MQ_BITS_TEXT],
+                  char activation[MQ_BITS_TEXT]);
 /* The same width everywhere but in pinned layers. */
 void mq_bits_uniform(const mq_net *net, int weight, int activation, mq_bits *out);
 

@@ -2,8 +2,9 @@
  *
  * A network comes from a YAML description (docs/networks.md). One description serves float, search and fixed
  * precision; bit widths come as an overlay (bits.h). The reader puts an explicit activation node before every
- * convolution and linear layer: it is the quantiser of that layer's input (or ReLU in float), so a tensor with
- * two consumers is quantised once for each. Weighted layers (conv, linear) are numbered in file order. */
+ * convolution and linear layer: it is the quantiser of that layer's input (or ReLU in float), so a tensor
+ * with two consumers is quantised once for each. Weighted layers (conv, linear) are numbered in file order.
+ */
 #ifndef MIXQ_NET_NET_H
 #define MIXQ_NET_NET_H
 
@@ -15,14 +16,15 @@
 
 /* The one table of operators: X(id, name in files, least inputs, most inputs). Training, lowering, simulation
  * and generation build their tables from it, so an operator without a backend is known at build time. */
-#define MQ_OPERATORS(X)                                                                                                \
-    X(INPUT, "input", 0, 0)           /* the image, uint8 NHWC */                                                      \
-    X(ACTIVATION, "activation", 1, 1) /* quantiser of the next layer's input, or ReLU */                               \
-    X(CONV, "conv", 1, 1)                                                                                              \
-    X(LINEAR, "linear", 1, 1) /* flattens its input in channel, row, column order */                                   \
-    X(BATCH_NORM, "batch_norm", 1, 1)                                                                                  \
-    X(MAX_POOL, "max_pool", 1, 1)                                                                                      \
-    X(REORG, "reorg", 1, 1) /* space to depth: output channel (2*dy+dx)*C + c, as YOLOv2's reorg of stride 2 */       \
+#define MQ_OPERATORS(X)                                                                                      \
+    X(INPUT, "input", 0, 0)           /* the image, uint8 NHWC */                                            \
+    X(ACTIVATION, "activation", 1, 1) /* quantiser of the next layer's input, or ReLU */                     \
+    X(CONV, "conv", 1, 1)                                                                                    \
+    X(LINEAR, "linear", 1, 1) /* flattens its input in channel, row, column order */                         \
+    X(BATCH_NORM, "batch_norm", 1, 1)                                                                        \
+    X(MAX_POOL, "max_pool", 1, 1)                                                                            \
+    X(REORG, "reorg", 1,                                                                                     \
+      1) /* space to depth: output channel (2*dy+dx)*C + c, as YOLOv2's reorg of stride 2 */                 \
     X(CONCAT, "concat", 2, 8)
 
 typedef enum mq_op {
@@ -44,9 +46,9 @@ enum {
 
 /* How an activation node works in float mode and which quantiser it is otherwise. */
 typedef enum mq_act_kind {
-    MQ_ACT_HWGQ, /* unsigned codes, step H[b]; float: ReLU */
+    MQ_ACT_HWGQ,  /* unsigned codes, step H[b]; float: ReLU */
     MQ_ACT_HWGQ6, /* the same; float: ReLU6 */
-    MQ_ACT_IMAGE /* the input image: code k >> (8-b), step 2^-b; float: k/256 */
+    MQ_ACT_IMAGE  /* the input image: code k >> (8-b), step 2^-b; float: k/256 */
 } mq_act_kind;
 
 typedef struct mq_conv_attr {
@@ -88,8 +90,8 @@ typedef struct mq_node {
 
 /* A layer with weights: what bits are attached to. */
 typedef struct mq_layer {
-    int node; /* its conv or linear node */
-    int act;  /* its input's activation node */
+    int node;    /* its conv or linear node */
+    int act;     /* its input's activation node */
     bool pinned; /* bits fixed by the description: no digit in bit strings, not searched */
     int pinned_weight_bits, pinned_activation_bits;
 } mq_layer;
@@ -106,12 +108,13 @@ typedef struct mq_net {
     int node_count, layer_count, digit_count; /* digits: layers that are not pinned */
     mq_node *nodes;
     mq_layer layers[MQ_MAX_LAYERS];
-    int output; /* the last node */
+    int output;   /* the last node */
     char *source; /* the description's text, stored in checkpoints so that they are self-contained */
 } mq_net;
 
 /* From a description. name stands in messages. */
-mq_status mq_net_parse(const char *name, const char *text, size_t size, mq_net **out, mq_error *error) MQ_MUST_CHECK;
+mq_status mq_net_parse(const char *name, const char *text, size_t size, mq_net **out,
+                       mq_error *error) MQ_MUST_CHECK;
 /* MODEL of the command line: a built-in name or a path ending in .yaml; an unknown name lists the nearest. */
 mq_status mq_net_open(const char *model, mq_net **out, mq_error *error) MQ_MUST_CHECK;
 void mq_net_free(mq_net *net);

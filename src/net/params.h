@@ -1,8 +1,9 @@
 /* params.h - the one list of a network's stored tensors: names, shapes, kinds. The trainer allocates by it,
  * checkpoints are checked against it, import maps onto it, lowering reads by it.
  *
- * Names: "<layer>.weight" float32 OIHW (linear [out][c*h*w]), "<layer>.weight.<b>" (b = 2..8) when the search's
- * weights are not shared, "<layer>.bias", "<layer>.alpha_weight" [7], "<layer>.alpha_activation" [7],
+ * Names: "<layer>.weight" float32 OIHW (linear [out][c*h*w]), "<layer>.weight.<b>" (b = 2..8) when the
+ * search's weights are not shared, "<layer>.bias", "<layer>.alpha_weight" [7], "<layer>.alpha_activation"
+ * [7],
  * "<bn>.gamma", "<bn>.beta", "<bn>.mean", "<bn>.var" [c] (running statistics; var is the unbiased one). */
 #ifndef MIXQ_NET_PARAMS_H
 #define MIXQ_NET_PARAMS_H
@@ -38,8 +39,8 @@ static inline bool mq_param_is_alpha(mq_param_kind kind) {
     return kind == MQ_PARAM_ALPHA_WEIGHT || kind == MQ_PARAM_ALPHA_ACTIVATION;
 }
 
-/* Array in network order; release with mq_free. share: one float weight tensor for the 7 branches (search only).
- * Pinned layers have no alphas and always one weight tensor. */
+/* Array in network order; release with mq_free. share: one float weight tensor for the 7 branches (search
+ * only). Pinned layers have no alphas and always one weight tensor. */
 mq_status mq_params_list(const mq_net *net, mq_mode mode, bool share, mq_param_spec **out, int *count,
                          mq_error *error) MQ_MUST_CHECK;
 

@@ -9,8 +9,9 @@ static const struct {
     const char *name;
     size_t size;
 } DTYPES[MQ_DTYPES] = {
-    [MQ_U8] = {"uint8", 1},     [MQ_I8] = {"int8", 1},         [MQ_I16] = {"int16", 2},    [MQ_I32] = {"int32", 4},
-    [MQ_I64] = {"int64", 8},    [MQ_BF16] = {"bfloat16", 2},   [MQ_F32] = {"float32", 4},  [MQ_F64] = {"float64", 8},
+    [MQ_U8] = {"uint8", 1},    [MQ_I8] = {"int8", 1},     [MQ_I16] = {"int16", 2},
+    [MQ_I32] = {"int32", 4},   [MQ_I64] = {"int64", 8},   [MQ_BF16] = {"bfloat16", 2},
+    [MQ_F32] = {"float32", 4}, [MQ_F64] = {"float64", 8},
 };
 
 size_t mq_dtype_size(mq_dtype dtype) {
@@ -51,7 +52,8 @@ bool mq_shape_count(const mq_shape *shape, size_t *count) {
 const char *mq_shape_text(const mq_shape *shape, char text[MQ_SHAPE_TEXT]) {
     int used = snprintf(text, MQ_SHAPE_TEXT, "[");
     for (int i = 0; i < shape->rank && used < MQ_SHAPE_TEXT - 1; i++)
-        used += snprintf(text + used, (size_t)(MQ_SHAPE_TEXT - used), "%s%lld", i ? ", " : "", (long long)shape->dim[i]);
+        used += snprintf(text + used, (size_t)(MQ_SHAPE_TEXT - used), "%s%lld", i ? ", " : "",
+                         (long long)shape->dim[i]);
     if (used < MQ_SHAPE_TEXT - 1) snprintf(text + used, (size_t)(MQ_SHAPE_TEXT - used), "]");
     return text;
 }

@@ -11,17 +11,7 @@
 
 #include "base/status.h"
 
-typedef enum mq_dtype {
-    MQ_U8,
-    MQ_I8,
-    MQ_I16,
-    MQ_I32,
-    MQ_I64,
-    MQ_BF16,
-    MQ_F32,
-    MQ_F64,
-    MQ_DTYPES
-} mq_dtype;
+typedef enum mq_dtype { MQ_U8, MQ_I8, MQ_I16, MQ_I32, MQ_I64, MQ_BF16, MQ_F32, MQ_F64, MQ_DTYPES } mq_dtype;
 
 size_t mq_dtype_size(mq_dtype dtype);
 const char *mq_dtype_name(mq_dtype dtype); /* "uint8", "float32", ... */
