@@ -20,7 +20,7 @@
 bool mq_dnn_has_bf16(void);       /* native bfloat16 (AVX512_BF16 or AMX); without it MQ_BF16 is slow */
 bool mq_dnn_has_amx(void);        /* bfloat16 tiles */
 const char *mq_dnn_isa(void);     /* "avx512_core_amx", "avx2", ...; static */
-const char *mq_dnn_version(void); /* "2.6.3"; static */
+const char *mq_dnn_version(void); /* "2.6.3", the one compiled against; static */
 
 /* The context: engine, stream and the scratch memory that all its convolutions share. So the convolutions of
  * one context execute one at a time, called from one thread (each spreads over mq_threads() threads by

@@ -1,0 +1,107 @@
+/* dnn.c - the oneDNN context: engine, stream, shared scratch, and what the library says about itself and the
+ * CPU. */
+#include "dnn/dnn_internal.h"
+
+#include <oneapi/dnnl/dnnl_debug.h>
+#include <stdio.h>
+
+#include "base/memory.h"
+
+static bool has_isa(dnnl_cpu_isa_t wanted) {
+    return ((unsigned)dnnl_get_effective_cpu_isa() & (unsigned)wanted) == (unsigned)wanted;
+}
+
+bool mq_dnn_has_bf16(void) {
+    return has_isa(dnnl_cpu_isa_avx512_core_bf16);
+}
+
+bool mq_dnn_has_amx(void) {
+    return has_isa(dnnl_cpu_isa_avx512_core_amx);
+}
+
+const char *mq_dnn_isa(void) {
+    static const struct {
+        dnnl_cpu_isa_t isa;
+        const char *name;
+    } names[] = {
+        {dnnl_cpu_isa_avx512_core_amx, "avx512_core_amx"},
+        {dnnl_cpu_isa_avx512_core_bf16, "avx512_core_bf16"},
+        {dnnl_cpu_isa_avx512_core_vnni, "avx512_core_vnni"},
+        {dnnl_cpu_isa_avx512_core, "avx512_core"},
+        {dnnl_cpu_isa_avx2_vnni, "avx2_vnni"},
+        {dnnl_cpu_isa_avx2, "avx2"},
+        {dnnl_cpu_isa_avx, "avx"},
+        {dnnl_cpu_isa_sse41, "sse41"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (has_isa(names[i].isa)) return names[i].name;
+    return "generic";
+}
+
+#define TEXT_OF(x)       #x
+#define VERSION(a, b, c) TEXT_OF(a) "." TEXT_OF(b) "." TEXT_OF(c)
+
+const char *mq_dnn_version(void) {
+    return VERSION(DNNL_VERSION_MAJOR, DNNL_VERSION_MINOR, DNNL_VERSION_PATCH);
+}
+
+const char *mq_dnn_spec_text(const mq_dnn_conv_spec *s, char text[MQ_DNN_SPEC_TEXT]) {
+    snprintf(text, MQ_DNN_SPEC_TEXT,
+             "convolution of [%d, %d, %d, %d] to [%d, %d, %d, %d], kernel %dx%d, stride %d, padding %d,%d, "
+             "groups %d, %s",
+             s->n, s->ih, s->iw, s->ic, s->n, s->oh, s->ow, s->oc, s->kh, s->kw, s->stride, s->pad_h,
+             s->pad_w, s->groups, mq_dtype_name(s->compute));
+    return text;
+}
+
+mq_status mq_dnn_fail(dnnl_status_t result, const char *call, const mq_dnn_conv_spec *spec, mq_error *error) {
+    char text[MQ_DNN_SPEC_TEXT];
+    if (!spec) return mq_fail(error, MQ_INTERNAL, "%s: %s", call, dnnl_status2str(result));
+    return mq_fail(error, MQ_INTERNAL, "%s: %s: %s", call, mq_dnn_spec_text(spec, text),
+                   dnnl_status2str(result));
+}
+
+static mq_status open_engine(mq_dnn *dnn, mq_error *error) {
+    const dnnl_version_t *version = dnnl_version();
+    if (version->major != DNNL_VERSION_MAJOR || version->minor < DNNL_VERSION_MINOR)
+        return mq_fail(error, MQ_INTERNAL, "oneDNN: got version %d.%d.%d, expected %s", version->major,
+                       version->minor, version->patch, mq_dnn_version());
+    MQ_DNN_TRY(dnnl_engine_create, NULL, error, &dnn->engine, dnnl_cpu, 0);
+    MQ_DNN_TRY(dnnl_stream_create, NULL, error, &dnn->stream, dnn->engine, dnnl_stream_default_flags);
+    return MQ_OK;
+}
+
+mq_status mq_dnn_create(mq_dnn **out, mq_error *error) {
+    mq_dnn *dnn = NULL;
+    *out = NULL;
+    MQ_TRY(mq_alloc(1, sizeof *dnn, "oneDNN context", &dnn, error));
+    mq_status status = open_engine(dnn, error);
+    if (status != MQ_OK) {
+        mq_dnn_destroy(dnn);
+        return status;
+    }
+    *out = dnn;
+    return MQ_OK;
+}
+
+void mq_dnn_destroy(mq_dnn *dnn) {
+    if (!dnn) return;
+    if (dnn->stream) dnnl_stream_destroy(dnn->stream);
+    if (dnn->engine) dnnl_engine_destroy(dnn->engine);
+    mq_free(dnn->scratch);
+    mq_free(dnn);
+}
+
+size_t mq_dnn_scratch_bytes(const mq_dnn *dnn) {
+    return dnn->scratch_bytes;
+}
+
+mq_status mq_dnn_reserve(mq_dnn *dnn, size_t bytes, mq_error *error) {
+    if (bytes <= dnn->scratch_bytes) return MQ_OK;
+    void *grown = NULL;
+    MQ_TRY(mq_alloc(bytes, 1, "oneDNN scratch", &grown, error));
+    mq_free(dnn->scratch);
+    dnn->scratch = grown;
+    dnn->scratch_bytes = bytes;
+    return MQ_OK;
+}

@@ -1,0 +1,417 @@
+/* dnn_conv.c - one convolution as up to three oneDNN primitives (forward, backward data, backward weights)
+ * with the reorders of its weights around them.
+ *
+ * Activations are fixed to NHWC; the weights' format is left to each primitive (format "any"), which is what
+ * makes the fast implementations eligible. Forward and backward data may prefer different formats, so each
+ * may have its own copy of the weights. A weights gradient in a blocked format is staged in the context's
+ * scratch and reordered to OIHW. A kernel as large as its input is an inner product, for which oneDNN has
+ * better (matrix product) code. */
+#include <stdio.h>
+
+#include "base/memory.h"
+#include "base/parallel.h"
+#include "dnn/dnn_internal.h"
+
+/* A primitive and where in the scratch it works. */
+typedef struct pass {
+    dnnl_primitive_desc_t desc;
+    dnnl_primitive_t primitive;
+    dnnl_memory_t scratchpad;
+    size_t offset; /* bytes of scratch before the scratchpad */
+} pass;
+
+/* The convolution's weights as one primitive wants them. */
+typedef struct weights {
+    pass reorder; /* from OIHW float32 */
+    dnnl_memory_t memory;
+    void *buffer; /* behind memory */
+} weights;
+
+enum { IMPLEMENTATION_TEXT = 256 };
+
+struct mq_dnn_conv {
+    mq_dnn *dnn;
+    mq_dnn_conv_spec spec;
+    bool inner; /* runs as an inner product */
+    int threads;
+    dnnl_dims_t strides, before, after; /* height, width; padding before and after */
+    dnnl_primitive_attr_t attr;
+    dnnl_memory_desc_t src_desc, dst_desc, diff_dst_desc, diff_src_desc, plain_desc; /* plain: OIHW float32 */
+
+    pass forward, backward_data, backward_weights, unblock; /* unblock: the staged gradient to OIHW */
+    weights for_forward, for_data;                     /* for_data.memory NULL: for_forward serves both */
+    dnnl_memory_t src, dst, diff_dst, diff_src, plain; /* the caller's; handles are set per call */
+    dnnl_memory_t staged;                              /* blocked gradient; NULL when it comes as OIHW */
+    void *bound;                                       /* the scratch that the handles point into */
+    char implementation[IMPLEMENTATION_TEXT];
+};
+
+int mq_dnn_out_dim(int in, int kernel, int stride, int pad) {
+    int64_t last = (int64_t)in + 2 * (int64_t)pad - kernel;
+    return last < 0 ? 0 : (int)(last / stride + 1);
+}
+
+/* Padding after the last position that the stated output size needs; negative where the stride leaves some
+ * over. */
+static int64_t end_padding(int in, int out, int kernel, int stride, int pad) {
+    return (int64_t)(out - 1) * stride + kernel - in - pad;
+}
+
+static bool axis_ok(int in, int out, int kernel, int stride, int pad) {
+    if (in < 1 || out < 1 || kernel < 1 || stride < 1 || pad < 0 || pad >= kernel) return false;
+    int64_t end = end_padding(in, out, kernel, stride, pad);
+    return end > -stride && end < kernel;
+}
+
+static mq_status check_spec(const mq_dnn_conv_spec *s, mq_error *error) {
+    char text[MQ_DNN_SPEC_TEXT];
+    const char *wrong = NULL;
+    size_t count;
+    mq_shape in = mq_shape4(s->n, s->ih, s->iw, s->ic), out = mq_shape4(s->n, s->oh, s->ow, s->oc);
+    if (s->n < 1 || s->ic < 1 || s->oc < 1)
+        wrong = "batch and channels must be at least 1";
+    else if (s->groups < 1 || s->ic % s->groups != 0 || s->oc % s->groups != 0)
+        wrong = "groups must divide both channel counts";
+    else if (!axis_ok(s->ih, s->oh, s->kh, s->stride, s->pad_h))
+        wrong = "heights, kernel, stride and padding do not fit together";
+    else if (!axis_ok(s->iw, s->ow, s->kw, s->stride, s->pad_w))
+        wrong = "widths, kernel, stride and padding do not fit together";
+    else if (!mq_shape_count(&in, &count) || !mq_shape_count(&out, &count))
+        wrong = "too large";
+    else if (s->compute != MQ_F32 && s->compute != MQ_BF16)
+        wrong = "expected float32 or bfloat16";
+    else if (s->diff_src != MQ_F32 && s->diff_src != s->compute)
+        wrong = "the source gradient must be float32 or of the compute type";
+    if (wrong) return mq_fail(error, MQ_INTERNAL, "%s: %s", mq_dnn_spec_text(s, text), wrong);
+    return MQ_OK;
+}
+
+static dnnl_data_type_t data_type(mq_dtype dtype) {
+    return dtype == MQ_BF16 ? dnnl_bf16 : dnnl_f32;
+}
+
+/* OIHW weights, with a leading group axis when grouped (the same memory). */
+static mq_status weights_desc(const mq_dnn_conv_spec *s, mq_dtype dtype, bool any, dnnl_memory_desc_t *out,
+                              mq_error *error) {
+    const dnnl_dims_t dims = {s->oc, s->ic, s->kh, s->kw};
+    const dnnl_dims_t grouped = {s->groups, s->oc / s->groups, s->ic / s->groups, s->kh, s->kw};
+    bool g = s->groups > 1;
+    dnnl_format_tag_t tag = any ? dnnl_format_tag_any : g ? dnnl_goihw : dnnl_oihw;
+    MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, out, g ? 5 : 4, g ? grouped : dims, data_type(dtype),
+               tag);
+    return MQ_OK;
+}
+
+static mq_status make_descs(mq_dnn_conv *c, mq_error *error) {
+    const mq_dnn_conv_spec *s = &c->spec;
+    const dnnl_dims_t in = {s->n, s->ic, s->ih, s->iw}, out = {s->n, s->oc, s->oh, s->ow};
+    const int rank = c->inner ? 2 : 4; /* an inner product's output has no spatial axes */
+    const dnnl_format_tag_t tag = c->inner ? dnnl_nc : dnnl_nhwc;
+    const dnnl_data_type_t type = data_type(s->compute);
+    const int64_t bottom = end_padding(s->ih, s->oh, s->kh, s->stride, s->pad_h);
+    const int64_t right = end_padding(s->iw, s->ow, s->kw, s->stride, s->pad_w);
+    c->strides[0] = c->strides[1] = s->stride;
+    c->before[0] = s->pad_h;
+    c->before[1] = s->pad_w;
+    c->after[0] = bottom > 0 ? bottom : 0;
+    c->after[1] = right > 0 ? right : 0;
+    MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &c->src_desc, 4, in, type, dnnl_nhwc);
+    MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &c->diff_src_desc, 4, in, data_type(s->diff_src),
+               dnnl_nhwc);
+    MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &c->dst_desc, rank, out, dnnl_f32, tag);
+    MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &c->diff_dst_desc, rank, out, type, tag);
+    MQ_TRY(weights_desc(s, MQ_F32, false, &c->plain_desc, error));
+    MQ_DNN_TRY(dnnl_primitive_attr_create, s, error, &c->attr);
+    MQ_DNN_TRY(dnnl_primitive_attr_set_scratchpad_mode, s, error, c->attr, dnnl_scratchpad_mode_user);
+    /* Whatever the environment says, float32 means float32. */
+    MQ_DNN_TRY(dnnl_primitive_attr_set_fpmath_mode, s, error, c->attr, dnnl_fpmath_mode_strict);
+    return MQ_OK;
+}
+
+/* Finishes a pass whose desc is made: the primitive, and scratch of `offset` bytes plus what it wants. */
+static mq_status make_pass(mq_dnn_conv *c, pass *p, size_t offset, mq_error *error) {
+    MQ_DNN_TRY(dnnl_primitive_create, &c->spec, error, &p->primitive, p->desc);
+    const dnnl_memory_desc_t *scratch = dnnl_primitive_desc_query_md(p->desc, dnnl_query_scratchpad_md, 0);
+    MQ_TRY(mq_dnn_reserve(c->dnn, offset + dnnl_memory_desc_get_size(scratch), error));
+    MQ_DNN_TRY(dnnl_memory_create, &c->spec, error, &p->scratchpad, scratch, c->dnn->engine,
+               DNNL_MEMORY_NONE);
+    p->offset = offset;
+    return MQ_OK;
+}
+
+/* The three operations, with weights in the format "any". */
+typedef union operation {
+    dnnl_convolution_desc_t conv;
+    dnnl_inner_product_desc_t inner;
+} operation;
+
+static mq_status describe(mq_dnn_conv *c, pass *p, const operation *op, dnnl_primitive_desc_t hint,
+                          mq_error *error) {
+    MQ_DNN_TRY(dnnl_primitive_desc_create, &c->spec, error, &p->desc, op, c->attr, c->dnn->engine, hint);
+    return MQ_OK;
+}
+
+static mq_status describe_forward(mq_dnn_conv *c, const dnnl_memory_desc_t *any, mq_error *error) {
+    const mq_dnn_conv_spec *s = &c->spec;
+    const bool training = s->backward_data || s->backward_weights;
+    const dnnl_prop_kind_t kind = training ? dnnl_forward_training : dnnl_forward_inference;
+    operation op;
+    if (c->inner)
+        MQ_DNN_TRY(dnnl_inner_product_forward_desc_init, s, error, &op.inner, kind, &c->src_desc, any, NULL,
+                   &c->dst_desc);
+    else
+        MQ_DNN_TRY(dnnl_convolution_forward_desc_init, s, error, &op.conv, kind, dnnl_convolution_direct,
+                   &c->src_desc, any, NULL, &c->dst_desc, c->strides, c->before, c->after);
+    return describe(c, &c->forward, &op, NULL, error);
+}
+
+static mq_status describe_backward_data(mq_dnn_conv *c, const dnnl_memory_desc_t *any, mq_error *error) {
+    const mq_dnn_conv_spec *s = &c->spec;
+    operation op;
+    if (c->inner)
+        MQ_DNN_TRY(dnnl_inner_product_backward_data_desc_init, s, error, &op.inner, &c->diff_src_desc, any,
+                   &c->diff_dst_desc);
+    else
+        MQ_DNN_TRY(dnnl_convolution_backward_data_desc_init, s, error, &op.conv, dnnl_convolution_direct,
+                   &c->diff_src_desc, any, &c->diff_dst_desc, c->strides, c->before, c->after);
+    return describe(c, &c->backward_data, &op, c->forward.desc, error);
+}
+
+static mq_status describe_backward_weights(mq_dnn_conv *c, const dnnl_memory_desc_t *any, mq_error *error) {
+    const mq_dnn_conv_spec *s = &c->spec;
+    operation op;
+    if (c->inner)
+        MQ_DNN_TRY(dnnl_inner_product_backward_weights_desc_init, s, error, &op.inner, &c->src_desc, any,
+                   NULL, &c->diff_dst_desc);
+    else
+        MQ_DNN_TRY(dnnl_convolution_backward_weights_desc_init, s, error, &op.conv, dnnl_convolution_direct,
+                   &c->src_desc, any, NULL, &c->diff_dst_desc, c->strides, c->before, c->after);
+    return describe(c, &c->backward_weights, &op, c->forward.desc, error);
+}
+
+/* Memory for weights of the format `desc` and the reorder that fills it. */
+static mq_status make_weights(mq_dnn_conv *c, weights *w, const dnnl_memory_desc_t *desc, mq_error *error) {
+    dnnl_engine_t engine = c->dnn->engine;
+    MQ_TRY(mq_alloc(dnnl_memory_desc_get_size(desc), 1, "convolution weights", &w->buffer, error));
+    MQ_DNN_TRY(dnnl_memory_create, &c->spec, error, &w->memory, desc, engine, w->buffer);
+    MQ_DNN_TRY(dnnl_reorder_primitive_desc_create, &c->spec, error, &w->reorder.desc, &c->plain_desc, engine,
+               desc, engine, c->attr);
+    return make_pass(c, &w->reorder, 0, error);
+}
+
+static mq_status make_forward(mq_dnn_conv *c, const dnnl_memory_desc_t *any, mq_error *error) {
+    MQ_TRY(describe_forward(c, any, error));
+    MQ_TRY(make_pass(c, &c->forward, 0, error));
+    return make_weights(c, &c->for_forward,
+                        dnnl_primitive_desc_query_md(c->forward.desc, dnnl_query_weights_md, 0), error);
+}
+
+static mq_status make_backward_data(mq_dnn_conv *c, const dnnl_memory_desc_t *any, mq_error *error) {
+    MQ_TRY(describe_backward_data(c, any, error));
+    MQ_TRY(make_pass(c, &c->backward_data, 0, error));
+    const dnnl_memory_desc_t *wanted =
+        dnnl_primitive_desc_query_md(c->backward_data.desc, dnnl_query_weights_md, 0);
+    if (dnnl_memory_desc_equal(wanted,
+                               dnnl_primitive_desc_query_md(c->forward.desc, dnnl_query_weights_md, 0)))
+        return MQ_OK;
+    return make_weights(c, &c->for_data, wanted, error);
+}
+
+static mq_status make_backward_weights(mq_dnn_conv *c, mq_error *error) {
+    dnnl_engine_t engine = c->dnn->engine;
+    dnnl_memory_desc_t any;
+    MQ_TRY(weights_desc(&c->spec, MQ_F32, true, &any, error));
+    MQ_TRY(describe_backward_weights(c, &any, error));
+    const dnnl_memory_desc_t *made =
+        dnnl_primitive_desc_query_md(c->backward_weights.desc, dnnl_query_diff_weights_md, 0);
+    if (dnnl_memory_desc_equal(made, &c->plain_desc)) return make_pass(c, &c->backward_weights, 0, error);
+
+    size_t staged = (dnnl_memory_desc_get_size(made) + MQ_ALIGN - 1) / MQ_ALIGN * MQ_ALIGN;
+    MQ_TRY(make_pass(c, &c->backward_weights, staged, error));
+    MQ_DNN_TRY(dnnl_memory_create, &c->spec, error, &c->staged, made, engine, DNNL_MEMORY_NONE);
+    MQ_DNN_TRY(dnnl_reorder_primitive_desc_create, &c->spec, error, &c->unblock.desc, made, engine,
+               &c->plain_desc, engine, c->attr);
+    return make_pass(c, &c->unblock, staged, error);
+}
+
+static mq_status make_memories(mq_dnn_conv *c, mq_error *error) {
+    const mq_dnn_conv_spec *s = &c->spec;
+    dnnl_engine_t engine = c->dnn->engine;
+    MQ_DNN_TRY(dnnl_memory_create, s, error, &c->src, &c->src_desc, engine, DNNL_MEMORY_NONE);
+    MQ_DNN_TRY(dnnl_memory_create, s, error, &c->dst, &c->dst_desc, engine, DNNL_MEMORY_NONE);
+    MQ_DNN_TRY(dnnl_memory_create, s, error, &c->diff_src, &c->diff_src_desc, engine, DNNL_MEMORY_NONE);
+    MQ_DNN_TRY(dnnl_memory_create, s, error, &c->diff_dst, &c->diff_dst_desc, engine, DNNL_MEMORY_NONE);
+    MQ_DNN_TRY(dnnl_memory_create, s, error, &c->plain, &c->plain_desc, engine, DNNL_MEMORY_NONE);
+    return MQ_OK;
+}
+
+static const char *implementation_of(const pass *p) {
+    const char *name = NULL;
+    if (!p->desc || dnnl_primitive_desc_query(p->desc, dnnl_query_impl_info_str, 0, &name) != dnnl_success)
+        return "none";
+    return name;
+}
+
+static mq_status make_all(mq_dnn_conv *c, mq_error *error) {
+    dnnl_memory_desc_t any;
+    MQ_TRY(make_descs(c, error));
+    MQ_TRY(weights_desc(&c->spec, c->spec.compute, true, &any, error));
+    MQ_TRY(make_forward(c, &any, error));
+    if (c->spec.backward_data) MQ_TRY(make_backward_data(c, &any, error));
+    if (c->spec.backward_weights) MQ_TRY(make_backward_weights(c, error));
+    MQ_TRY(make_memories(c, error));
+    snprintf(c->implementation, sizeof c->implementation, "forward %s, backward data %s, backward weights %s",
+             implementation_of(&c->forward), implementation_of(&c->backward_data),
+             implementation_of(&c->backward_weights));
+    return MQ_OK;
+}
+
+mq_status mq_dnn_conv_create(mq_dnn *dnn, const mq_dnn_conv_spec *spec, mq_dnn_conv **out, mq_error *error) {
+    mq_dnn_conv *c = NULL;
+    *out = NULL;
+    MQ_TRY(check_spec(spec, error));
+    MQ_TRY(mq_alloc(1, sizeof *c, "convolution", &c, error));
+    c->dnn = dnn;
+    c->spec = *spec;
+    c->threads = mq_threads();
+    c->inner = spec->groups == 1 && spec->kh == spec->ih && spec->kw == spec->iw && spec->pad_h == 0 &&
+               spec->pad_w == 0 && spec->oh == 1 && spec->ow == 1;
+    mq_status status = make_all(c, error);
+    if (status != MQ_OK) {
+        mq_dnn_conv_destroy(c);
+        return status;
+    }
+    *out = c;
+    return MQ_OK;
+}
+
+static void free_memory(dnnl_memory_t memory) {
+    if (memory) dnnl_memory_destroy(memory);
+}
+
+static void free_pass(pass *p) {
+    free_memory(p->scratchpad);
+    if (p->primitive) dnnl_primitive_destroy(p->primitive);
+    if (p->desc) dnnl_primitive_desc_destroy(p->desc);
+}
+
+static void free_weights(weights *w) {
+    free_pass(&w->reorder);
+    free_memory(w->memory);
+    mq_free(w->buffer);
+}
+
+void mq_dnn_conv_destroy(mq_dnn_conv *c) {
+    if (!c) return;
+    free_pass(&c->forward);
+    free_pass(&c->backward_data);
+    free_pass(&c->backward_weights);
+    free_pass(&c->unblock);
+    free_weights(&c->for_forward);
+    free_weights(&c->for_data);
+    free_memory(c->src);
+    free_memory(c->dst);
+    free_memory(c->diff_src);
+    free_memory(c->diff_dst);
+    free_memory(c->plain);
+    free_memory(c->staged);
+    if (c->attr) dnnl_primitive_attr_destroy(c->attr);
+    mq_free(c);
+}
+
+const mq_dnn_conv_spec *mq_dnn_conv_get_spec(const mq_dnn_conv *conv) {
+    return &conv->spec;
+}
+
+const char *mq_dnn_conv_implementation(const mq_dnn_conv *conv) {
+    return conv->implementation;
+}
+
+static mq_status point(mq_dnn_conv *c, dnnl_memory_t memory, const void *bytes, mq_error *error) {
+    MQ_DNN_TRY(dnnl_memory_set_data_handle, &c->spec, error, memory, (void *)(uintptr_t)bytes);
+    return MQ_OK;
+}
+
+static mq_status point_scratch(mq_dnn_conv *c, const pass *p, mq_error *error) {
+    return p->scratchpad ? point(c, p->scratchpad, (char *)c->dnn->scratch + p->offset, error) : MQ_OK;
+}
+
+/* Before every execution. The scratch may have moved since the last one; and a primitive divides its scratch
+ * by the thread count that it was made for, so running with another one could leave it. */
+static mq_status prepare(mq_dnn_conv *c, mq_error *error) {
+    char text[MQ_DNN_SPEC_TEXT];
+    if (mq_threads() != c->threads)
+        return mq_fail(error, MQ_INTERNAL, "%s: made for %d threads, got %d",
+                       mq_dnn_spec_text(&c->spec, text), c->threads, mq_threads());
+    if (c->bound == c->dnn->scratch) return MQ_OK;
+    const pass *all[] = {&c->forward, &c->backward_data,       &c->backward_weights,
+                         &c->unblock, &c->for_forward.reorder, &c->for_data.reorder};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) MQ_TRY(point_scratch(c, all[i], error));
+    if (c->staged) MQ_TRY(point(c, c->staged, c->dnn->scratch, error));
+    c->bound = c->dnn->scratch;
+    return MQ_OK;
+}
+
+static mq_status refuse(const mq_dnn_conv *c, const char *what, mq_error *error) {
+    char text[MQ_DNN_SPEC_TEXT];
+    return mq_fail(error, MQ_INTERNAL, "%s: %s was not asked for", mq_dnn_spec_text(&c->spec, text), what);
+}
+
+/* Runs a pass on the given operands; count of them, at most 3. */
+static mq_status execute(mq_dnn_conv *c, const pass *p, const dnnl_exec_arg_t *operands, int count,
+                         mq_error *error) {
+    dnnl_exec_arg_t args[4];
+    for (int i = 0; i < count; i++) args[i] = operands[i];
+    args[count] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, p->scratchpad};
+    MQ_DNN_TRY(dnnl_primitive_execute, &c->spec, error, p->primitive, c->dnn->stream, count + 1, args);
+    MQ_DNN_TRY(dnnl_stream_wait, &c->spec, error, c->dnn->stream);
+    return MQ_OK;
+}
+
+mq_status mq_dnn_conv_set_weights(mq_dnn_conv *c, const float *w, mq_error *error) {
+    MQ_TRY(prepare(c, error));
+    MQ_TRY(point(c, c->plain, w, error));
+    weights *const copies[] = {&c->for_forward, &c->for_data};
+    for (int i = 0; i < 2; i++) {
+        if (!copies[i]->memory) continue;
+        const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, c->plain}, {DNNL_ARG_TO, copies[i]->memory}};
+        MQ_TRY(execute(c, &copies[i]->reorder, args, 2, error));
+    }
+    return MQ_OK;
+}
+
+mq_status mq_dnn_conv_forward(mq_dnn_conv *c, const void *src, float *dst, mq_error *error) {
+    MQ_TRY(prepare(c, error));
+    MQ_TRY(point(c, c->src, src, error));
+    MQ_TRY(point(c, c->dst, dst, error));
+    const dnnl_exec_arg_t args[] = {
+        {DNNL_ARG_SRC, c->src}, {DNNL_ARG_WEIGHTS, c->for_forward.memory}, {DNNL_ARG_DST, c->dst}};
+    return execute(c, &c->forward, args, 3, error);
+}
+
+mq_status mq_dnn_conv_backward_data(mq_dnn_conv *c, const void *diff_dst, void *diff_src, mq_error *error) {
+    if (!c->spec.backward_data) return refuse(c, "backward data", error);
+    MQ_TRY(prepare(c, error));
+    MQ_TRY(point(c, c->diff_dst, diff_dst, error));
+    MQ_TRY(point(c, c->diff_src, diff_src, error));
+    dnnl_memory_t w = c->for_data.memory ? c->for_data.memory : c->for_forward.memory;
+    const dnnl_exec_arg_t args[] = {
+        {DNNL_ARG_DIFF_DST, c->diff_dst}, {DNNL_ARG_WEIGHTS, w}, {DNNL_ARG_DIFF_SRC, c->diff_src}};
+    return execute(c, &c->backward_data, args, 3, error);
+}
+
+mq_status mq_dnn_conv_backward_weights(mq_dnn_conv *c, const void *src, const void *diff_dst, float *dw,
+                                       mq_error *error) {
+    if (!c->spec.backward_weights) return refuse(c, "backward weights", error);
+    MQ_TRY(prepare(c, error));
+    MQ_TRY(point(c, c->src, src, error));
+    MQ_TRY(point(c, c->diff_dst, diff_dst, error));
+    MQ_TRY(point(c, c->plain, dw, error));
+    const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, c->src},
+                                    {DNNL_ARG_DIFF_DST, c->diff_dst},
+                                    {DNNL_ARG_DIFF_WEIGHTS, c->staged ? c->staged : c->plain}};
+    MQ_TRY(execute(c, &c->backward_weights, args, 3, error));
+    if (!c->staged) return MQ_OK;
+    const dnnl_exec_arg_t unblock[] = {{DNNL_ARG_FROM, c->staged}, {DNNL_ARG_TO, c->plain}};
+    return execute(c, &c->unblock, unblock, 2, error);
+}

@@ -1,0 +1,33 @@
+/* dnn_internal.h - what the files of dnn share: the context's inside and one way to turn a oneDNN status into
+ * ours. */
+#ifndef MIXQ_DNN_DNN_INTERNAL_H
+#define MIXQ_DNN_DNN_INTERNAL_H
+
+#include <oneapi/dnnl/dnnl.h>
+
+#include "dnn/dnn.h"
+
+struct mq_dnn {
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    void *scratch; /* of the hungriest primitive so far; moves when it grows */
+    size_t scratch_bytes;
+};
+
+/* Scratch of at least `bytes`; its old content is lost. Only while a convolution is made. */
+mq_status mq_dnn_reserve(mq_dnn *dnn, size_t bytes, mq_error *error) MQ_MUST_CHECK;
+
+/* MQ_INTERNAL for a failed oneDNN call; spec may be NULL. */
+mq_status mq_dnn_fail(dnnl_status_t result, const char *call, const mq_dnn_conv_spec *spec, mq_error *error);
+
+/* Forwards a failed oneDNN call, naming the function and the convolution. */
+#define MQ_DNN_TRY(function, spec, error, ...)                                                               \
+    do {                                                                                                     \
+        dnnl_status_t mq_result_ = function(__VA_ARGS__);                                                    \
+        if (mq_result_ != dnnl_success) return mq_dnn_fail(mq_result_, #function, spec, error);              \
+    } while (0)
+
+enum { MQ_DNN_SPEC_TEXT = 256 };
+const char *mq_dnn_spec_text(const mq_dnn_conv_spec *spec, char text[MQ_DNN_SPEC_TEXT]);
+
+#endif
