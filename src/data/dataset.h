@@ -47,7 +47,7 @@ typedef struct mq_dataset {
 typedef struct mq_data_request {
     mq_split split;
     size_t limit;                /* the first `limit` samples in file order; 0 = all */
-    int height, width, channels; /* the network's input; 0 = the data set's usual size (32 x 32 x 3) */
+    int height, width, channels; /* the network's input; 0 = the usual one: at least 32 x 32 x 3 */
 } mq_data_request;
 
 /* Opens `spec` ("fashion-mnist", "fashion-mnist:DIR", "mnist:DIR", "cifar10:DIR"). An unknown name or a shape
@@ -87,8 +87,7 @@ typedef struct mq_dataset_info {
     double mean[MQ_DATA_CHANNELS];      /* per channel, in pixel values 0..255, padding included */
     double deviation[MQ_DATA_CHANNELS]; /* standard deviation (divisor n), same unit */
     char images_sha256[MQ_DIGEST_TEXT]; /* of the bytes [count][height][width][channels] */
-    char labels_sha256[MQ_DIGEST_TEXT]; /* of the labels, one byte each below 256 classes, else little-endian
-                                           int32 */
+    char labels_sha256[MQ_DIGEST_TEXT]; /* of the labels as little-endian int32 */
 } mq_dataset_info;
 
 mq_status mq_dataset_describe(const mq_dataset *dataset, mq_dataset_info *out, mq_error *error) MQ_MUST_CHECK;

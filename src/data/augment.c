@@ -1,0 +1,54 @@
+/* augment.c - pad, crop, mirror: choosing is apart from applying, so that each can be tested alone. */
+#include "data/augment.h"
+
+#include <string.h>
+
+#include "base/rng.h"
+
+enum { DRAWS = 4 }; /* numbers of the epoch's stream that belong to one sample: dy, dx, flip, unused */
+
+mq_status mq_augment_check(const mq_augment *augment, mq_error *error) {
+    if (augment->pad < 0 || augment->pad > MQ_AUGMENT_PAD)
+        return mq_fail(error, MQ_USAGE, "augmentation: padding: got %d, expected 0..%d", augment->pad,
+                       MQ_AUGMENT_PAD);
+    return MQ_OK;
+}
+
+mq_augment_draw mq_augment_choose(const mq_augment *augment, uint64_t seed, uint64_t epoch, uint64_t sample) {
+    mq_rng rng = mq_rng_stream(seed, "augment", epoch);
+    mq_augment_draw draw = {0};
+    if (augment->pad) {
+        uint32_t places = 2 * (uint32_t)augment->pad + 1;
+        draw.dy = (int)mq_rng_below(&rng, DRAWS * sample, places) - augment->pad;
+        draw.dx = (int)mq_rng_below(&rng, DRAWS * sample + 1, places) - augment->pad;
+    }
+    if (augment->flip) draw.flip = mq_rng_below(&rng, DRAWS * sample + 2, 2) != 0;
+    return draw;
+}
+
+void mq_augment_apply(mq_augment_draw draw, int height, int width, int channels, const uint8_t *in,
+                      uint8_t *out) {
+    size_t c = (size_t)channels, row = (size_t)width * c;
+    /* columns first..last-1 of the cropped image lie inside the original */
+    int first = draw.dx < 0 ? -draw.dx : 0, last = draw.dx > 0 ? width - draw.dx : width;
+    if (first > width) first = width;
+    if (last < first) last = first;
+    for (int y = 0; y < height; y++, out += row) {
+        int from = y + draw.dy;
+        if (from < 0 || from >= height || first == last) {
+            memset(out, 0, row);
+            continue;
+        }
+        const uint8_t *line = in + (size_t)from * row;
+        if (!draw.flip) {
+            memset(out, 0, (size_t)first * c);
+            memcpy(out + (size_t)first * c, line + (size_t)(first + draw.dx) * c, (size_t)(last - first) * c);
+            memset(out + (size_t)last * c, 0, (size_t)(width - last) * c);
+            continue;
+        }
+        memset(out, 0, (size_t)(width - last) * c);
+        memset(out + (size_t)(width - first) * c, 0, (size_t)first * c);
+        for (int x = first; x < last; x++)
+            memcpy(out + (size_t)(width - 1 - x) * c, line + (size_t)(x + draw.dx) * c, c);
+    }
+}
