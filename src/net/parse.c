@@ -401,6 +401,14 @@ static mq_status check_output(parser *p, const mq_yaml_node *root) {
     for (int i = 0; i < net->output; i++)
         if (net->nodes[i].consumers == 0)
             return mq_yaml_fail(root, p->error, "layer '%s' is read by no other layer", net->nodes[i].name);
+    for (int i = 0; i < net->node_count; i++) {
+        const mq_node *node = &net->nodes[i];
+        if (node->op == MQ_OP_BATCH_NORM && net->nodes[node->input[0]].consumers != 1)
+            return mq_yaml_fail(
+                root, p->error,
+                "layer '%s' is read by '%s' and by others: a batch norm must be the only reader",
+                net->nodes[node->input[0]].name, node->name);
+    }
     const mq_node *out = mq_net_output(net);
     if (out->op != MQ_OP_CONV && out->op != MQ_OP_LINEAR)
         return mq_yaml_fail(root, p->error, "the last layer '%s' is a %s: a conv or linear layer expected",

@@ -1,0 +1,226 @@
+/* activation.c - the quantiser in front of each layer (ReLU or image conversion in float mode).
+ *
+ * fixed   codes as numbers, scale = the step.
+ * search  sum_j softmax_j Q_j(x); backward recomputes the 7 branches from x in one pass instead of storing
+ * them. Work is cut into tasks of fixed size; inside a task, pieces that stay in the first-level cache. */
+#include "ops/train_op.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/parallel.h"
+
+enum { PIECE = 4096, GRAIN = 16 * PIECE };
+
+typedef struct act_op {
+    mq_act_kind kind;
+    bool searched;
+    int bits; /* MQ_BITS_FLOAT in float mode */
+    mq_param *alpha;
+    float softmax[MQ_BRANCHES];
+    uint64_t version;
+    double *partial; /* [tasks][7] */
+    size_t tasks;
+} act_op;
+
+typedef struct act_call {
+    const act_op *op;
+    const void *x; /* float32, or uint8 pixels */
+    void *out;
+    mq_dtype out_type;
+    float x_scale;
+    const float *dy;
+    float *dx;
+    float dy_scale;
+    size_t count;
+} act_call;
+
+static mq_status create(mq_model *model, node_state *s, mq_error *error) {
+    act_op *op;
+    MQ_TRY(mq_alloc(1, sizeof *op, "a layer", &s->op, error));
+    op = s->op;
+    int layer = s->node->act.layer;
+    const mq_layer *info = &model->net->layers[layer];
+    op->kind = s->node->act.kind;
+    op->searched = layer_searched(model, layer);
+    if (model->options.mode == MQ_MODE_FLOAT)
+        op->bits = MQ_BITS_FLOAT;
+    else
+        op->bits = model->options.mode == MQ_MODE_FIXED ? model->bits.activation[layer]
+                                                        : info->pinned_activation_bits;
+    op->alpha = mq_model_param(model, info->node, MQ_PARAM_ALPHA_ACTIVATION, -1);
+    s->out_type = model->options.compute;
+    s->grad_type = MQ_F32;
+    op->tasks = mq_task_count((size_t)model->options.batch * image_elements(s->node), GRAIN);
+    if (op->searched)
+        return mq_alloc(op->tasks * MQ_BRANCHES, sizeof(double), "branch sums", &op->partial, error);
+    return MQ_OK;
+}
+
+static void destroy(node_state *s) {
+    act_op *op = s->op;
+    if (!op) return;
+    mq_free(op->partial);
+    mq_free(op);
+    s->op = NULL;
+}
+
+MQ_CLONES static void codes_to_float(const uint8_t *codes, size_t n, float *out) {
+    for (size_t i = 0; i < n; i++) out[i] = (float)codes[i];
+}
+
+MQ_CLONES static void to_bf16(const float *x, size_t n, uint16_t *out) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t u;
+        memcpy(&u, &x[i], 4);
+        uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+        /* a NaN must stay one, so that the check for finite numbers finds it */
+        out[i] = (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? (u >> 16) | 0x40u : rounded);
+    }
+}
+
+MQ_CLONES static void shift_pixels(const uint8_t *k, size_t n, int shift, uint8_t *out) {
+    for (size_t i = 0; i < n; i++) out[i] = (uint8_t)(k[i] >> shift);
+}
+
+MQ_CLONES static void relu6(const float *x, size_t n, float *y) {
+    for (size_t i = 0; i < n; i++) {
+        float v = x[i];
+        y[i] = v < 0 ? 0 : v > 6 ? 6 : v;
+    }
+}
+
+MQ_CLONES static void relu6_gradient(const float *x, const float *dy, size_t n, float *dx) {
+    for (size_t i = 0; i < n; i++) dx[i] = x[i] > 0 && x[i] < 6 ? dy[i] : 0;
+}
+
+MQ_CLONES static void scale_by(float *x, size_t n, float scale) {
+    for (size_t i = 0; i < n; i++) x[i] *= scale;
+}
+
+/* A piece of at most PIECE elements: y in float32, in place of the codes of fixed bits. */
+static void forward_piece(const act_op *op, const void *x, size_t n, float *y) {
+    const float *real = x;
+    const uint8_t *pixel = x;
+    uint8_t codes[PIECE];
+    if (op->searched) {
+        if (op->kind == MQ_ACT_IMAGE)
+            mq_image_mix(pixel, n, op->softmax, y);
+        else
+            mq_activation_mix(real, n, op->softmax, y);
+    } else if (op->bits == MQ_BITS_FLOAT) {
+        if (op->kind == MQ_ACT_IMAGE)
+            mq_image_values(pixel, n, MQ_BITS_FLOAT, y);
+        else if (op->kind == MQ_ACT_HWGQ6)
+            relu6(real, n, y);
+        else
+            mq_activation_values(real, n, MQ_BITS_FLOAT, y);
+    } else {
+        if (op->kind == MQ_ACT_IMAGE)
+            shift_pixels(pixel, n, 8 - op->bits, codes);
+        else
+            mq_activation_codes(real, n, op->bits, codes);
+        codes_to_float(codes, n, y);
+    }
+}
+
+static void forward_task(void *context, size_t task) {
+    const act_call *a = context;
+    size_t end = (task + 1) * GRAIN < a->count ? (task + 1) * GRAIN : a->count;
+    size_t item = a->op->kind == MQ_ACT_IMAGE ? 1 : sizeof(float);
+    float scaled[PIECE], y[PIECE];
+    for (size_t first = task * GRAIN; first < end; first += PIECE) {
+        size_t n = end - first < PIECE ? end - first : PIECE;
+        const void *x = (const unsigned char *)a->x + first * item;
+        if (a->x_scale != 1) {
+            memcpy(scaled, x, n * sizeof(float));
+            scale_by(scaled, n, a->x_scale);
+            x = scaled;
+        }
+        if (a->out_type == MQ_F32) {
+            forward_piece(a->op, x, n, (float *)a->out + first);
+        } else {
+            forward_piece(a->op, x, n, y);
+            to_bf16(y, n, (uint16_t *)a->out + first);
+        }
+    }
+}
+
+static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
+    (void)error;
+    act_op *op = s->op;
+    const node_state *in = input_state(model, s, 0);
+    if (op->searched && op->version != model->version) {
+        mq_softmax(op->alpha->value, MQ_BRANCHES, op->softmax);
+        op->version = model->version;
+    }
+    s->scale = 1;
+    if (!op->searched && op->bits != MQ_BITS_FLOAT)
+        s->scale =
+            op->kind == MQ_ACT_IMAGE ? 1.0f / (float)(1 << op->bits) : (float)mq_activation_unit(op->bits);
+    act_call a = {.op = op,
+                  .x = in->out,
+                  .out = s->out,
+                  .out_type = s->out_type,
+                  .x_scale = in->scale,
+                  .count = (size_t)model->n * image_elements(s->node)};
+    mq_parallel(mq_task_count(a.count, GRAIN), forward_task, &a);
+    return MQ_OK;
+}
+
+static void backward_task(void *context, size_t task) {
+    const act_call *a = context;
+    const act_op *op = a->op;
+    size_t end = (task + 1) * GRAIN < a->count ? (task + 1) * GRAIN : a->count;
+    double *g = op->searched ? op->partial + task * MQ_BRANCHES : NULL;
+    if (g) memset(g, 0, MQ_BRANCHES * sizeof *g);
+    float scaled[PIECE];
+    for (size_t first = task * GRAIN; first < end; first += PIECE) {
+        size_t n = end - first < PIECE ? end - first : PIECE;
+        const float *dy = a->dy + first;
+        float *dx = a->dx ? a->dx + first : NULL;
+        if (op->kind == MQ_ACT_IMAGE) {
+            mq_image_mix_dot((const uint8_t *)a->x + first, dy, n, g);
+            continue;
+        }
+        const float *x = (const float *)a->x + first;
+        if (a->x_scale != 1) {
+            memcpy(scaled, x, n * sizeof(float));
+            scale_by(scaled, n, a->x_scale);
+            x = scaled;
+        }
+        if (op->searched)
+            mq_activation_mix_gradient(x, dy, n, op->softmax, dx, g);
+        else if (op->bits == MQ_BITS_FLOAT && op->kind == MQ_ACT_HWGQ6)
+            relu6_gradient(x, dy, n, dx);
+        else
+            mq_activation_gradient(x, dy, n, op->bits, dx);
+        if (a->dy_scale != 1) scale_by(dx, n, a->dy_scale);
+    }
+}
+
+static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
+    (void)error;
+    act_op *op = s->op;
+    const node_state *in = input_state(model, s, 0);
+    if (!s->grad) return MQ_OK; /* the image of a layer that is not searched */
+    act_call a = {.op = op,
+                  .x = in->out,
+                  .x_scale = in->scale,
+                  .dy = s->grad,
+                  .dx = begin_input_grad(model, s, 0),
+                  .dy_scale = s->grad_scale,
+                  .count = (size_t)model->n * image_elements(s->node)};
+    size_t tasks = mq_task_count(a.count, GRAIN);
+    mq_parallel(tasks, backward_task, &a);
+    finish_input_grad(model, s, 0);
+    if (!op->searched) return MQ_OK;
+    double g[MQ_BRANCHES] = {0};
+    for (size_t t = 0; t < tasks; t++)
+        for (int b = 0; b < MQ_BRANCHES; b++) g[b] += op->partial[t * MQ_BRANCHES + (size_t)b];
+    mq_softmax_gradient(op->softmax, g, MQ_BRANCHES, op->alpha->grad);
+    return MQ_OK;
+}
+
+const train_op mq_train_activation = {
+    .keeps_input = true, .create = create, .destroy = destroy, .forward = forward, .backward = backward};
