@@ -1,0 +1,491 @@
+/* test_dnn_conv.c - every pass of a convolution against the definition, summed in float64.
+ *
+ * The oracle also sums the absolute products: float32 accumulation in any order stays within a small multiple
+ * of epsilon times that sum. On small integers nothing is rounded, so there the results must be equal, in
+ * both types. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "base/parallel.h"
+#include "base/rng.h"
+#include "dnn/dnn.h"
+
+/* What one convolution reads and writes, as float64 beside what the library gets. */
+typedef struct tensors {
+    size_t src_count, dst_count, w_count;
+    double *src, *diff_dst, *w;                 /* exactly the values that the compute type holds */
+    double *dst, *diff_src, *dw;                /* the oracle's results */
+    double *dst_size, *diff_src_size, *dw_size; /* its sums of absolute products */
+    void *src_in, *diff_dst_in;                 /* compute type */
+    float *w_in, *dst_out, *dw_out;
+    void *diff_src_out; /* type spec.diff_src */
+} tensors;
+
+static void *get(size_t count, size_t size) {
+    void *memory = NULL;
+    assert_int_equal(mq_alloc(count, size, "test", &memory, NULL), MQ_OK);
+    return memory;
+}
+
+static void ok(mq_status status, const mq_error *error) {
+    if (status != MQ_OK) fail_msg("%s", error->text);
+}
+
+enum kind { REALS, INTEGERS };
+
+/* Values of the compute type, and the same as float64. Reals lie in [-1, 1), integers in low..low+count-1. */
+static void draw(const char *name, enum kind kind, int low, uint32_t count, mq_dtype dtype, size_t n,
+                 double *values, void *out) {
+    const mq_rng rng = mq_rng_stream(7, name, 0);
+    for (size_t i = 0; i < n; i++) {
+        float v = kind == REALS ? 2.0f * mq_rng_uniform(&rng, i) - 1.0f
+                                : (float)(low + (int)mq_rng_below(&rng, i, count));
+        if (dtype == MQ_BF16) {
+            ((uint16_t *)out)[i] = mq_f32_to_bf16(v);
+            v = mq_bf16_to_f32(((uint16_t *)out)[i]);
+        } else {
+            ((float *)out)[i] = v;
+        }
+        values[i] = v;
+    }
+}
+
+static tensors make_tensors(const mq_dnn_conv_spec *s, enum kind kind) {
+    tensors t = {0};
+    t.src_count = (size_t)s->n * s->ih * s->iw * s->ic;
+    t.dst_count = (size_t)s->n * s->oh * s->ow * s->oc;
+    t.w_count = (size_t)s->oc * (s->ic / s->groups) * s->kh * s->kw;
+    t.src = get(t.src_count, sizeof(double));
+    t.diff_src = get(t.src_count, sizeof(double));
+    t.diff_src_size = get(t.src_count, sizeof(double));
+    t.dst = get(t.dst_count, sizeof(double));
+    t.dst_size = get(t.dst_count, sizeof(double));
+    t.diff_dst = get(t.dst_count, sizeof(double));
+    t.w = get(t.w_count, sizeof(double));
+    t.dw = get(t.w_count, sizeof(double));
+    t.dw_size = get(t.w_count, sizeof(double));
+    t.src_in = get(t.src_count, mq_dtype_size(s->compute));
+    t.diff_dst_in = get(t.dst_count, mq_dtype_size(s->compute));
+    t.w_in = get(t.w_count, sizeof(float));
+    t.dst_out = get(t.dst_count, sizeof(float));
+    t.dw_out = get(t.w_count, sizeof(float));
+    t.diff_src_out = get(t.src_count, mq_dtype_size(s->diff_src));
+
+    draw("src", kind, 0, 256, s->compute, t.src_count, t.src, t.src_in);
+    draw("diff_dst", kind, -8, 16, s->compute, t.dst_count, t.diff_dst, t.diff_dst_in);
+    /* Weights go in as float32; the library rounds them to the compute type. */
+    const bool many = s->ic / s->groups * s->kh * s->kw > 1000; /* fewer bits where the sums are long */
+    draw("w", kind, many ? -8 : -128, many ? 16 : 256, MQ_F32, t.w_count, t.w, t.w_in);
+    if (s->compute == MQ_BF16)
+        for (size_t i = 0; i < t.w_count; i++) t.w[i] = mq_bf16_to_f32(mq_f32_to_bf16(t.w_in[i]));
+    /* Garbage in the outputs: every pass overwrites. */
+    memset(t.dst_out, 0xff, t.dst_count * sizeof(float));
+    memset(t.dw_out, 0xff, t.w_count * sizeof(float));
+    memset(t.diff_src_out, 0xff, t.src_count * mq_dtype_size(s->diff_src));
+    return t;
+}
+
+static void free_tensors(tensors *t) {
+    void *all[] = {t->src,    t->diff_src,    t->diff_src_size, t->dst,    t->dst_size, t->diff_dst,
+                   t->w,      t->dw,          t->dw_size,       t->src_in, t->w_in,     t->dst_out,
+                   t->dw_out, t->diff_dst_in, t->diff_src_out};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) mq_free(all[i]);
+}
+
+/* The definition: one visit of every (output position, weight) pair serves all three passes. */
+static void oracle(const mq_dnn_conv_spec *s, tensors *t) {
+    const int icg = s->ic / s->groups, ocg = s->oc / s->groups;
+    for (int b = 0; b < s->n; b++)
+        for (int y = 0; y < s->oh; y++)
+            for (int x = 0; x < s->ow; x++)
+                for (int o = 0; o < s->oc; o++)
+                    for (int r = 0; r < s->kh; r++)
+                        for (int c = 0; c < s->kw; c++) {
+                            const int iy = y * s->stride - s->pad_h + r, ix = x * s->stride - s->pad_w + c;
+                            if (iy < 0 || iy >= s->ih || ix < 0 || ix >= s->iw) continue;
+                            const size_t di = (((size_t)b * s->oh + y) * s->ow + x) * s->oc + o;
+                            const size_t si = (((size_t)b * s->ih + iy) * s->iw + ix) * s->ic + o / ocg * icg;
+                            for (int i = 0; i < icg; i++) {
+                                const size_t wi = (((size_t)o * icg + i) * s->kh + r) * s->kw + c;
+                                t->dst[di] += t->src[si + i] * t->w[wi];
+                                t->dst_size[di] += fabs(t->src[si + i] * t->w[wi]);
+                                t->diff_src[si + i] += t->diff_dst[di] * t->w[wi];
+                                t->diff_src_size[si + i] += fabs(t->diff_dst[di] * t->w[wi]);
+                                t->dw[wi] += t->src[si + i] * t->diff_dst[di];
+                                t->dw_size[wi] += fabs(t->src[si + i] * t->diff_dst[di]);
+                            }
+                        }
+}
+
+static void compare(const mq_dnn_conv_spec *s, const char *what, enum kind kind, const void *got,
+                    mq_dtype dtype, const double *want, const double *size, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const double value =
+            dtype == MQ_BF16 ? mq_bf16_to_f32(((const uint16_t *)got)[i]) : ((const float *)got)[i];
+        double limit = 0;
+        if (kind == INTEGERS)
+            assert_true(size[i] < 16777216.0); /* else the case itself is wrong: sums would round */
+        else
+            limit = 2e-6 * size[i] + 1e-30;
+        if (dtype == MQ_BF16) limit += 0x1p-8 * fabs(want[i]); /* the result is rounded to 8 bits */
+        if (!(fabs(value - want[i]) <= limit))
+            fail_msg("%s of [%d,%d,%d,%d] to [%d,%d,%d] kernel %dx%d stride %d pad %d,%d groups %d %s: "
+                     "element %zu: "
+                     "got %.9g, expected %.9g +- %.2g",
+                     what, s->n, s->ih, s->iw, s->ic, s->oh, s->ow, s->oc, s->kh, s->kw, s->stride, s->pad_h,
+                     s->pad_w, s->groups, mq_dtype_name(s->compute), i, value, want[i], limit);
+    }
+}
+
+static void run_passes(mq_dnn_conv *conv, tensors *t) {
+    const mq_dnn_conv_spec *s = mq_dnn_conv_get_spec(conv);
+    mq_error error = {0};
+    ok(mq_dnn_conv_set_weights(conv, t->w_in, &error), &error);
+    ok(mq_dnn_conv_forward(conv, t->src_in, t->dst_out, &error), &error);
+    if (s->backward_data)
+        ok(mq_dnn_conv_backward_data(conv, t->diff_dst_in, t->diff_src_out, &error), &error);
+    if (s->backward_weights)
+        ok(mq_dnn_conv_backward_weights(conv, t->src_in, t->diff_dst_in, t->dw_out, &error), &error);
+}
+
+static void compare_passes(const mq_dnn_conv_spec *s, enum kind kind, const tensors *t) {
+    compare(s, "forward", kind, t->dst_out, MQ_F32, t->dst, t->dst_size, t->dst_count);
+    if (s->backward_data)
+        compare(s, "backward data", kind, t->diff_src_out, s->diff_src, t->diff_src, t->diff_src_size,
+                t->src_count);
+    if (s->backward_weights)
+        compare(s, "backward weights", kind, t->dw_out, MQ_F32, t->dw, t->dw_size, t->w_count);
+}
+
+static void check(mq_dnn *dnn, mq_dnn_conv_spec s, mq_dtype compute, mq_dtype diff_src, enum kind kind) {
+    mq_error error = {0};
+    mq_dnn_conv *conv = NULL;
+    s.compute = compute;
+    s.diff_src = diff_src;
+    tensors t = make_tensors(&s, kind);
+    oracle(&s, &t);
+    ok(mq_dnn_conv_create(dnn, &s, &conv, &error), &error);
+    run_passes(conv, &t);
+    compare_passes(&s, kind, &t);
+    mq_dnn_conv_destroy(conv);
+    free_tensors(&t);
+}
+
+/* Square padding and stride; all passes; the output size from mq_dnn_out_dim. */
+static mq_dnn_conv_spec spec_of(int n, int ih, int iw, int ic, int oc, int k, int stride, int pad,
+                                int groups) {
+    return (mq_dnn_conv_spec){.n = n,
+                              .ih = ih,
+                              .iw = iw,
+                              .ic = ic,
+                              .oh = mq_dnn_out_dim(ih, k, stride, pad),
+                              .ow = mq_dnn_out_dim(iw, k, stride, pad),
+                              .oc = oc,
+                              .kh = k,
+                              .kw = k,
+                              .stride = stride,
+                              .pad_h = pad,
+                              .pad_w = pad,
+                              .groups = groups,
+                              .backward_data = true,
+                              .backward_weights = true};
+}
+
+enum { CASES = 40 };
+
+static int make_cases(mq_dnn_conv_spec out[CASES]) {
+    int n = 0;
+    out[n] = spec_of(2, 16, 16, 3, 64, 3, 1, 1, 1); /* a first layer */
+    out[n++].backward_data = false;
+    out[n++] = spec_of(3, 8, 8, 64, 64, 3, 1, 1, 1);
+    out[n++] = spec_of(1, 7, 9, 5, 7, 3, 1, 1, 1);
+    out[n++] = spec_of(1, 1, 1, 1, 1, 1, 1, 0, 1);
+    out[n++] = spec_of(4, 13, 11, 17, 33, 3, 2, 1, 1);
+    out[n++] = spec_of(2, 15, 15, 6, 10, 5, 2, 2, 1);
+    out[n++] = spec_of(2, 14, 14, 6, 16, 5, 1, 0, 1); /* LeNet's second */
+    out[n++] = spec_of(2, 32, 32, 3, 6, 5, 1, 0, 1);
+    out[n++] = spec_of(3, 5, 6, 19, 36, 1, 1, 0, 1);
+    out[n++] = spec_of(2, 10, 20, 64, 36, 1, 1, 0, 1); /* a detector's head */
+    out[n++] = spec_of(2, 9, 9, 20, 24, 1, 2, 0, 1);
+    out[n++] = spec_of(2, 9, 8, 8, 12, 2, 2, 0, 1); /* the last row is left over */
+    out[n++] = spec_of(2, 7, 8, 8, 12, 3, 1, 1, 2);
+    out[n++] = spec_of(2, 8, 8, 64, 64, 3, 1, 1, 4);
+    out[n++] = spec_of(1, 6, 5, 9, 6, 3, 2, 1, 3);
+    out[n++] = spec_of(2, 10, 12, 48, 48, 3, 1, 1, 48); /* depthwise */
+    out[n++] = spec_of(2, 9, 7, 3, 3, 3, 1, 1, 3);
+    out[n++] = spec_of(2, 11, 9, 33, 33, 5, 1, 2, 33);
+    out[n++] = spec_of(1, 12, 13, 96, 96, 5, 1, 2, 96);
+    out[n++] = spec_of(3, 15, 14, 32, 32, 3, 2, 1, 32);
+    out[n++] = spec_of(3, 4, 4, 256, 10, 4, 1, 0, 1); /* linear: the kernel is the input */
+    out[n++] = spec_of(8, 1, 1, 120, 84, 1, 1, 0, 1);
+    out[n++] = spec_of(1, 5, 5, 3, 7, 5, 1, 0, 1);
+    out[n++] = spec_of(5, 3, 3, 8, 8, 3, 1, 0, 4); /* the same, but grouped */
+    out[n] = spec_of(2, 8, 9, 6, 11, 3, 1, 1, 1);  /* a kernel of 3 rows and 1 column */
+    out[n].kw = 1;
+    out[n].pad_w = 0;
+    n++;
+    out[n] = spec_of(2, 8, 8, 6, 11, 3, 2, 0, 1); /* padded at the bottom and right only */
+    out[n].oh = out[n].ow = 4;
+    n++;
+    assert_true(n <= CASES);
+    return n;
+}
+
+static mq_dnn *open_dnn(void) {
+    mq_error error = {0};
+    mq_dnn *dnn = NULL;
+    ok(mq_dnn_create(&dnn, &error), &error);
+    return dnn;
+}
+
+static void check_all(mq_dtype compute, mq_dtype diff_src, enum kind kind) {
+    mq_dnn_conv_spec cases[CASES];
+    const int count = make_cases(cases);
+    for (int threads = 1; threads <= 3; threads++) { /* 3: uneven shares */
+        mq_threads_set(threads);
+        mq_dnn *dnn = open_dnn();
+        for (int i = 0; i < count; i++) check(dnn, cases[i], compute, diff_src, kind);
+        mq_dnn_destroy(dnn);
+    }
+    mq_threads_set(0);
+}
+
+static void test_float32(void **state) {
+    (void)state;
+    check_all(MQ_F32, MQ_F32, REALS);
+}
+
+static void test_float32_integers(void **state) {
+    (void)state;
+    check_all(MQ_F32, MQ_F32, INTEGERS);
+}
+
+static void need_bf16(void) {
+    if (mq_dnn_has_bf16()) return;
+    print_message("no native bfloat16 on this CPU\n");
+    skip();
+}
+
+static void test_bfloat16(void **state) {
+    (void)state;
+    need_bf16();
+    check_all(MQ_BF16, MQ_F32, REALS);
+}
+
+static void test_bfloat16_gradient(void **state) {
+    (void)state;
+    need_bf16();
+    check_all(MQ_BF16, MQ_BF16, REALS);
+}
+
+static void test_bfloat16_integers(void **state) {
+    (void)state;
+    need_bf16();
+    check_all(MQ_BF16, MQ_F32, INTEGERS);
+}
+
+/* The extreme codes everywhere, as many of them as 2^24 allows: 255 * -128 * 512 = -16711680. */
+static void test_extreme_codes(void **state) {
+    (void)state;
+    need_bf16();
+    mq_error error = {0};
+    mq_dnn *dnn = open_dnn();
+    mq_dnn_conv *conv = NULL;
+    mq_dnn_conv_spec s = spec_of(1, 4, 4, 512, 16, 1, 1, 0, 1);
+    s.compute = MQ_BF16;
+    tensors t = make_tensors(&s, INTEGERS);
+    for (size_t i = 0; i < t.src_count; i++) ((uint16_t *)t.src_in)[i] = mq_f32_to_bf16(255.0f);
+    for (size_t i = 0; i < t.w_count; i++) t.w_in[i] = -128.0f;
+    s.backward_data = s.backward_weights = false;
+    s.diff_src = MQ_F32;
+    ok(mq_dnn_conv_create(dnn, &s, &conv, &error), &error);
+    run_passes(conv, &t);
+    for (size_t i = 0; i < t.dst_count; i++) assert_true(t.dst_out[i] == -16711680.0f);
+    free_tensors(&t);
+    mq_dnn_conv_destroy(conv);
+    mq_dnn_destroy(dnn);
+}
+
+/* Convolutions of one context share scratch: a small one must survive that a larger one made it grow, and
+ * both must work in turns, with changing weights, giving the same bits every time. */
+static void test_shared_scratch(void **state) {
+    (void)state;
+    mq_error error = {0};
+    mq_dnn *dnn = open_dnn();
+    mq_dnn_conv_spec specs[2] = {spec_of(1, 5, 5, 4, 4, 3, 1, 1, 1), spec_of(4, 16, 16, 32, 80, 3, 1, 1, 1)};
+    mq_dnn_conv *convs[2] = {NULL, NULL};
+    tensors t[2];
+    for (int i = 0; i < 2; i++) {
+        specs[i].compute = specs[i].diff_src = MQ_F32;
+        t[i] = make_tensors(&specs[i], REALS);
+        oracle(&specs[i], &t[i]);
+        const size_t before = mq_dnn_scratch_bytes(dnn);
+        ok(mq_dnn_conv_create(dnn, &specs[i], &convs[i], &error), &error);
+        assert_true(mq_dnn_scratch_bytes(dnn) > before);
+        run_passes(convs[i], &t[i]);
+        compare_passes(&specs[i], REALS, &t[i]);
+    }
+    const size_t grown = mq_dnn_scratch_bytes(dnn);
+    for (int i = 0; i < 2; i++) {
+        float *first = get(t[i].w_count, sizeof(float)), *zero = get(t[i].w_count, sizeof(float));
+        memcpy(first, t[i].dw_out, t[i].w_count * sizeof(float));
+        ok(mq_dnn_conv_set_weights(convs[i], zero, &error), &error);
+        ok(mq_dnn_conv_forward(convs[i], t[i].src_in, t[i].dst_out, &error), &error);
+        for (size_t k = 0; k < t[i].dst_count; k++) assert_true(t[i].dst_out[k] == 0);
+        run_passes(convs[i], &t[i]);
+        compare_passes(&specs[i], REALS, &t[i]);
+        assert_memory_equal(first, t[i].dw_out, t[i].w_count * sizeof(float));
+        mq_free(first);
+        mq_free(zero);
+    }
+    assert_int_equal(mq_dnn_scratch_bytes(dnn), grown);
+    for (int i = 0; i < 2; i++) {
+        mq_dnn_conv_destroy(convs[i]);
+        free_tensors(&t[i]);
+    }
+    mq_dnn_destroy(dnn);
+}
+
+static void test_bad_specs(void **state) {
+    (void)state;
+    mq_dnn_conv_spec good = spec_of(2, 8, 8, 12, 18, 3, 1, 1, 1);
+    good.compute = good.diff_src = MQ_F32;
+    enum { BAD = 12 };
+    mq_dnn_conv_spec bad[BAD];
+    static const char *const words[BAD] = {"batch",  "channels", "groups",  "groups", "stride",   "heights",
+                                           "widths", "heights",  "heights", "widths", "bfloat16", "gradient"};
+    for (int i = 0; i < BAD; i++) bad[i] = good;
+    bad[0].n = 0;
+    bad[1].ic = -1;
+    bad[2].groups = 4;
+    bad[3].groups = 0;
+    bad[4].stride = 0;
+    bad[5].oh = 6; /* 7 would be right without padding at the bottom */
+    bad[6].ow = 11;
+    bad[7].pad_h = 3;
+    bad[8].kh = 0;
+    bad[9].pad_w = -1;
+    bad[10].compute = MQ_I8;
+    bad[11].diff_src = MQ_BF16;
+    mq_dnn *dnn = open_dnn();
+    for (int i = 0; i < BAD; i++) {
+        mq_error error = {0};
+        mq_dnn_conv *conv = NULL;
+        assert_int_equal(mq_dnn_conv_create(dnn, &bad[i], &conv, &error), MQ_INTERNAL);
+        assert_null(conv);
+        if (!strstr(error.text, words[i])) fail_msg("no \"%s\" in: %s", words[i], error.text);
+    }
+    mq_dnn_destroy(dnn);
+}
+
+static void test_misuse(void **state) {
+    (void)state;
+    mq_error error = {0};
+    mq_dnn *dnn = open_dnn();
+    mq_dnn_conv *conv = NULL;
+    mq_dnn_conv_spec s = spec_of(1, 4, 4, 3, 5, 3, 1, 1, 1);
+    s.compute = s.diff_src = MQ_F32;
+    s.backward_data = s.backward_weights = false;
+    mq_threads_set(1);
+    ok(mq_dnn_conv_create(dnn, &s, &conv, &error), &error);
+    tensors t = make_tensors(&s, REALS);
+    ok(mq_dnn_conv_set_weights(conv, t.w_in, &error), &error);
+    assert_int_equal(mq_dnn_conv_backward_data(conv, t.diff_dst_in, t.diff_src_out, &error), MQ_INTERNAL);
+    assert_non_null(strstr(error.text, "backward data"));
+    assert_int_equal(mq_dnn_conv_backward_weights(conv, t.src_in, t.diff_dst_in, t.dw_out, &error),
+                     MQ_INTERNAL);
+    assert_non_null(strstr(error.text, "backward weights"));
+    mq_threads_set(2);
+    assert_int_equal(mq_dnn_conv_forward(conv, t.src_in, t.dst_out, &error), MQ_INTERNAL);
+    assert_non_null(strstr(error.text, "made for 1 threads, got 2"));
+    mq_threads_set(1);
+    ok(mq_dnn_conv_forward(conv, t.src_in, t.dst_out, &error), &error);
+    mq_threads_set(0);
+    free_tensors(&t);
+    mq_dnn_conv_destroy(conv);
+    mq_dnn_destroy(dnn);
+}
+
+/* Layers of the sizes that training has must get compiled kernels, not the reference code. */
+static void test_no_reference_code(void **state) {
+    (void)state;
+    if (!strstr(mq_dnn_isa(), "avx512")) {
+        print_message("only checked with AVX-512\n");
+        skip();
+    }
+    mq_error error = {0};
+    mq_dnn *dnn = open_dnn();
+    mq_dnn_conv_spec layers[] = {
+        spec_of(32, 32, 32, 3, 64, 3, 1, 1, 1),   spec_of(32, 16, 16, 128, 128, 3, 1, 1, 1),
+        spec_of(4, 160, 320, 3, 16, 3, 1, 1, 1),  spec_of(4, 10, 20, 320, 64, 3, 1, 1, 1),
+        spec_of(4, 10, 20, 64, 36, 1, 1, 0, 1),   spec_of(4, 40, 80, 96, 96, 3, 1, 1, 96),
+        spec_of(4, 40, 80, 96, 96, 5, 1, 2, 96),  spec_of(4, 160, 320, 3, 3, 3, 1, 1, 3),
+        spec_of(4, 20, 40, 384, 512, 1, 1, 0, 1), spec_of(32, 4, 4, 256, 10, 4, 1, 0, 1),
+        spec_of(4, 160, 320, 3, 48, 1, 1, 0, 1),  spec_of(32, 32, 32, 3, 6, 5, 1, 0, 1),
+    };
+    for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++)
+        for (int bf16 = 0; bf16 <= (int)mq_dnn_has_bf16(); bf16++) {
+            mq_dnn_conv *conv = NULL;
+            layers[i].compute = bf16 ? MQ_BF16 : MQ_F32;
+            layers[i].diff_src = MQ_F32;
+            ok(mq_dnn_conv_create(dnn, &layers[i], &conv, &error), &error);
+            if (strstr(mq_dnn_conv_implementation(conv), "ref"))
+                fail_msg("layer %zu %s: %s", i, mq_dtype_name(layers[i].compute),
+                         mq_dnn_conv_implementation(conv));
+            mq_dnn_conv_destroy(conv);
+        }
+    mq_dnn_destroy(dnn);
+}
+
+static void test_time(void **state) {
+    (void)state;
+    mq_error error = {0};
+    mq_dnn_conv_spec specs[2] = {spec_of(2, 8, 8, 3, 16, 3, 1, 1, 1), spec_of(2, 8, 8, 16, 16, 3, 1, 1, 1)};
+    mq_dnn_time times[2];
+    for (int i = 0; i < 2; i++) specs[i].compute = specs[i].diff_src = MQ_F32;
+    specs[0].backward_data = false;
+    ok(mq_dnn_conv_time(specs, 2, 2, times, &error), &error);
+    for (int i = 0; i < 2; i++) {
+        assert_true(times[i].forward > 0 && times[i].forward < 10);
+        assert_true(times[i].backward_weights > 0 && times[i].backward_weights < 10);
+    }
+    assert_true(times[0].backward_data == 0 && times[1].backward_data > 0);
+    assert_int_equal(mq_dnn_conv_time(specs, 0, 2, times, &error), MQ_INTERNAL);
+    assert_int_equal(mq_dnn_conv_time(specs, 2, 0, times, &error), MQ_INTERNAL);
+    specs[1].groups = 3;
+    assert_int_equal(mq_dnn_conv_time(specs, 2, 2, times, &error), MQ_INTERNAL);
+}
+
+static void test_out_dim(void **state) {
+    (void)state;
+    assert_int_equal(mq_dnn_out_dim(32, 3, 1, 1), 32);
+    assert_int_equal(mq_dnn_out_dim(32, 3, 2, 1), 16);
+    assert_int_equal(mq_dnn_out_dim(9, 2, 2, 0), 4);
+    assert_int_equal(mq_dnn_out_dim(2, 5, 1, 0), 0);
+    assert_int_equal(mq_dnn_out_dim(5, 5, 3, 0), 1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_float32),
+        cmocka_unit_test(test_float32_integers),
+        cmocka_unit_test(test_bfloat16),
+        cmocka_unit_test(test_bfloat16_gradient),
+        cmocka_unit_test(test_bfloat16_integers),
+        cmocka_unit_test(test_extreme_codes),
+        cmocka_unit_test(test_shared_scratch),
+        cmocka_unit_test(test_bad_specs),
+        cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_no_reference_code),
+        cmocka_unit_test(test_time),
+        cmocka_unit_test(test_out_dim),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
