@@ -75,8 +75,8 @@ typedef struct mq_inet_edge {
     bool is_signed;    /* false: 0..2^bits-1 */
     bool narrow;       /* signed without -2^(bits-1) */
     double scale;      /* real value of code 1; 0 where not known */
-    int64_t low, high; /* reachable, over all channels; always includes 0 for accumulators. Within the range
-                        * of `bits`, but after RESCALE (compat), which does not clip */
+    int64_t low, high; /* reachable, over all channels. Within the range of `bits`, but after RESCALE
+                        * (compat), which does not clip */
     const int64_t *channel_low, *channel_high; /* [c] reachable per channel; borrowed from the network */
 } mq_inet_edge;
 
