@@ -217,6 +217,10 @@ static mq_status fail_parser(const builder *b, const yaml_parser_t *parser, cons
 }
 
 static mq_status build(builder *b, const char *text, size_t size) {
+    if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark; UTF-8 all the same */
+        text += 3;
+        size -= 3;
+    }
     yaml_parser_t parser;
     if (!yaml_parser_initialize(&parser)) return mq_fail_memory(b->error, "the YAML parser", sizeof parser);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
