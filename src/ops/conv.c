@@ -4,6 +4,7 @@
  * is the exact integer accumulator. When only a batch norm reads it, the product's step is left to that (node
  * scale); else it is multiplied in here, together with the bias. A linear layer is a convolution whose kernel
  * covers its whole input. */
+#include "ops/conv_specs.h"
 #include "ops/train_op.h"
 
 #include "base/memory.h"
@@ -210,7 +211,7 @@ const train_op mq_train_conv = {
 const train_op mq_train_linear = {
     .keeps_input = true, .create = create, .destroy = destroy, .forward = forward, .backward = backward};
 
-int mq_model_conv_specs(const mq_model *model, int n, struct mq_dnn_conv_spec *out, int most) {
+int mq_model_conv_specs(const mq_model *model, int n, mq_dnn_conv_spec *out, int most) {
     int count = 0;
     for (int i = 0; i < model->net->layer_count && count < most; i++)
         out[count++] = spec_for(model, &model->nodes[model->net->layers[i].node], n);

@@ -81,7 +81,4 @@ const char *mq_model_find_nonfinite(const mq_model *model);
  * described. */
 void mq_model_chosen_bits(mq_model *model, mq_bits *out);
 
-/* The shapes of all convolutions and linear layers at n images, as the model runs them (for benchmarks). */
-int mq_model_conv_specs(const mq_model *model, int n, struct mq_dnn_conv_spec *out, int most);
-
 #endif

@@ -1,0 +1,119 @@
+/* cost.c - the cost terms and their gradients. */
+#include "search/cost.h"
+
+#include <string.h>
+
+static mq_workload workload_of(const mq_net *net, int layer) {
+    const mq_node *node = &net->nodes[net->layers[layer].node], *in = &net->nodes[net->layers[layer].act];
+    if (node->op == MQ_OP_LINEAR)
+        return (mq_workload){.kernel_h = 1,
+                             .kernel_w = 1,
+                             .stride = 1,
+                             .groups = 1,
+                             .in_channels = node->linear.in_features,
+                             .out_channels = node->linear.out_features,
+                             .in_h = 1,
+                             .in_w = 1,
+                             .out_h = 1,
+                             .out_w = 1};
+    const mq_conv_attr *a = &node->conv;
+    return (mq_workload){.kernel_h = a->kernel_h,
+                         .kernel_w = a->kernel_w,
+                         .stride = a->stride,
+                         .groups = a->groups,
+                         .in_channels = a->in_channels,
+                         .out_channels = a->out_channels,
+                         .in_h = in->h,
+                         .in_w = in->w,
+                         .out_h = node->h,
+                         .out_w = node->w};
+}
+
+mq_status mq_cost_create(const mq_net *net, const mq_factors *factors, mq_cost_model *out, mq_error *error) {
+    memset(out, 0, sizeof *out);
+    for (int i = 0; i < net->layer_count; i++) {
+        if (net->layers[i].pinned) continue;
+        int n = out->count++;
+        out->layer[n] = i;
+        out->work[n] = workload_of(net, i);
+        for (int w = MQ_SEARCH_MIN; w <= MQ_BITS_MAX; w++) {
+            for (int a = MQ_SEARCH_MIN; a <= MQ_BITS_MAX; a++) {
+                mq_status status =
+                    mq_factors_get(factors, out->work[n].kernel_h, w, a, &out->f[n][w][a], error);
+                if (status != MQ_OK)
+                    return mq_fail_context(error, status, "layer %s", net->nodes[net->layers[i].node].name);
+            }
+        }
+        /* one-bit operands: priced when the table knows them */
+        for (int b = 1; b <= MQ_BITS_MAX; b++) {
+            (void)!mq_factors_get(factors, out->work[n].kernel_h, 1, b, &out->f[n][1][b], NULL);
+            (void)!mq_factors_get(factors, out->work[n].kernel_h, b, 1, &out->f[n][b][1], NULL);
+        }
+    }
+    if (out->count == 0)
+        return mq_fail(error, MQ_USAGE, "network %s has no layer to search: all are pinned", net->name);
+    return MQ_OK;
+}
+
+mq_status mq_cost_at(const mq_cost_model *cost, const mq_net *net, const mq_bits *bits, mq_cost_report *out,
+                     mq_error *error) {
+    *out = (mq_cost_report){0};
+    for (int n = 0; n < cost->count; n++) {
+        const mq_workload *work = &cost->work[n];
+        int w = bits->weight[cost->layer[n]], a = bits->activation[cost->layer[n]];
+        double macs = mq_workload_macs_M(work), weights = mq_workload_weights_M(work);
+        if (!(cost->f[n][w][a] > 0))
+            return mq_fail(error, MQ_USAGE,
+                           "layer %s: the cost table has no entry for w%da%d at kernel size %d",
+                           net->nodes[net->layers[cost->layer[n]].node].name, w, a, work->kernel_h);
+        out->macs_M += macs;
+        out->bit_ops_M += macs * w * a;
+        out->act_bits_K += mq_workload_inputs_K(work) * a;
+        out->weight_bits_M += weights * w;
+        out->dsp_ops_M += macs / cost->f[n][w][a];
+        out->bram_K += weights * 1e3 * w + mq_workload_window_K(work) * a;
+    }
+    return MQ_OK;
+}
+
+mq_cost_losses mq_cost_expected(const mq_cost_model *cost, const mq_branch_probabilities *s_w,
+                                const mq_branch_probabilities *s_a, double weight_complexity,
+                                double weight_trivial, double weight_bram, mq_branch_probabilities *d_w,
+                                mq_branch_probabilities *d_a) {
+    mq_cost_losses sum = {0};
+    double first_macs = mq_workload_macs_M(&cost->work[0]),
+           first_inputs = mq_workload_inputs_K(&cost->work[0]);
+    for (int n = 0; n < cost->count; n++) {
+        const mq_workload *work = &cost->work[n];
+        double macs = mq_workload_macs_M(work), weights = mq_workload_weights_M(work) * 1e3;
+        double window = mq_workload_window_K(work), ew = 0, ea = 0;
+        double by_w[MQ_BRANCHES] = {0}, by_a[MQ_BRANCHES] = {0}; /* derivatives of sum_ij s_w s_a / F */
+        for (int i = 0; i < MQ_BRANCHES; i++) {
+            ew += s_w[n][i] * (MQ_SEARCH_MIN + i);
+            ea += s_a[n][i] * (MQ_SEARCH_MIN + i);
+            for (int j = 0; j < MQ_BRANCHES; j++) {
+                double price = 1 / cost->f[n][MQ_SEARCH_MIN + i][MQ_SEARCH_MIN + j];
+                by_w[i] += s_a[n][j] * price;
+                by_a[j] += s_w[n][i] * price;
+            }
+        }
+        double dsp = 0;
+        for (int i = 0; i < MQ_BRANCHES; i++) dsp += s_w[n][i] * by_w[i];
+        sum.mix_dsp_ops_M += macs * dsp;
+        sum.complexity += 64 * macs * dsp / first_macs;
+        sum.trivial += macs * ew * ea / first_macs;
+        sum.bram += 64 * (weights * ew + window * ea) / first_inputs;
+        for (int i = 0; i < MQ_BRANCHES; i++) {
+            double b = MQ_SEARCH_MIN + i;
+            if (d_w)
+                d_w[n][i] = weight_complexity * 64 * macs * by_w[i] / first_macs +
+                            weight_trivial * macs * b * ea / first_macs +
+                            weight_bram * 64 * weights * b / first_inputs;
+            if (d_a)
+                d_a[n][i] = weight_complexity * 64 * macs * by_a[i] / first_macs +
+                            weight_trivial * macs * ew * b / first_macs +
+                            weight_bram * 64 * window * b / first_inputs;
+        }
+    }
+    return sum;
+}
