@@ -26,7 +26,7 @@ static inline void put_text(bytes *b, const char *text) {
 
 static inline void put_number(bytes *b, uint64_t value, int n) {
     for (int i = 0; i < n; i++) {
-        uint8_t byte = (uint8_t)(value >> (8 * i));
+        uint8_t byte = i < 8 ? (uint8_t)(value >> (8 * i)) : 0;
         put_raw(b, &byte, 1);
     }
 }
