@@ -211,15 +211,22 @@ static void on_signal(int number) {
     caught = 1;
 }
 
-/* A signal to the process reaches the caller's thread, not the loader's. */
+/* A signal to the process waits for the caller's thread rather than reach the loader's. */
 static void test_signals(void **state) {
     (void)state;
     mq_dataset *set = make_set(50, 8, 8, 3, 10);
     mq_loader *loader = start(set, (mq_loader_options){.batch = 5});
     struct sigaction action = {.sa_handler = on_signal}, before;
     assert_int_equal(sigaction(SIGUSR1, &action, &before), 0);
+    sigset_t usr1, mask;
+    sigemptyset(&usr1);
+    sigaddset(&usr1, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &usr1, &mask);
     mq_loader_epoch(loader, 0);
     assert_int_equal(kill(getpid(), SIGUSR1), 0);
+    usleep(50000);
+    assert_false(caught);
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
     for (int i = 0; i < 500 && !caught; i++) usleep(1000);
     assert_true(caught && pthread_equal(caught_by, pthread_self()));
     sigaction(SIGUSR1, &before, NULL);
