@@ -1,0 +1,230 @@
+/* weights.c - weight quantisers over arrays (HWGQ / EdMIPS steps), and their search mix.
+ *
+ * Weights are few beside activations, so these divide. Work is cut into at most TASKS chunks that depend on n
+ * alone; sums are float64 per chunk, added in chunk order, so results do not depend on the thread count. */
+#include "quant/quant.h"
+
+#include <math.h>
+
+#include "base/parallel.h"
+#include "quant/rounding.h"
+
+enum {
+    LANES = 16,
+    TASKS = 64,
+    GRAIN = 16384, /* smallest chunk */
+    WINDOW = 2048  /* elements that stay in the first cache over seven branches */
+};
+
+/* One branch. Dividing by infinity gives code 0, which is what a step of 0 means. */
+typedef struct branch {
+    float low, high, divisor, step;
+    float weight; /* softmax */
+} branch;
+
+static branch make_branch(int bits, bool narrow, double step, float weight) {
+    return (branch){.low = (float)mq_code_low(bits, true, narrow),
+                    .high = (float)mq_code_high(bits, true),
+                    .divisor = (float)step == 0 ? INFINITY : (float)step,
+                    .step = (float)step,
+                    .weight = weight};
+}
+
+/* The code as a float; NaN stays. Clamping first gives the same, since the bounds are whole numbers. */
+static inline float code_of(float w, float low, float high, float divisor) {
+    float v = w / divisor;
+    v = v < low ? low : v;
+    v = v > high ? high : v;
+    return mq_round_small(v);
+}
+
+/* ---- chunks ---- */
+
+typedef struct job {
+    const float *w, *dy;
+    size_t n, grain;
+    branch b[MQ_BRANCHES];
+    double mean;
+    float *y;
+    int32_t *q;
+    double (*part)[MQ_BRANCHES]; /* [task][branch] */
+} job;
+
+static size_t chunk_grain(size_t n) {
+    size_t grain = (n + TASKS - 1) / TASKS;
+    grain = (grain + LANES - 1) / LANES * LANES;
+    return grain > GRAIN ? grain : GRAIN;
+}
+
+static void run(job *work, void (*task)(void *, size_t)) {
+    work->grain = chunk_grain(work->n);
+    mq_parallel(mq_task_count(work->n, work->grain), task, work);
+}
+
+static size_t chunk_size(const job *work, size_t task) {
+    size_t left = work->n - task * work->grain;
+    return left < work->grain ? left : work->grain;
+}
+
+static double add_parts(const job *work, int branch_index) {
+    double sum = 0;
+    for (size_t t = 0; t < mq_task_count(work->n, work->grain); t++) sum += work->part[t][branch_index];
+    return sum;
+}
+
+/* ---- step ---- */
+
+/* sum of w - mean */
+MQ_CLONES static double sum_of(const float *w, size_t n, double mean) {
+    double lane[LANES] = {0}, sum = 0;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int l = 0; l < LANES; l++) lane[l] += (double)w[i + (size_t)l] - mean;
+    for (; i < n; i++) sum += (double)w[i] - mean;
+    for (int l = 0; l < LANES; l++) sum += lane[l];
+    return sum;
+}
+
+/* sum of (w - mean)^2 */
+MQ_CLONES static double sum_of_squares(const float *w, size_t n, double mean) {
+    double lane[LANES] = {0}, sum = 0;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        for (int l = 0; l < LANES; l++) {
+            double d = (double)w[i + (size_t)l] - mean;
+            lane[l] += d * d;
+        }
+    }
+    for (; i < n; i++) sum += ((double)w[i] - mean) * ((double)w[i] - mean);
+    for (int l = 0; l < LANES; l++) sum += lane[l];
+    return sum;
+}
+
+static void sum_task(void *context, size_t task) {
+    const job *work = context;
+    work->part[task][0] = sum_of(work->w + task * work->grain, chunk_size(work, task), 0);
+}
+
+static void square_task(void *context, size_t task) {
+    const job *work = context;
+    work->part[task][0] = sum_of_squares(work->w + task * work->grain, chunk_size(work, task), work->mean);
+}
+
+float mq_weight_deviation(const float *w, size_t n) {
+    if (n < 2) return 0;
+    double part[TASKS][MQ_BRANCHES];
+    job work = {.w = w, .n = n, .part = part};
+    run(&work, sum_task);
+    work.mean = add_parts(&work, 0) / (double)n;
+    run(&work, square_task);
+    return (float)sqrt(add_parts(&work, 0) / (double)(n - 1));
+}
+
+double mq_weight_step(int bits, float deviation) {
+    return mq_weight_unit(bits) * (double)deviation;
+}
+
+/* ---- one quantiser ---- */
+
+MQ_CLONES static void store_codes(const float *w, size_t n, float low, float high, float divisor,
+                                  int32_t *q) {
+    for (size_t i = 0; i < n; i++) {
+        float code = code_of(w[i], low, high, divisor);
+        q[i] = (int32_t)(code == code ? code : 0); /* a NaN gives 0 */
+    }
+}
+
+MQ_CLONES static void store_values(const float *w, size_t n, float low, float high, float divisor, float step,
+                                   float *y) {
+    for (size_t i = 0; i < n; i++) y[i] = code_of(w[i], low, high, divisor) * step;
+}
+
+static void codes_task(void *context, size_t task) {
+    const job *work = context;
+    const branch *b = work->b;
+    size_t from = task * work->grain;
+    store_codes(work->w + from, chunk_size(work, task), b->low, b->high, b->divisor, work->q + from);
+}
+
+static void values_task(void *context, size_t task) {
+    const job *work = context;
+    const branch *b = work->b;
+    size_t from = task * work->grain;
+    store_values(work->w + from, chunk_size(work, task), b->low, b->high, b->divisor, b->step,
+                 work->y + from);
+}
+
+void mq_weight_codes(const float *w, size_t n, int bits, bool narrow, double step, int32_t *q) {
+    job work = {.w = w, .n = n, .q = q, .b = {make_branch(bits, narrow, step, 1)}};
+    run(&work, codes_task);
+}
+
+void mq_weight_values(const float *w, size_t n, int bits, bool narrow, double step, float *y) {
+    job work = {.w = w, .n = n, .y = y, .b = {make_branch(bits, narrow, step, 1)}};
+    run(&work, values_task);
+}
+
+/* ---- the mix of the search ---- */
+
+MQ_CLONES static void add_branch(const float *w, size_t n, float low, float high, float divisor, float step,
+                                 float weight, float *y) {
+    for (size_t i = 0; i < n; i++) y[i] = y[i] + weight * (code_of(w[i], low, high, divisor) * step);
+}
+
+/* <dy, value> */
+MQ_CLONES static double dot_branch(const float *w, const float *dy, size_t n, float low, float high,
+                                   float divisor, float step) {
+    double lane[LANES] = {0}, sum = 0;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int l = 0; l < LANES; l++)
+            lane[l] +=
+                (double)dy[i + (size_t)l] * (double)(code_of(w[i + (size_t)l], low, high, divisor) * step);
+    for (; i < n; i++) sum += (double)dy[i] * (double)(code_of(w[i], low, high, divisor) * step);
+    for (int l = 0; l < LANES; l++) sum += lane[l];
+    return sum;
+}
+
+static void mix_task(void *context, size_t task) {
+    const job *work = context;
+    size_t from = task * work->grain, to = from + chunk_size(work, task);
+    for (size_t i = from; i < to; i += WINDOW) {
+        size_t count = to - i < WINDOW ? to - i : WINDOW;
+        for (size_t k = 0; k < count; k++) work->y[i + k] = 0;
+        for (int j = 0; j < MQ_BRANCHES; j++) {
+            const branch *b = &work->b[j];
+            add_branch(work->w + i, count, b->low, b->high, b->divisor, b->step, b->weight, work->y + i);
+        }
+    }
+}
+
+static void dot_task(void *context, size_t task) {
+    const job *work = context;
+    size_t from = task * work->grain, to = from + chunk_size(work, task);
+    double *sum = work->part[task];
+    for (int j = 0; j < MQ_BRANCHES; j++) sum[j] = 0;
+    for (size_t i = from; i < to; i += WINDOW) {
+        size_t count = to - i < WINDOW ? to - i : WINDOW;
+        for (int j = 0; j < MQ_BRANCHES; j++) {
+            const branch *b = &work->b[j];
+            sum[j] += dot_branch(work->w + i, work->dy + i, count, b->low, b->high, b->divisor, b->step);
+        }
+    }
+}
+
+void mq_weight_mix(const float *w, size_t n, bool narrow, const double step[MQ_BRANCHES],
+                   const float softmax[MQ_BRANCHES], float *y) {
+    job work = {.w = w, .n = n, .y = y};
+    for (int j = 0; j < MQ_BRANCHES; j++)
+        work.b[j] = make_branch(MQ_SEARCH_MIN + j, narrow, step[j], softmax[j]);
+    run(&work, mix_task);
+}
+
+void mq_weight_mix_dot(const float *w, const float *dy, size_t n, bool narrow, const double step[MQ_BRANCHES],
+                       double g[MQ_BRANCHES]) {
+    double part[TASKS][MQ_BRANCHES];
+    job work = {.w = w, .dy = dy, .n = n, .part = part};
+    for (int j = 0; j < MQ_BRANCHES; j++) work.b[j] = make_branch(MQ_SEARCH_MIN + j, narrow, step[j], 1);
+    run(&work, dot_task);
+    for (int j = 0; j < MQ_BRANCHES; j++) g[j] = add_parts(&work, j);
+}
