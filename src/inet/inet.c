@@ -124,6 +124,12 @@ mq_status mq_inet_add(mq_inet *net, const mq_inet_node *node, int *index, mq_err
     return MQ_OK;
 }
 
+/* Text that other files quote. */
+static mq_status check_bits_text(const char *key, const char *text, mq_error *error) {
+    if (memchr(text, 0, MQ_INET_BITS_TEXT) && text[strspn(text, "0123456789,")] == 0) return MQ_OK;
+    return mq_fail(error, MQ_BAD_INPUT, "%s: got '%.40s', expected digits and commas", key, text);
+}
+
 mq_status mq_inet_finish(mq_inet *net, mq_error *error) {
     if (net->node_count < 2 || mq_inet_last(net)->kind != MQ_INET_OUTPUT)
         return mq_fail(error, MQ_BAD_INPUT, "integer network: no output node at the end");
@@ -135,6 +141,8 @@ mq_status mq_inet_finish(mq_inet *net, mq_error *error) {
     if (!good_name(net->model))
         return mq_fail(error, MQ_BAD_INPUT, "model: got '%.64s', expected 1 to %d letters, digits, _, -, .",
                        net->model, MQ_INET_MAX_NAME - 1);
+    MQ_TRY(check_bits_text("bitw", net->bitw, error));
+    MQ_TRY(check_bits_text("bita", net->bita, error));
     if (net->classes < 1 || net->classes > MQ_INET_MAX_CHANNELS)
         return mq_fail(error, MQ_BAD_INPUT, "classes: got %d, expected 1 to %d", net->classes,
                        MQ_INET_MAX_CHANNELS);
