@@ -1,0 +1,25 @@
+/* evaluate.h - a model over a whole data set, running statistics. */
+#ifndef MIXQ_TRAIN_EVALUATE_H
+#define MIXQ_TRAIN_EVALUATE_H
+
+#include "data/dataset.h"
+#include "net/checkpoint.h"
+#include "ops/model.h"
+#include "train/objective.h"
+
+/* All images in file order, in batches of the model's size. Interrupted between batches: MQ_INTERRUPTED.
+ * predicted (may be NULL): int32[count], the class of each image. */
+mq_status mq_evaluate(mq_model *model, const mq_dataset *dataset, mq_scores *out, int32_t *predicted,
+                      mq_error *error) MQ_MUST_CHECK;
+
+/* Copies a checkpoint's tensors into a model of the same network, mode and sharing. */
+mq_status mq_model_load(mq_model *model, const mq_checkpoint *checkpoint, mq_error *error) MQ_MUST_CHECK;
+
+/* A model to evaluate a checkpoint with. net is the checkpoint's: it must live longer. */
+mq_status mq_model_from_checkpoint(const mq_checkpoint *checkpoint, int batch, mq_dtype compute,
+                                   mq_model **out, mq_error *error) MQ_MUST_CHECK;
+
+/* The data set's images and labels are those that the network takes, or MQ_USAGE. */
+mq_status mq_check_dataset(const mq_net *net, const mq_dataset *dataset, mq_error *error) MQ_MUST_CHECK;
+
+#endif

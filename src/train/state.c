@@ -1,0 +1,266 @@
+/* state.c - the run folder: run.json, metrics.jsonl, bits.json and checkpoints with everything a resumed run
+ * needs. */
+#include "train/state.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/machine.h"
+#include "base/memory.h"
+#include "base/parallel.h"
+#include "base/text.h"
+#include "net/checkpoint.h"
+
+static mq_status in_folder(const run *r, const char *name, char path[MQ_PATH], mq_error *error) {
+    return mq_path_join(r->settings->out, name, path, error);
+}
+
+/* ---- writing ---- */
+
+static mq_status describe(const run *r, mq_st_writer *writer, bool with_optimiser, mq_error *error) {
+    const mq_model_options *o = mq_model_get_options(r->model);
+    mq_bits bits;
+    mq_model_chosen_bits(r->model, &bits);
+    mq_checkpoint_info info = {.net = r->net,
+                               .mode = o->mode,
+                               .share = o->mode != MQ_MODE_SEARCH || o->share,
+                               .symmetric = o->symmetric,
+                               .bits = &bits,
+                               .epoch = r->state.epoch,
+                               .precision = o->compute == MQ_BF16 ? "bf16" : "f32"};
+    MQ_TRY(mq_checkpoint_describe(writer, &info, error));
+    if (!with_optimiser) return MQ_OK;
+    char text[256];
+    /* %a keeps every bit of the sums */
+    snprintf(text, sizeof text, "%d %" PRIu64 " %a %a %a %" PRIu64 " %a", r->state.epoch, r->state.step,
+             r->state.best, r->state.scores.loss, r->state.scores.quality, r->state.scores.images,
+             r->state.extra);
+    MQ_TRY(mq_st_add_meta(writer, "train_state", text, error));
+    char *settings = mq_json_line(r->settings->settings);
+    if (!settings) return mq_fail_memory(error, "settings", 0);
+    mq_status status = mq_st_add_meta(writer, "train_settings", settings, error);
+    free(settings);
+    return status;
+}
+
+static mq_status add_tensors(const run *r, mq_st_writer *writer, bool with_optimiser, mq_error *error) {
+    int count;
+    const mq_param *params = mq_model_params(r->model, &count);
+    for (int i = 0; i < count; i++) {
+        const mq_param_spec *spec = params[i].spec;
+        mq_tensor value = {.dtype = MQ_F32, .shape = spec->shape, .data = params[i].value};
+        MQ_TRY(mq_st_add(writer, spec->name, &value, error));
+    }
+    for (int i = 0; i < count && with_optimiser; i++) {
+        float *momentum = mq_sgd_momentum(r->sgd, i);
+        if (!momentum) continue;
+        char name[MQ_MAX_NAME + 64];
+        snprintf(name, sizeof name, "optimizer.%s.momentum", params[i].spec->name);
+        mq_tensor value = {.dtype = MQ_F32, .shape = params[i].spec->shape, .data = momentum};
+        MQ_TRY(mq_st_add(writer, name, &value, error));
+    }
+    return MQ_OK;
+}
+
+mq_status run_save(const run *r, const char *name, bool with_optimiser, mq_error *error) {
+    char path[MQ_PATH];
+    mq_st_writer *writer;
+    MQ_TRY(in_folder(r, name, path, error));
+    MQ_TRY(mq_st_writer_create(&writer, error));
+    mq_status status = describe(r, writer, with_optimiser, error);
+    if (status == MQ_OK) status = add_tensors(r, writer, with_optimiser, error);
+    if (status == MQ_OK) status = mq_st_write(writer, path, error);
+    mq_st_writer_free(writer);
+    return status;
+}
+
+mq_status run_append_metrics(const run *r, const json_t *line, mq_error *error) {
+    char path[MQ_PATH];
+    MQ_TRY(in_folder(r, "metrics.jsonl", path, error));
+    char *text = mq_json_line(line);
+    if (!text) return mq_fail_memory(error, "a metrics line", 0);
+    mq_status status = mq_file_append_line(path, text, error);
+    free(text);
+    return status;
+}
+
+mq_status run_write_bits(const run *r, mq_error *error) {
+    if (!r->hooks || !r->hooks->bits) return MQ_OK;
+    char path[MQ_PATH];
+    MQ_TRY(in_folder(r, "bits.json", path, error));
+    json_t *bits = r->hooks->bits(r->hooks->context, r->model);
+    if (!bits) return MQ_OK;
+    mq_status status = mq_json_save(path, bits, error);
+    json_decref(bits);
+    return status;
+}
+
+static mq_status write_run_json(const run *r, mq_error *error) {
+    char path[MQ_PATH], cpu[MQ_MACHINE_TEXT], features[MQ_MACHINE_TEXT];
+    MQ_TRY(in_folder(r, "run.json", path, error));
+    mq_cpu_name(cpu);
+    mq_cpu_features(features);
+    json_t *root = json_pack("{s:s, s:s, s:O, s:i, s:{s:s, s:s}}", "format", "mixq-run-1", "version",
+                             mq_version(), "settings", r->settings->settings, "threads", mq_threads(), "cpu",
+                             "name", cpu, "features", features);
+    if (!root) return mq_fail_memory(error, "run.json", 0);
+    mq_status status = mq_json_save(path, root, error);
+    json_decref(root);
+    return status;
+}
+
+/* ---- reading ---- */
+
+static mq_status same_settings(const run *r, const mq_checkpoint *c, mq_error *error) {
+    const char *text = mq_st_meta(c->file, "train_settings");
+    if (!text)
+        return mq_fail(error, MQ_BAD_INPUT, "cannot resume: %s has no optimiser state", mq_st_path(c->file));
+    json_t *stored;
+    MQ_TRY(mq_json_parse(mq_st_path(c->file), text, strlen(text), &stored, error));
+    mq_status status = MQ_OK;
+    const char *key;
+    json_t *value;
+    json_object_foreach(r->settings->settings, key, value) {
+        json_t *old = json_object_get(stored, key);
+        if (old && json_equal(old, value)) continue;
+        char *was = old ? json_dumps(old, JSON_ENCODE_ANY) : NULL, *now = json_dumps(value, JSON_ENCODE_ANY);
+        status = mq_fail(error, MQ_USAGE, "cannot resume %s with other settings: %s: got %s, expected %s",
+                         r->settings->out, key, now ? now : "?", was ? was : "nothing");
+        free(was);
+        free(now);
+        break;
+    }
+    json_decref(stored);
+    return status;
+}
+
+static mq_status load_last(run *r, const char *path, mq_error *error) {
+    mq_checkpoint c;
+    MQ_TRY(mq_checkpoint_load(path, &c, error));
+    mq_status status = same_settings(r, &c, error);
+    run_state *s = &r->state;
+    const char *text = mq_st_meta(c.file, "train_state");
+    if (status == MQ_OK &&
+        (!text || sscanf(text, "%d %" SCNu64 " %la %la %la %" SCNu64 " %la", &s->epoch, &s->step, &s->best,
+                         &s->scores.loss, &s->scores.quality, &s->scores.images, &s->extra) != 7))
+        status = mq_fail(error, MQ_BAD_INPUT, "cannot resume: %s: metadata 'train_state' is damaged", path);
+    int count;
+    mq_param *params = mq_model_params(r->model, &count);
+    for (int i = 0; i < count && status == MQ_OK; i++) {
+        const mq_st_entry *entry;
+        char name[MQ_MAX_NAME + 64];
+        status = mq_st_require(c.file, params[i].spec->name, MQ_F32, &params[i].spec->shape, &entry, error);
+        if (status == MQ_OK) memcpy(params[i].value, entry->tensor.data, params[i].count * sizeof(float));
+        float *momentum = mq_sgd_momentum(r->sgd, i);
+        if (status != MQ_OK || !momentum) continue;
+        snprintf(name, sizeof name, "optimizer.%s.momentum", params[i].spec->name);
+        status = mq_st_require(c.file, name, MQ_F32, &params[i].spec->shape, &entry, error);
+        if (status == MQ_OK) memcpy(momentum, entry->tensor.data, params[i].count * sizeof(float));
+    }
+    mq_checkpoint_free(&c);
+    return status;
+}
+
+/* Keeps the lines of finished epochs: an interrupted run may have written one more than it saved. */
+static mq_status trim_metrics(const run *r, mq_error *error) {
+    char path[MQ_PATH];
+    uint8_t *text;
+    size_t size;
+    MQ_TRY(in_folder(r, "metrics.jsonl", path, error));
+    if (!mq_path_exists(path)) return MQ_OK;
+    MQ_TRY(mq_file_read(path, (size_t)1 << 28, &text, &size, error));
+    size_t kept = 0;
+    for (int lines = 0; lines < r->state.epoch && kept < size; lines++) {
+        const char *end = memchr(text + kept, '\n', size - kept);
+        if (!end) break;
+        kept = (size_t)((const uint8_t *)end + 1 - text);
+    }
+    mq_status status = kept == size ? MQ_OK : mq_file_write(path, text, kept, error);
+    mq_free(text);
+    return status;
+}
+
+static bool folder_has_files(const char *path) {
+    DIR *dir = opendir(path);
+    if (!dir) return false;
+    bool found = false;
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) found = true;
+    closedir(dir);
+    return found;
+}
+
+mq_status run_open(run *r, bool *resumed, mq_error *error) {
+    const mq_train_settings *settings = r->settings;
+    char last[MQ_PATH], other[MQ_PATH];
+    static const char *const ours[] = {"last.safetensors", "best.safetensors", "metrics.jsonl", "bits.json",
+                                       "run.json"};
+    *resumed = false;
+    MQ_TRY(in_folder(r, "last.safetensors", last, error));
+    if (settings->resume && mq_path_exists(last)) {
+        MQ_TRY(load_last(r, last, error));
+        *resumed = true;
+        return trim_metrics(r, error);
+    }
+    if (mq_path_exists(settings->out) && !mq_path_is_dir(settings->out))
+        return mq_fail(error, MQ_USAGE, "--out %s: a folder expected, a file is there", settings->out);
+    if (folder_has_files(settings->out) && !settings->force && !settings->resume)
+        return mq_fail(error, MQ_USAGE,
+                       "--out %s: the folder exists and is not empty: give --resume to go on with that run, "
+                       "or --force to "
+                       "replace it",
+                       settings->out);
+    MQ_TRY(mq_make_dirs(settings->out, error));
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        MQ_TRY(in_folder(r, ours[i], other, error));
+        if (mq_path_exists(other) && remove(other) != 0) return mq_fail_errno(error, "cannot replace", other);
+    }
+    return write_run_json(r, error);
+}
+
+mq_status run_init_from(run *r, mq_error *error) {
+    mq_checkpoint c;
+    MQ_TRY(mq_checkpoint_load(r->settings->init, &c, error));
+    int count, taken = 0;
+    mq_param *params = mq_model_params(r->model, &count);
+    mq_status status = MQ_OK;
+    for (int i = 0; i < count && status == MQ_OK; i++) {
+        const mq_param_spec *spec = params[i].spec;
+        const mq_st_entry *entry = mq_st_find(c.file, spec->name);
+        char branch[MQ_MAX_NAME + 32];
+        if (!entry && spec->kind == MQ_PARAM_WEIGHT) {
+            /* From an unshared search take the branch of the chosen bits; into one, the shared weights for
+             * all. */
+            int layer = r->net->nodes[spec->node].layer;
+            if (spec->branch < 0 && c.mode == MQ_MODE_SEARCH && layer < c.net->layer_count)
+                snprintf(branch, sizeof branch, "%s.%d", spec->name, c.bits.weight[layer]);
+            else
+                snprintf(branch, sizeof branch, "%s.weight", r->net->nodes[spec->node].name);
+            entry = mq_st_find(c.file, branch);
+        }
+        if (!entry) {
+            if (mq_param_is_alpha(spec->kind)) continue; /* stay at their start */
+            status = mq_fail(error, MQ_BAD_INPUT,
+                             "--init %s: it has no tensor %s: a checkpoint of network %s expected",
+                             r->settings->init, spec->name, r->net->name);
+        } else if (!mq_shape_equal(&entry->tensor.shape, &spec->shape)) {
+            char got[MQ_SHAPE_TEXT], expected[MQ_SHAPE_TEXT];
+            status = mq_fail(error, MQ_BAD_INPUT, "--init %s: tensor %s: got shape %s, expected %s",
+                             r->settings->init, spec->name, mq_shape_text(&entry->tensor.shape, got),
+                             mq_shape_text(&spec->shape, expected));
+        } else {
+            memcpy(params[i].value, entry->tensor.data, params[i].count * sizeof(float));
+            taken++;
+        }
+    }
+    if (status == MQ_OK)
+        mq_log(MQ_LOG_INFO, "start from %s (%s, %s): %d of %d tensors", r->settings->init, c.net->name,
+               mq_mode_name(c.mode), taken, count);
+    mq_checkpoint_free(&c);
+    return status;
+}
