@@ -1,0 +1,174 @@
+/* ref_quant.c - quantisers of weights, activations and the image, and their mixtures.
+ *
+ * HWGQ (Cai et al., CVPR 2017) as EdMIPS (Cai and Vasconcelos, CVPR 2020) uses it: numerics.md sections 1
+ * and 2. */
+#include <math.h>
+
+#include "ref/ref_op.h"
+
+/* Best uniform steps for a normal variable of unit variance, bits 1..8. */
+static const double WEIGHT_UNIT[9] = {0, 1.596, 0.996, 0.586, 0.336, 0.190, 0.106, 0.059, 0.032};
+static const double ACTIVATION_UNIT[9] = {0, 0.799, 0.538, 0.3217, 0.185, 0.104, 0.058, 0.033, 0.019};
+
+/* ---- mixtures ---- */
+
+static ref_mixture fixed_mixture(int bits) {
+    return (ref_mixture){.count = 1, .bits = {bits}, .share = {1}};
+}
+
+static ref_mixture searched_mixture(mq_ref_param *alpha) {
+    ref_mixture m = {.count = REF_BRANCHES, .alpha = alpha};
+    double top = alpha->value[0], sum = 0;
+    for (int i = 0; i < REF_BRANCHES; i++) top = fmax(top, alpha->value[i]);
+    for (int i = 0; i < REF_BRANCHES; i++) sum += m.share[i] = exp(alpha->value[i] - top);
+    for (int i = 0; i < REF_BRANCHES; i++) {
+        m.share[i] /= sum;
+        m.bits[i] = REF_FIRST_BITS + i;
+    }
+    return m;
+}
+
+ref_mixture ref_weight_mixture(mq_ref *ref, int layer) {
+    const mq_layer *l = &ref->net->layers[layer];
+    if (ref->options.mode == MQ_MODE_FLOAT) return (ref_mixture){0};
+    if (ref->options.mode == MQ_MODE_FIXED) return fixed_mixture(ref->bits.weight[layer]);
+    if (l->pinned) return fixed_mixture(l->pinned_weight_bits);
+    return searched_mixture(mq_ref_find(ref, l->node, MQ_PARAM_ALPHA_WEIGHT, -1));
+}
+
+ref_mixture ref_activation_mixture(mq_ref *ref, int layer) {
+    const mq_layer *l = &ref->net->layers[layer];
+    if (ref->options.mode == MQ_MODE_FLOAT) return (ref_mixture){0};
+    if (ref->options.mode == MQ_MODE_FIXED) return fixed_mixture(ref->bits.activation[layer]);
+    if (l->pinned) return fixed_mixture(l->pinned_activation_bits);
+    return searched_mixture(mq_ref_find(ref, l->node, MQ_PARAM_ALPHA_ACTIVATION, -1));
+}
+
+void ref_mixture_gradient(const ref_mixture *m, const double *g, double scale) {
+    if (!m->alpha) return;
+    double mean = 0;
+    for (int i = 0; i < m->count; i++) mean += m->share[i] * g[i];
+    for (int i = 0; i < m->count; i++) m->alpha->grad[i] += scale * m->share[i] * (g[i] - mean);
+}
+
+/* ---- weights ---- */
+
+/* Unbiased standard deviation, rounded to float32. */
+static float deviation(const double *w, size_t n) {
+    if (n < 2) return 0;
+    double sum = 0, squares = 0;
+    for (size_t e = 0; e < n; e++) sum += w[e];
+    const double mean = sum / (double)n;
+    for (size_t e = 0; e < n; e++) squares += (w[e] - mean) * (w[e] - mean);
+    return (float)sqrt(squares / (double)(n - 1));
+}
+
+static double weight_value(double w, int bits, bool narrow, float alpha) {
+    const float step = (float)(WEIGHT_UNIT[bits] * (double)alpha);
+    if (step == 0) return 0;
+    const float high = (float)((1 << (bits - 1)) - 1), low = -high - (narrow ? 0 : 1);
+    const float code = fminf(fmaxf(rintf((float)w / step), low), high);
+    return (double)code * (double)step;
+}
+
+/* Branch i's quantised weight. The surrogate: a line of slope 1 through the base. */
+static double branch_weight(const mq_ref *ref, const ref_layer *layer, const ref_mixture *m, int i,
+                            size_t e) {
+    const double w = layer->weight[i]->value[e];
+    const double base = ref->surrogate ? layer->base[i][e] : w;
+    return weight_value(base, m->bits[i], ref->options.symmetric, layer->deviation[i]) + (w - base);
+}
+
+void ref_weights_forward(mq_ref *ref, int which) {
+    ref_layer *layer = &ref->layers[which];
+    const ref_mixture m = ref_weight_mixture(ref, which);
+    const size_t count = layer->weight[0]->count;
+    for (int i = 0; i < m.count && !ref->surrogate; i++)
+        layer->deviation[i] = deviation(layer->weight[i]->value, count);
+    for (size_t e = 0; e < count; e++) {
+        double sum = m.count ? 0 : layer->weight[0]->value[e];
+        for (int i = 0; i < m.count; i++) sum += m.share[i] * branch_weight(ref, layer, &m, i, e);
+        layer->operand[e] = sum;
+    }
+}
+
+void ref_weights_backward(mq_ref *ref, int which) {
+    ref_layer *layer = &ref->layers[which];
+    const ref_mixture m = ref_weight_mixture(ref, which);
+    const size_t count = layer->weight[0]->count;
+    const double *dy = layer->operand_grad;
+    double g[REF_BRANCHES] = {0};
+    for (size_t e = 0; e < count; e++) {
+        if (!m.count) layer->weight[0]->grad[e] += dy[e];
+        for (int i = 0; i < m.count; i++) {
+            layer->weight[i]->grad[e] += m.share[i] * dy[e];
+            g[i] += dy[e] * branch_weight(ref, layer, &m, i, e);
+        }
+    }
+    ref_mixture_gradient(&m, g, 1);
+}
+
+/* ---- activations ---- */
+
+typedef struct quantised {
+    double value, slope;
+} quantised;
+
+static quantised hwgq(float x, int bits) {
+    const float step = (float)ACTIVATION_UNIT[bits];
+    const float top = (float)(ACTIVATION_UNIT[bits] * ((1 << bits) - 1));
+    const float code = rintf(fminf(fmaxf(x, 0), top) / step);
+    return (quantised){(double)code * (double)step, x >= 0 && x <= top ? 1 : 0};
+}
+
+static quantised image(double x, int bits) {
+    const double levels = 1 << bits;
+    return (quantised){floor(x * levels) / levels, 0};
+}
+
+/* ReLU, ReLU6: `decide` says which piece x is on. */
+static quantised rectified(double x, float decide, mq_act_kind kind) {
+    if (kind == MQ_ACT_IMAGE) return (quantised){x, 0};
+    if (decide <= 0) return (quantised){0, 0};
+    if (kind == MQ_ACT_HWGQ6 && decide >= 6) return (quantised){6, 0};
+    return (quantised){x, 1};
+}
+
+/* Element e through a quantiser of `bits`; the surrogate is a line through the base. */
+static quantised activate(mq_ref *ref, const ref_node *s, size_t e, int bits) {
+    const double x = ref_input(ref, s, 0)->out[e];
+    const double base = ref->surrogate ? s->base[e] : x;
+    const float decide = s->decide ? s->decide[e] : (float)base;
+    if (ref->options.mode == MQ_MODE_FLOAT) return rectified(x, decide, s->node->act.kind);
+    if (s->node->act.kind == MQ_ACT_IMAGE) return image(x, bits);
+    quantised q = hwgq(decide, bits);
+    q.value += q.slope * (x - base);
+    return q;
+}
+
+static void activation_forward(mq_ref *ref, ref_node *s) {
+    const ref_mixture m = ref_activation_mixture(ref, s->node->act.layer);
+    for (size_t e = 0; e < (size_t)ref->n * s->elements; e++) {
+        double sum = m.count ? 0 : activate(ref, s, e, 0).value;
+        for (int i = 0; i < m.count; i++) sum += m.share[i] * activate(ref, s, e, m.bits[i]).value;
+        s->out[e] = sum;
+    }
+}
+
+static void activation_backward(mq_ref *ref, ref_node *s) {
+    const ref_mixture m = ref_activation_mixture(ref, s->node->act.layer);
+    double *dx = ref_input(ref, s, 0)->grad;
+    double g[REF_BRANCHES] = {0};
+    for (size_t e = 0; e < (size_t)ref->n * s->elements; e++) {
+        double slope = m.count ? 0 : activate(ref, s, e, 0).slope;
+        for (int i = 0; i < m.count; i++) {
+            const quantised q = activate(ref, s, e, m.bits[i]);
+            slope += m.share[i] * q.slope;
+            g[i] += s->grad[e] * q.value;
+        }
+        dx[e] += s->grad[e] * slope;
+    }
+    ref_mixture_gradient(&m, g, 1);
+}
+
+const ref_op ref_op_ACTIVATION = {activation_forward, activation_backward};
