@@ -163,7 +163,9 @@ static void refuses_bad_lengths(void **state) {
     memset(large, ' ', length + 8);
     memcpy(large, &length, 8);
     memcpy(large + 8, "{}", 2);
-    assert_int_equal(mq_st_parse("f", large, length + 8, &file, NULL), MQ_BAD_INPUT);
+    mq_error error = {0};
+    assert_int_equal(mq_st_parse("f", large, length + 8, &file, &error), MQ_BAD_INPUT);
+    assert_non_null(strstr(error.text, "header of"));
     length--;
     memcpy(large, &length, 8);
     assert_int_equal(mq_st_parse("f", large, length + 8, &file, NULL), MQ_OK);
