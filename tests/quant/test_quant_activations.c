@@ -1,0 +1,345 @@
+/* The activation kernels, as dispatched and for every instruction set, against the one-element reference: bit
+ * for bit around every code boundary, on random and special values, for odd lengths; their sums against
+ * float64. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "quant/helper_clones.h"
+#include "quant/helper_floats.h"
+#include "quant/quant.h"
+#include "quant/reference.h"
+
+static bool always(void) {
+    return true;
+}
+
+static const quant_clone dispatched = {"dispatched",
+                                       always,
+                                       mq_activation_values,
+                                       mq_activation_codes,
+                                       mq_activation_gradient,
+                                       mq_activation_mix,
+                                       mq_activation_mix_gradient};
+static const quant_clone *const clones[] = {&dispatched, &quant_clone_base, &quant_clone_v3, &quant_clone_v4};
+enum { CLONES = sizeof clones / sizeof *clones, NEAR = 64 };
+
+static void *get(size_t count, size_t size) {
+    void *memory = NULL;
+    assert_int_equal(mq_alloc(count, size, "test", &memory, NULL), MQ_OK);
+    return memory;
+}
+
+/* The smallest float whose code is at least `code`: codes never fall as x rises. */
+static float boundary(int bits, int code) {
+    uint32_t low = 0, high = bits_of(mq_activation_top(bits));
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (mq_reference_activation_code(float_of(middle), bits) >= code)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return float_of(low);
+}
+
+/* All floats within NEAR units in the last place of each code boundary and top of bits first..last, then
+ * special and random values. */
+static size_t hard_inputs(int first, int last, float **out) {
+    size_t random = 100000, count = 0, room = SPECIALS + random;
+    for (int b = first; b <= last; b++) room += (size_t)(1 << b) * (2 * NEAR + 1);
+    float *x = get(room, sizeof *x);
+    for (int b = first; b <= last; b++) {
+        for (int code = 1; code <= 1 << b; code++) {
+            uint32_t at = bits_of(code < 1 << b ? boundary(b, code) : mq_activation_top(b));
+            for (uint32_t d = 0; d <= 2 * NEAR; d++) x[count++] = float_of(at + d - NEAR);
+        }
+    }
+    memcpy(x + count, special_floats, sizeof special_floats);
+    count += SPECIALS;
+    fill_normal(x + count, random, "activations", 2.5f);
+    *out = x;
+    return count + random;
+}
+
+static void check_values(const quant_clone *c, const float *x, size_t n, int bits) {
+    float *y = get(n, sizeof *y);
+    c->values(x, n, bits, y);
+    for (size_t i = 0; i < n; i++)
+        if (!same_float(y[i], mq_reference_activation_value(x[i], bits)))
+            fail_msg("%s, %d bits: value of %a is %a", c->name, bits, (double)x[i], (double)y[i]);
+    mq_free(y);
+}
+
+static void check_codes(const quant_clone *c, const float *x, size_t n, int bits) {
+    uint8_t *q = get(n, 1);
+    c->codes(x, n, bits, q);
+    for (size_t i = 0; i < n; i++)
+        if (q[i] != mq_reference_activation_code(x[i], bits))
+            fail_msg("%s, %d bits: code of %a is %d", c->name, bits, (double)x[i], q[i]);
+    mq_free(q);
+}
+
+static void check_gradient(const quant_clone *c, const float *x, size_t n, int bits) {
+    float *dy = get(n, sizeof *dy), *dx = get(n, sizeof *dx);
+    fill_normal(dy, n, "gradient", 1);
+    c->gradient(x, dy, n, bits, dx);
+    for (size_t i = 0; i < n; i++)
+        if (!same_float(dx[i], mq_reference_activation_gradient(x[i], dy[i], bits)))
+            fail_msg("%s, %d bits: gradient at %a is %a", c->name, bits, (double)x[i], (double)dx[i]);
+    c->gradient(x, dy, n, bits, dy); /* in place */
+    assert_memory_equal(dy, dx, n * sizeof *dx);
+    mq_free(dy);
+    mq_free(dx);
+}
+
+static void single_quantisers(void **state) {
+    (void)state;
+    for (int bits = MQ_BITS_MIN; bits <= MQ_BITS_MAX; bits++) {
+        float *x;
+        size_t n = hard_inputs(bits, bits, &x);
+        for (int k = 0; k < CLONES; k++) {
+            if (!clones[k]->available()) continue;
+            check_values(clones[k], x, n, bits);
+            check_codes(clones[k], x, n, bits);
+            check_gradient(clones[k], x, n, bits);
+        }
+        mq_free(x);
+    }
+}
+
+static void relu(void **state) {
+    (void)state;
+    float *x;
+    size_t n = hard_inputs(2, 2, &x);
+    for (int k = 0; k < CLONES; k++) {
+        if (!clones[k]->available()) continue;
+        check_values(clones[k], x, n, MQ_BITS_FLOAT);
+        check_gradient(clones[k], x, n, MQ_BITS_FLOAT);
+    }
+    mq_free(x);
+}
+
+/* The definition in numbers worked out by hand, so that reference and kernels cannot be wrong together. */
+static void known_values(void **state) {
+    (void)state;
+    const float top2 = 1.614f, step2 = 0.538f;
+    float x[] = {0.0f,   0.26f,  0.2691f, 0.8069f, 0.8071f, top2, nextafterf(top2, 9),
+                 100.0f, -0.01f, -5.0f,   -0.0f};
+    uint8_t expected[] = {0, 0, 1, 1, 2, 3, 3, 3, 0, 0, 0};
+    float through[] = {1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1};
+    enum { N = sizeof x / sizeof *x };
+    uint8_t q[N];
+    float y[N], dx[N], one[N];
+    for (int i = 0; i < N; i++) one[i] = 1;
+    assert_true(mq_activation_top(2) == top2);
+    mq_activation_codes(x, N, 2, q);
+    mq_activation_values(x, N, 2, y);
+    mq_activation_gradient(x, one, N, 2, dx);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(q[i], expected[i]);
+        assert_true(y[i] == (float)expected[i] * step2);
+        assert_true(dx[i] == through[i]);
+    }
+    float nan = NAN;
+    mq_activation_values(&nan, 1, 4, y);
+    assert_true(isnan(y[0]));
+    mq_activation_codes(&nan, 1, 4, q);
+    assert_int_equal(q[0], 0);
+}
+
+/* ---- the mix ---- */
+
+static void check_mix(const quant_clone *c, const float *x, size_t n, const float *softmax) {
+    float *y = get(n, sizeof *y);
+    c->mix(x, n, softmax, y);
+    for (size_t i = 0; i < n; i++)
+        if (!same_float(y[i], mq_reference_activation_mix(x[i], softmax)))
+            fail_msg("%s: mix of %a is %a", c->name, (double)x[i], (double)y[i]);
+    mq_free(y);
+}
+
+static void check_mix_dx(const quant_clone *c, const float *x, size_t n, const float *softmax) {
+    float *dy = get(n, sizeof *dy), *dx = get(n, sizeof *dx);
+    double g[MQ_BRANCHES] = {0};
+    fill_normal(dy, n, "gradient", 1);
+    c->mix_gradient(x, dy, n, softmax, dx, g);
+    for (size_t i = 0; i < n; i++)
+        if (!same_float(dx[i], mq_reference_activation_mix_gradient(x[i], dy[i], softmax)))
+            fail_msg("%s: mix gradient at %a is %a", c->name, (double)x[i], (double)dx[i]);
+    mq_free(dy);
+    mq_free(dx);
+}
+
+static void mix_elementwise(void **state) {
+    (void)state;
+    float softmax[MQ_BRANCHES], *x;
+    fill_probabilities(softmax, MQ_BRANCHES, 0);
+    size_t n = hard_inputs(MQ_SEARCH_MIN, MQ_BITS_MAX, &x);
+    for (int k = 0; k < CLONES; k++) {
+        if (!clones[k]->available()) continue;
+        check_mix(clones[k], x, n, softmax);
+        check_mix_dx(clones[k], x, n, softmax);
+    }
+    mq_free(x);
+}
+
+/* One hard value among harmless ones: a block is computed again with divisions only when it says itself that
+ * it may be wrong, and here no neighbour says so for it. */
+static void mix_lone_boundaries(void **state) {
+    (void)state;
+    enum { BLOCK = 64 };
+    float softmax[MQ_BRANCHES], *x;
+    fill_probabilities(softmax, MQ_BRANCHES, 1);
+    size_t n = hard_inputs(MQ_SEARCH_MIN, MQ_BITS_MAX, &x), wrong = 0;
+    for (size_t i = 0; i < n; i++) {
+        float block[BLOCK] = {0}, y[BLOCK];
+        block[i % BLOCK] = x[i];
+        mq_activation_mix(block, BLOCK, softmax, y);
+        wrong += !same_float(y[i % BLOCK], mq_reference_activation_mix(x[i], softmax));
+        wrong += y[(i + 1) % BLOCK] != 0;
+    }
+    assert_int_equal(wrong, 0);
+    mq_free(x);
+}
+
+/* g[j] = <dy, Q_j(x)> and the sum of |dy*Q_j|, in float64. */
+static void dot64(const float *x, const float *dy, size_t n, double g[MQ_BRANCHES],
+                  double size[MQ_BRANCHES]) {
+    for (int j = 0; j < MQ_BRANCHES; j++) {
+        g[j] = size[j] = 0;
+        for (size_t i = 0; i < n; i++) {
+            double term = (double)dy[i] * (double)mq_reference_activation_value(x[i], MQ_SEARCH_MIN + j);
+            g[j] += term;
+            size[j] += fabs(term);
+        }
+    }
+}
+
+static void mix_sums(void **state) {
+    (void)state;
+    static const size_t lengths[] = {1, 15, 63, 64, 65, 1000, 4095, 4096, 4097, 100003};
+    enum { LONGEST = 100003 };
+    float *x = get(LONGEST, sizeof *x), *dy = get(LONGEST, sizeof *dy), *dx = get(LONGEST, sizeof *dx);
+    float *first = get(LONGEST, sizeof *dx), softmax[MQ_BRANCHES];
+    fill_normal(x, LONGEST, "mix x", 2);
+    fill_normal(dy, LONGEST, "mix dy", 0.01f);
+    fill_probabilities(softmax, MQ_BRANCHES, 2);
+    for (size_t t = 0; t < sizeof lengths / sizeof *lengths; t++) {
+        size_t n = lengths[t];
+        double expected[MQ_BRANCHES], size[MQ_BRANCHES], g0[MQ_BRANCHES];
+        dot64(x, dy, n, expected, size);
+        for (int k = 0; k < CLONES; k++) {
+            if (!clones[k]->available()) continue;
+            double g[MQ_BRANCHES], without[MQ_BRANCHES];
+            for (int j = 0; j < MQ_BRANCHES; j++) g[j] = without[j] = 1; /* g is added to */
+            clones[k]->mix_gradient(x, dy, n, softmax, dx, g);
+            clones[k]->mix_gradient(x, dy, n, softmax, NULL, without);
+            assert_memory_equal(g, without, sizeof g);
+            for (int j = 0; j < MQ_BRANCHES; j++)
+                assert_true(fabs(g[j] - 1 - expected[j]) <= 2e-6 * size[j] + 1e-15);
+            if (k == 0) {
+                memcpy(g0, g, sizeof g);
+                memcpy(first, dx, n * sizeof *dx);
+            }
+            assert_memory_equal(g, g0, sizeof g); /* the sums do not depend on the CPU */
+            assert_memory_equal(dx, first, n * sizeof *dx);
+        }
+    }
+    double g[MQ_BRANCHES] = {0};
+    memcpy(dx, dy, LONGEST * sizeof *dy);
+    mq_activation_mix_gradient(x, dx, LONGEST, softmax, dx, g); /* in place */
+    assert_memory_equal(dx, first, LONGEST * sizeof *dx);
+    mq_free(x);
+    mq_free(dy);
+    mq_free(dx);
+    mq_free(first);
+}
+
+/* Every length up to 200 at every alignment: nothing is written outside, nothing left out. */
+static void odd_lengths(void **state) {
+    (void)state;
+    enum { MOST = 200, ROOM = MOST + 32 };
+    float x[ROOM], y[ROOM], dx[ROOM], softmax[MQ_BRANCHES];
+    uint8_t q[ROOM];
+    double g[MQ_BRANCHES] = {0};
+    fill_normal(x, ROOM, "odd", 2);
+    fill_probabilities(softmax, MQ_BRANCHES, 3);
+    for (size_t n = 0; n <= MOST; n++) {
+        size_t at = n % 17;
+        for (int i = 0; i < ROOM; i++) y[i] = dx[i] = -77;
+        memset(q, 255, sizeof q);
+        mq_activation_mix(x + at, n, softmax, y + at);
+        mq_activation_mix_gradient(x + at, x + at, n, softmax, dx + at, g);
+        mq_activation_codes(x + at, n, 3, q + at);
+        for (size_t i = 0; i < ROOM; i++) {
+            bool inside = i >= at && i < at + n;
+            assert_true(y[i] == (inside ? mq_reference_activation_mix(x[i], softmax) : -77));
+            assert_true(dx[i] == (inside ? mq_reference_activation_mix_gradient(x[i], x[i], softmax) : -77));
+            assert_int_equal(q[i], inside ? mq_reference_activation_code(x[i], 3) : 255);
+        }
+        for (int i = 0; i < ROOM; i++) y[i] = dx[i] = -77;
+        mq_activation_values(x + at, n, 5, y + at);
+        mq_activation_gradient(x + at, x + at, n, 5, dx + at);
+        for (size_t i = 0; i < ROOM; i++) {
+            bool inside = i >= at && i < at + n;
+            assert_true(y[i] == (inside ? mq_reference_activation_value(x[i], 5) : -77));
+            assert_true(dx[i] == (inside ? mq_reference_activation_gradient(x[i], x[i], 5) : -77));
+        }
+    }
+}
+
+static void mix_gradient_edges(void **state) {
+    (void)state;
+    float softmax[MQ_BRANCHES];
+    fill_probabilities(softmax, MQ_BRANCHES, 4);
+    for (int first = 0; first <= MQ_BRANCHES; first++) {
+        /* Just above the top of branch first-1, at the top of branch first: first.. pass. */
+        float sum = 0, at[2], dy[2] = {3, 3}, dx[2];
+        double g[MQ_BRANCHES] = {0};
+        for (int j = first; j < MQ_BRANCHES; j++) sum += softmax[j];
+        at[0] = first > 0 ? nextafterf(mq_activation_top(MQ_SEARCH_MIN + first - 1), 9) : 0;
+        at[1] = first < MQ_BRANCHES ? mq_activation_top(MQ_SEARCH_MIN + first) : 1e30f;
+        mq_activation_mix_gradient(at, dy, 2, softmax, dx, g);
+        assert_true(dx[0] == 3 * sum);
+        assert_true(dx[1] == 3 * sum);
+    }
+    float below = -0x1p-149f, dy = 3, dx = 1;
+    double g[MQ_BRANCHES] = {0};
+    mq_activation_mix_gradient(&below, &dy, 1, softmax, &dx, g);
+    assert_true(dx == 0);
+}
+
+static void not_a_number(void **state) {
+    (void)state;
+    for (int k = 0; k < CLONES; k++) {
+        if (!clones[k]->available()) continue;
+        float x[100], dy[100], y[100], softmax[MQ_BRANCHES];
+        double g[MQ_BRANCHES] = {0};
+        fill_probabilities(softmax, MQ_BRANCHES, 5);
+        for (int i = 0; i < 100; i++) x[i] = dy[i] = 1;
+        x[37] = NAN;
+        clones[k]->mix(x, 100, softmax, y);
+        for (int i = 0; i < 100; i++) assert_int_equal(isnan(y[i]) != 0, i == 37);
+        clones[k]->mix_gradient(x, dy, 100, softmax, NULL, g);
+        for (int j = 0; j < MQ_BRANCHES; j++) assert_true(isnan(g[j]));
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(known_values),
+        cmocka_unit_test(single_quantisers),
+        cmocka_unit_test(relu),
+        cmocka_unit_test(mix_elementwise),
+        cmocka_unit_test(mix_lone_boundaries),
+        cmocka_unit_test(mix_sums),
+        cmocka_unit_test(odd_lengths),
+        cmocka_unit_test(mix_gradient_edges),
+        cmocka_unit_test(not_a_number),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
