@@ -1,6 +1,7 @@
 /* pt.c - from an archive's pickle and data members to named tensors. */
 #include "io/pt.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,10 +35,6 @@ typedef struct loader {
     mq_pt_file *file;
     mq_error *error;
 } loader;
-
-bool mq_pt_looks_like(const void *bytes, size_t size) {
-    return size >= 4 && memcmp(bytes, "PK\3\4", 4) == 0;
-}
 
 static const mq_zip_member *find_member(const loader *l, const char *name) {
     char path[2 * MAX_NAME];

@@ -6,7 +6,6 @@
 #ifndef MIXQ_IO_PT_H
 #define MIXQ_IO_PT_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,8 +14,6 @@
 
 typedef struct mq_pt_file mq_pt_file;
 
-/* True when the bytes start like a zip archive. */
-bool mq_pt_looks_like(const void *bytes, size_t size);
 mq_status mq_pt_load(const char *path, mq_pt_file **out, mq_error *error) MQ_MUST_CHECK;
 /* From memory (tensors are copied); name stands in messages. */
 mq_status mq_pt_parse(const char *name, const void *bytes, size_t size, mq_pt_file **out,
