@@ -86,7 +86,8 @@ mq_status mq_arena_alloc(mq_arena *arena, size_t count, size_t size, const char 
                          mq_error *error) {
     *(void **)out = NULL;
     size_t bytes = rounded_bytes(count, size);
-    if (!bytes) return mq_fail_memory(error, what, SIZE_MAX);
+    /* Close to SIZE_MAX the chunk's header would wrap. */
+    if (!bytes || bytes >= PTRDIFF_MAX) return mq_fail_memory(error, what, SIZE_MAX);
     chunk *c = arena->chunks;
     if (!c || c->size - c->used < bytes) {
         size_t room = bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES;

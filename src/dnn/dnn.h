@@ -53,8 +53,10 @@ int mq_dnn_out_dim(int in, int kernel, int stride, int pad);
 
 typedef struct mq_dnn_conv mq_dnn_conv;
 
-/* Chooses the implementation for the thread count of this moment (set mq_threads_set before). May enlarge the
- * context's scratch. A spec that makes no sense: MQ_INTERNAL, as for every failure here. */
+/* Chooses the implementation for the thread count of this moment; executing with another one is refused, so
+ * call mq_threads_set before. May enlarge the context's scratch. The weights' gradient is a sum over threads:
+ * its last bits depend on their number, but not on anything else. A spec that makes no sense: MQ_INTERNAL, as
+ * every failure here. */
 mq_status mq_dnn_conv_create(mq_dnn *dnn, const mq_dnn_conv_spec *spec, mq_dnn_conv **out,
                              mq_error *error) MQ_MUST_CHECK;
 void mq_dnn_conv_destroy(mq_dnn_conv *conv); /* NULL is fine */

@@ -32,7 +32,8 @@ enum { IMPLEMENTATION_TEXT = 256 };
 struct mq_dnn_conv {
     mq_dnn *dnn;
     mq_dnn_conv_spec spec;
-    bool inner; /* runs as an inner product */
+    bool inner;        /* runs as an inner product */
+    bool own_gradient; /* backward weights by dnn_depthwise.c */
     int threads;
     dnnl_dims_t strides, before, after; /* height, width; padding before and after */
     dnnl_primitive_attr_t attr;
@@ -258,11 +259,14 @@ static mq_status make_all(mq_dnn_conv *c, mq_error *error) {
     MQ_TRY(weights_desc(&c->spec, c->spec.compute, true, &any, error));
     MQ_TRY(make_forward(c, &any, error));
     if (c->spec.backward_data) MQ_TRY(make_backward_data(c, &any, error));
-    if (c->spec.backward_weights) MQ_TRY(make_backward_weights(c, error));
+    if (c->own_gradient)
+        MQ_TRY(mq_dnn_reserve(c->dnn, mq_dnn_depthwise_scratch(&c->spec), error));
+    else if (c->spec.backward_weights)
+        MQ_TRY(make_backward_weights(c, error));
     MQ_TRY(make_memories(c, error));
     snprintf(c->implementation, sizeof c->implementation, "forward %s, backward data %s, backward weights %s",
              implementation_of(&c->forward), implementation_of(&c->backward_data),
-             implementation_of(&c->backward_weights));
+             c->own_gradient ? "own:depthwise" : implementation_of(&c->backward_weights));
     return MQ_OK;
 }
 
@@ -276,6 +280,7 @@ mq_status mq_dnn_conv_create(mq_dnn *dnn, const mq_dnn_conv_spec *spec, mq_dnn_c
     c->threads = mq_threads();
     c->inner = spec->groups == 1 && spec->kh == spec->ih && spec->kw == spec->iw && spec->pad_h == 0 &&
                spec->pad_w == 0 && spec->oh == 1 && spec->ow == 1;
+    c->own_gradient = spec->backward_weights && mq_dnn_depthwise_wanted(spec);
     mq_status status = make_all(c, error);
     if (status != MQ_OK) {
         mq_dnn_conv_destroy(c);
@@ -404,6 +409,10 @@ mq_status mq_dnn_conv_backward_weights(mq_dnn_conv *c, const void *src, const vo
                                        mq_error *error) {
     if (!c->spec.backward_weights) return refuse(c, "backward weights", error);
     MQ_TRY(prepare(c, error));
+    if (c->own_gradient) {
+        mq_dnn_depthwise_gradient(&c->spec, src, diff_dst, c->dnn->scratch, dw);
+        return MQ_OK;
+    }
     MQ_TRY(point(c, c->src, src, error));
     MQ_TRY(point(c, c->diff_dst, diff_dst, error));
     MQ_TRY(point(c, c->plain, dw, error));

@@ -27,6 +27,13 @@ mq_status mq_dnn_fail(dnnl_status_t result, const char *call, const mq_dnn_conv_
         if (mq_result_ != dnnl_success) return mq_dnn_fail(mq_result_, #function, spec, error);              \
     } while (0)
 
+/* The weights' gradient of wide depthwise kernels by our own code: for which specs, bytes of scratch,
+ * execution. */
+bool mq_dnn_depthwise_wanted(const mq_dnn_conv_spec *spec);
+size_t mq_dnn_depthwise_scratch(const mq_dnn_conv_spec *spec);
+void mq_dnn_depthwise_gradient(const mq_dnn_conv_spec *spec, const void *src, const void *diff_dst,
+                               void *scratch, float *dw);
+
 enum { MQ_DNN_SPEC_TEXT = 256 };
 const char *mq_dnn_spec_text(const mq_dnn_conv_spec *spec, char text[MQ_DNN_SPEC_TEXT]);
 

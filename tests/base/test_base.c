@@ -363,6 +363,7 @@ static void memory_arena(void **state) {
     assert_string_equal(text, "");
     mq_error error = {0};
     assert_int_equal(mq_arena_alloc(arena, SIZE_MAX / 2, 4, "weights", &text, &error), MQ_INTERNAL);
+    assert_int_equal(mq_arena_alloc(arena, SIZE_MAX - 64, 1, "weights", &text, &error), MQ_INTERNAL);
     mq_arena_destroy(arena);
     mq_arena_destroy(NULL);
 }

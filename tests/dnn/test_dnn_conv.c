@@ -223,6 +223,13 @@ static int make_cases(mq_dnn_conv_spec out[CASES]) {
     out[n++] = spec_of(2, 11, 9, 33, 33, 5, 1, 2, 33);
     out[n++] = spec_of(1, 12, 13, 96, 96, 5, 1, 2, 96);
     out[n++] = spec_of(3, 15, 14, 32, 32, 3, 2, 1, 32);
+    out[n++] = spec_of(2, 9, 37, 3, 3, 5, 1, 2, 3);   /* wide depthwise kernels: our own gradient */
+    out[n++] = spec_of(2, 5, 3, 18, 18, 5, 1, 2, 18); /* no column has the whole kernel inside */
+    out[n++] = spec_of(3, 12, 40, 5, 5, 7, 1, 3, 5);
+    out[n++] = spec_of(2, 11, 14, 7, 7, 5, 2, 2, 7);
+    out[n++] = spec_of(70, 6, 9, 35, 35, 5, 2, 2, 35); /* more rows than tasks */
+    out[n++] = spec_of(1, 8, 20, 17, 17, 4, 1, 0, 17);
+    out[n++] = spec_of(2, 9, 9, 20, 20, 9, 1, 0, 20); /* one output position */
     out[n++] = spec_of(3, 4, 4, 256, 10, 4, 1, 0, 1); /* linear: the kernel is the input */
     out[n++] = spec_of(8, 1, 1, 120, 84, 1, 1, 0, 1);
     out[n++] = spec_of(1, 5, 5, 3, 7, 5, 1, 0, 1);
@@ -353,6 +360,31 @@ static void test_shared_scratch(void **state) {
     mq_dnn_destroy(dnn);
 }
 
+/* Our own gradient adds up tasks that the shape alone decides: the same bits with any number of threads. */
+static void test_own_gradient_threads(void **state) {
+    (void)state;
+    mq_error error = {0};
+    mq_dnn_conv_spec s = spec_of(3, 30, 21, 19, 19, 5, 1, 2, 19);
+    s.compute = s.diff_src = MQ_F32;
+    tensors t = make_tensors(&s, REALS);
+    float *first = get(t.w_count, sizeof(float));
+    for (int threads = 1; threads <= 3; threads++) {
+        mq_threads_set(threads);
+        mq_dnn *dnn = open_dnn();
+        mq_dnn_conv *conv = NULL;
+        ok(mq_dnn_conv_create(dnn, &s, &conv, &error), &error);
+        assert_non_null(strstr(mq_dnn_conv_implementation(conv), "own:depthwise"));
+        ok(mq_dnn_conv_backward_weights(conv, t.src_in, t.diff_dst_in, t.dw_out, &error), &error);
+        if (threads == 1) memcpy(first, t.dw_out, t.w_count * sizeof(float));
+        assert_memory_equal(first, t.dw_out, t.w_count * sizeof(float));
+        mq_dnn_conv_destroy(conv);
+        mq_dnn_destroy(dnn);
+    }
+    mq_threads_set(0);
+    mq_free(first);
+    free_tensors(&t);
+}
+
 static void test_bad_specs(void **state) {
     (void)state;
     mq_dnn_conv_spec good = spec_of(2, 8, 8, 12, 18, 3, 1, 1, 1);
@@ -474,17 +506,12 @@ static void test_out_dim(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_float32),
-        cmocka_unit_test(test_float32_integers),
-        cmocka_unit_test(test_bfloat16),
-        cmocka_unit_test(test_bfloat16_gradient),
-        cmocka_unit_test(test_bfloat16_integers),
-        cmocka_unit_test(test_extreme_codes),
-        cmocka_unit_test(test_shared_scratch),
-        cmocka_unit_test(test_bad_specs),
-        cmocka_unit_test(test_misuse),
-        cmocka_unit_test(test_no_reference_code),
-        cmocka_unit_test(test_time),
+        cmocka_unit_test(test_float32),           cmocka_unit_test(test_float32_integers),
+        cmocka_unit_test(test_bfloat16),          cmocka_unit_test(test_bfloat16_gradient),
+        cmocka_unit_test(test_bfloat16_integers), cmocka_unit_test(test_extreme_codes),
+        cmocka_unit_test(test_shared_scratch),    cmocka_unit_test(test_own_gradient_threads),
+        cmocka_unit_test(test_bad_specs),         cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_no_reference_code), cmocka_unit_test(test_time),
         cmocka_unit_test(test_out_dim),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,295 @@
+/* main.c - parsing by the tables, help, signals, exit codes. */
+#include "cli/cli.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/machine.h"
+#include "base/parallel.h"
+#include "base/stop.h"
+#include "base/text.h"
+
+static const cli_option COMMON[] = {
+    {"--seed", "N", "seed of everything random (0)"},
+    {"--threads", "N", "threads (all cores)"},
+    {"--set", "KEY=VALUE", "a setting of the recipe, see below; may be repeated"},
+    {"--json", NULL, "one JSON object on stdout instead of text"},
+    {"--quiet", NULL, "only warnings and errors on stderr"},
+    {"--verbose", NULL, "more on stderr"},
+    {"--help", NULL, "this text"},
+    {"--version", NULL, "the version"},
+    {NULL, NULL, NULL},
+};
+enum { COMMON_COUNT = sizeof COMMON / sizeof *COMMON - 1 };
+
+static const cli_option *option_at(const cli_command *command, int i) {
+    if (i < COMMON_COUNT) return &COMMON[i];
+    return command && command->options ? &command->options[i - COMMON_COUNT] : &COMMON[COMMON_COUNT];
+}
+
+static int find_option(const cli_command *command, const char *name) {
+    for (int i = 0; option_at(command, i)->name; i++)
+        if (strcmp(option_at(command, i)->name, name) == 0) return i;
+    return -1;
+}
+
+const char *cli_value(const cli_args *args, const char *name) {
+    int i = find_option(args->command, name);
+    return i < 0 ? NULL : args->value[i];
+}
+
+bool cli_flag(const cli_args *args, const char *name) {
+    return cli_value(args, name) != NULL;
+}
+
+mq_status cli_required(const cli_args *args, const char *name, const char **out, mq_error *error) {
+    *out = cli_value(args, name);
+    if (*out) return MQ_OK;
+    return mq_fail(error, MQ_USAGE, "mixq %s: %s is missing: mixq %s %s", args->command->name, name,
+                   args->command->name, args->command->usage);
+}
+
+mq_status cli_int(const cli_args *args, const char *name, int64_t low, int64_t high, int64_t *out,
+                  mq_error *error) {
+    const char *text = cli_value(args, name);
+    if (!text) return MQ_OK;
+    if (!mq_parse_int(text, out) || *out < low || *out > high)
+        return mq_fail(error, MQ_USAGE, "%s: got '%s', expected a whole number from %lld to %lld", name, text,
+                       (long long)low, (long long)high);
+    return MQ_OK;
+}
+
+static mq_status number(const char *name, const char *text, double low, double high, double *out,
+                        mq_error *error) {
+    if (!mq_parse_double(text, out) || *out < low || *out > high)
+        return mq_fail(error, MQ_USAGE, "%s: got '%s', expected a number from %g to %g", name, text, low,
+                       high);
+    return MQ_OK;
+}
+
+mq_status cli_double(const cli_args *args, const char *name, double low, double high, double *out,
+                     mq_error *error) {
+    const char *text = cli_value(args, name);
+    return text ? number(name, text, low, high, out, error) : MQ_OK;
+}
+
+mq_status cli_choice(const cli_args *args, const char *name, const char *const *words, int *out,
+                     mq_error *error) {
+    const char *text = cli_value(args, name);
+    if (!text) return MQ_OK;
+    char list[256] = "";
+    for (int i = 0; words[i]; i++) {
+        if (strcmp(words[i], text) == 0) {
+            *out = i;
+            return MQ_OK;
+        }
+        if (i) strncat(list, ", ", sizeof list - strlen(list) - 1);
+        strncat(list, words[i], sizeof list - strlen(list) - 1);
+    }
+    return mq_fail(error, MQ_USAGE, "%s: got '%s', expected one of %s", name, text, list);
+}
+
+mq_status cli_setting(const cli_args *args, const char *key, double low, double high, double *out,
+                      mq_error *error) {
+    size_t n = strlen(key);
+    for (int i = 0; i < args->set_count; i++)
+        if (strncmp(args->set[i], key, n) == 0 && args->set[i][n] == '=')
+            MQ_TRY(number(key, args->set[i] + n + 1, low, high, out, error));
+    return MQ_OK;
+}
+
+mq_status cli_print_json(json_t *object, mq_error *error) {
+    json_t *all = json_pack("{s:i}", "schema", 1);
+    if (!object || !all || json_object_update(all, object) != 0) {
+        json_decref(object);
+        json_decref(all);
+        return mq_fail_memory(error, "the result", 0);
+    }
+    char *text = json_dumps(all, JSON_INDENT(2));
+    json_decref(object);
+    json_decref(all);
+    if (!text) return mq_fail_memory(error, "the result", 0);
+    int written = printf("%s\n", text);
+    free(text);
+    if (written < 0 || fflush(stdout) != 0) return mq_fail_errno(error, "cannot write", "standard output");
+    return MQ_OK;
+}
+
+/* ---- help ---- */
+
+static void print_options(const cli_option *options) {
+    for (; options->name; options++) {
+        char left[64];
+        snprintf(left, sizeof left, "%s%s%s", options->name, options->argument ? " " : "",
+                 options->argument ? options->argument : "");
+        printf("  %-26s %s\n", left, options->help);
+    }
+}
+
+static void help_command(const cli_command *command) {
+    printf("mixq %s %s\n\n%s\n", command->name, command->usage, command->summary);
+    if (command->options && command->options->name) {
+        printf("\nOptions:\n");
+        print_options(command->options);
+    }
+    printf("\nCommon options:\n");
+    print_options(COMMON);
+    if (command->settable) {
+        printf("\nKeys of --set:");
+        for (int i = 0; command->settable[i]; i++) printf(" %s", command->settable[i]);
+        printf("\n");
+    }
+    if (command->details) printf("\n%s", command->details);
+}
+
+static void help_all(void) {
+    printf("mixq %s - from a network description and a data set to a verified FPGA accelerator\n\n"
+           "mixq COMMAND [words] [options]\n\nCommands:\n",
+           mq_version());
+    for (int i = 0; cli_commands[i]; i++)
+        printf("  %-10s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
+    printf("\n`mixq COMMAND --help` explains one. Exit codes: 0 ok, 1 a check failed, 2 usage, 3 bad input,\n"
+           "4 internal, 130 interrupted (after saving).\n");
+}
+
+/* ---- parsing ---- */
+
+static mq_status add_set(cli_args *args, const char *text, mq_error *error) {
+    const char *equals = strchr(text, '=');
+    const char *const *keys = args->command->settable;
+    size_t n = equals ? (size_t)(equals - text) : 0;
+    char key[64];
+    snprintf(key, sizeof key, "%.*s", (int)n, text);
+    for (int i = 0; keys && keys[i]; i++) {
+        if (strcmp(keys[i], key) != 0) continue;
+        if (args->set_count == CLI_MAX_WORDS) return mq_fail(error, MQ_USAGE, "--set: too many settings");
+        args->set[args->set_count++] = text;
+        return MQ_OK;
+    }
+    static const char *const none[] = {NULL};
+    const char *near = mq_nearest(key, keys ? keys : none);
+    if (!keys)
+        return mq_fail(error, MQ_USAGE, "--set %s: mixq %s has no settings", text, args->command->name);
+    return mq_fail(error, MQ_USAGE, "--set %s: KEY=VALUE with a known key expected%s%s%s; see mixq %s --help",
+                   text, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "",
+                   args->command->name);
+}
+
+static mq_status unknown_option(const cli_command *command, const char *name, mq_error *error) {
+    const char *names[2 * CLI_MAX_OPTIONS + 1];
+    int count = 0;
+    for (int i = 0; option_at(command, i)->name; i++) names[count++] = option_at(command, i)->name;
+    names[count] = NULL;
+    const char *near = mq_nearest(name, names);
+    return mq_fail(error, MQ_USAGE, "mixq %s: unknown option %s%s%s%s; see mixq %s --help", command->name,
+                   name, near ? " (did you mean " : "", near ? near : "", near ? "?)" : "", command->name);
+}
+
+static mq_status parse(int argc, char **argv, cli_args *args, mq_error *error) {
+    const cli_command *command = args->command;
+    bool only_words = false;
+    for (int i = 0; i < argc; i++) {
+        const char *text = argv[i];
+        if (only_words || text[0] != '-' || !text[1]) {
+            if (args->word_count == CLI_MAX_WORDS) return mq_fail(error, MQ_USAGE, "too many arguments");
+            args->word[args->word_count++] = text;
+            continue;
+        }
+        if (strcmp(text, "--") == 0) {
+            only_words = true;
+            continue;
+        }
+        char name[64];
+        const char *equals = strchr(text, '='), *value = NULL;
+        snprintf(name, sizeof name, "%.*s", equals ? (int)(equals - text) : (int)strlen(text), text);
+        int number_of = find_option(command, name);
+        if (number_of < 0) return unknown_option(command, name, error);
+        const cli_option *option = option_at(command, number_of);
+        if (!option->argument) {
+            if (equals) return mq_fail(error, MQ_USAGE, "%s takes no value", name);
+            value = "";
+        } else if (equals) {
+            value = equals + 1;
+        } else {
+            if (i + 1 == argc)
+                return mq_fail(error, MQ_USAGE, "%s needs a value: %s %s", name, name, option->argument);
+            value = argv[++i];
+        }
+        if (strcmp(name, "--set") == 0)
+            MQ_TRY(add_set(args, value, error));
+        else
+            args->value[number_of] = value;
+    }
+    return MQ_OK;
+}
+
+static mq_status check(cli_args *args, mq_error *error) {
+    const cli_command *command = args->command;
+    if (args->word_count < command->least_words || args->word_count > command->most_words)
+        return mq_fail(error, MQ_USAGE, "mixq %s: %d argument%s, %s expected: mixq %s %s", command->name,
+                       args->word_count, args->word_count == 1 ? "" : "s",
+                       args->word_count < command->least_words ? "more" : "fewer", command->name,
+                       command->usage);
+    int64_t seed = 0, threads = 0;
+    MQ_TRY(cli_int(args, "--seed", 0, INT64_MAX, &seed, error));
+    MQ_TRY(cli_int(args, "--threads", 1, 1024, &threads, error));
+    args->seed = (uint64_t)seed;
+    args->json = cli_flag(args, "--json");
+    args->quiet = cli_flag(args, "--quiet");
+    args->verbose = cli_flag(args, "--verbose");
+    mq_threads_set((int)threads);
+    return MQ_OK;
+}
+
+/* The first signal asks for an orderly stop, the second one ends the program. */
+static void on_signal(int number_of) {
+    mq_stop_request();
+    signal(number_of, SIG_DFL);
+}
+
+static int finish(mq_status status, const mq_error *error) {
+    console_close();
+    if (status != MQ_OK) fprintf(stderr, "mixq: %s\n", error->text);
+    return (int)status;
+}
+
+int main(int argc, char **argv) {
+    mq_error error = {0};
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+        help_all();
+        return argc < 2 ? MQ_USAGE : MQ_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("mixq %s\n", mq_version());
+        return MQ_OK;
+    }
+    const char *names[128];
+    int count = 0;
+    cli_args args = {0};
+    for (; cli_commands[count]; count++) {
+        names[count] = cli_commands[count]->name;
+        if (strcmp(names[count], argv[1]) == 0) args.command = cli_commands[count];
+    }
+    names[count] = NULL;
+    if (!args.command) {
+        const char *near = mq_nearest(argv[1], names);
+        return finish(mq_fail(&error, MQ_USAGE, "unknown command '%s'%s%s%s; see mixq --help", argv[1],
+                              near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : ""),
+                      &error);
+    }
+    mq_status status = parse(argc - 2, argv + 2, &args, &error);
+    if (status == MQ_OK && cli_flag(&args, "--help")) {
+        help_command(args.command);
+        return MQ_OK;
+    }
+    if (status == MQ_OK) status = check(&args, &error);
+    if (status != MQ_OK) return finish(status, &error);
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
+    signal(SIGHUP, on_signal);
+    signal(SIGPIPE, SIG_IGN);
+    console_open(args.quiet, args.verbose);
+    return finish(args.command->run(&args, &error), &error);
+}

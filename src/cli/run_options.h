@@ -1,0 +1,43 @@
+/* run_options.h - what `search` and `train` have in common: from options to a run. */
+#ifndef MIXQ_CLI_RUN_OPTIONS_H
+#define MIXQ_CLI_RUN_OPTIONS_H
+
+#include "cli/cli.h"
+#include "net/net.h"
+#include "train/trainer.h"
+
+/* Rows for a command's option table. */
+#define RUN_OPTIONS                                                                                          \
+    {"--model", "MODEL", "a built-in name (see mixq models) or a .yaml file"},                               \
+        {"--data", "DATA", "fashion-mnist[:DIR], mnist:DIR, cifar10:DIR"},                                   \
+        {"--out", "DIR", "the run folder to write"}, {"--epochs", "N", "passes over the training set"},      \
+        {"--batch", "N", "images per step (128)"},                                                           \
+        {"--lr", "X", "learning rate of the weights at the first epoch"},                                    \
+        {"--limit", "N", "only the first N training and N test images"},                                     \
+        {"--init", "CKPT", "take weights from a checkpoint or run folder (search, float or main)"},          \
+        {"--precision", "P", "f32, bf16 or auto: operands of the convolutions (auto)"},                      \
+        {"--symmetric", NULL, "weight codes without -2^(b-1)"},                                              \
+        {"--resume", NULL, "go on with the run in --out"}, {                                                 \
+        "--force", NULL, "replace the run in --out"                                                          \
+    }
+
+#define RUN_SETTINGS "momentum", "weight_decay", "lr_end", "pad", "flip"
+
+typedef struct run_setup {
+    mq_net *net;
+    mq_dataset *train, *test;
+    mq_train_settings settings; /* out, init, settings borrowed or owned below */
+    json_t *json;
+} run_setup;
+
+/* Reads the options above; epochs and lr start at the given defaults. Adds every setting to setup->json. */
+mq_status run_setup_open(const cli_args *args, int default_epochs, double default_lr, run_setup *out,
+                         mq_error *error) MQ_MUST_CHECK;
+/* Opens the data sets: last, since that takes time. */
+mq_status run_setup_data(const cli_args *args, run_setup *setup, mq_error *error) MQ_MUST_CHECK;
+void run_setup_free(run_setup *setup);
+
+/* MQ_F32 or MQ_BF16 from --precision; bf16 on a CPU without it is MQ_USAGE. */
+mq_status run_precision(const cli_args *args, mq_dtype *out, mq_error *error) MQ_MUST_CHECK;
+
+#endif

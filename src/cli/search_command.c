@@ -1,0 +1,193 @@
+/* search_command.c - `mixq search`: differentiable search of bit widths under a hardware price. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "cli/bits_file.h"
+#include "cli/commands.h"
+#include "cli/run_options.h"
+#include "search/search.h"
+
+typedef struct search_context {
+    const mq_net *net;
+    mq_search search;
+    mq_factors factors;
+    mq_bits bits; /* the choice after the last epoch */
+    mq_cost_report cost;
+} search_context;
+
+static double after_backward(void *context, mq_model *model) {
+    const search_context *c = context;
+    const mq_search_prices *p = &c->search.prices;
+    mq_cost_losses losses = mq_search_add_gradients(&c->search, model);
+    return p->complexity * losses.complexity + p->trivial * losses.trivial + p->bram * losses.bram;
+}
+
+static void after_update(void *context, mq_model *model) {
+    const search_context *c = context;
+    mq_search_apply_fix(&c->search, model);
+}
+
+/* One line: every layer's bits with how undecided they are: w4.1 = 4 bits, 10 % of the largest entropy. */
+static void log_choice(const search_context *c, mq_model *model) {
+    char line[MQ_ERROR_TEXT] = "";
+    const double most = 2.807354922057604; /* log2 of 7 branches */
+    for (int i = 0; i < c->net->layer_count; i++) {
+        if (c->net->layers[i].pinned) continue;
+        double w, a;
+        char item[96];
+        mq_search_entropy(model, i, &w, &a);
+        snprintf(item, sizeof item, "  %s w%d(%.2f)a%d(%.2f)", c->net->nodes[c->net->layers[i].node].name,
+                 c->bits.weight[i], w / most, c->bits.activation[i], a / most);
+        strncat(line, item, sizeof line - strlen(line) - 1);
+    }
+    mq_log(MQ_LOG_INFO, "  bits (entropy, 1 = undecided):%s  | %.3f M DSP operations", line,
+           c->cost.dsp_ops_M);
+}
+
+static mq_status epoch(void *context, mq_model *model, json_t *metrics, mq_error *error) {
+    search_context *c = context;
+    mq_model_chosen_bits(model, &c->bits);
+    MQ_TRY(mq_cost_at(&c->search.cost, c->net, &c->bits, &c->cost, error));
+    mq_cost_losses terms = mq_search_terms(&c->search, model);
+    log_choice(c, model);
+    char bitw[MQ_BITS_TEXT], bita[MQ_BITS_TEXT];
+    mq_bits_text(c->net, &c->bits, bitw, bita);
+    json_object_set_new(metrics, "bitw", json_string(bitw));
+    json_object_set_new(metrics, "bita", json_string(bita));
+    json_object_set_new(metrics, "dsp_ops_M", json_real(c->cost.dsp_ops_M));
+    json_object_set_new(metrics, "bit_ops_M", json_real(c->cost.bit_ops_M));
+    json_object_set_new(metrics, "mix_dsp_ops_M", json_real(terms.mix_dsp_ops_M));
+    json_object_set_new(metrics, "complexity", json_real(terms.complexity));
+    json_object_set_new(metrics, "trivial", json_real(terms.trivial));
+    json_object_set_new(metrics, "bram", json_real(terms.bram));
+    json_t *w_list = json_array(), *a_list = json_array();
+    for (int i = 0; i < c->net->layer_count; i++) {
+        if (c->net->layers[i].pinned) continue;
+        double w, a;
+        mq_search_entropy(model, i, &w, &a);
+        json_array_append_new(w_list, json_real(w));
+        json_array_append_new(a_list, json_real(a));
+    }
+    json_object_set_new(metrics, "entropy_w", w_list);
+    json_object_set_new(metrics, "entropy_a", a_list);
+    return MQ_OK;
+}
+
+static json_t *make_bits(void *context, mq_model *model) {
+    search_context *c = context;
+    mq_bits bits;
+    mq_model_chosen_bits(model, &bits);
+    return bits_file_make(c->net, &bits, &c->search.cost, c->factors.name);
+}
+
+static mq_status read_prices(const cli_args *args, run_setup *setup, search_context *c, mq_error *error) {
+    mq_train_settings *t = &setup->settings;
+    mq_sgd_group *alphas = &t->group[MQ_SGD_ALPHAS];
+    const char *table = cli_value(args, "--factors"), *fix = cli_value(args, "--fix");
+    *alphas = (mq_sgd_group){.lr = 0.1, .momentum = 0.9, .decay = 5e-4};
+    t->lr_end[MQ_SGD_ALPHAS] = 0.3;
+    c->search.prices = (mq_search_prices){.complexity = 3e-5};
+    MQ_TRY(cli_double(args, "--cd", 0, 1e6, &c->search.prices.complexity, error));
+    MQ_TRY(cli_double(args, "--cdt", 0, 1e6, &c->search.prices.trivial, error));
+    MQ_TRY(cli_double(args, "--bd", 0, 1e6, &c->search.prices.bram, error));
+    MQ_TRY(cli_double(args, "--lra", 0, 1e6, &alphas->lr, error));
+    MQ_TRY(cli_setting(args, "alpha_momentum", 0, 0.9999, &alphas->momentum, error));
+    MQ_TRY(cli_setting(args, "alpha_weight_decay", 0, 10, &alphas->decay, error));
+    MQ_TRY(cli_setting(args, "lra_end", 0, 1, &t->lr_end[MQ_SGD_ALPHAS], error));
+    MQ_TRY(mq_factors_load(table ? table : "published", &c->factors, error));
+    MQ_TRY(mq_cost_create(setup->net, &c->factors, &c->search.cost, error));
+    if (fix) MQ_TRY(mq_search_parse_fix(setup->net, fix, &c->search.fix, error));
+    json_t *more = json_pack("{s:s, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s?}", "mode", "search",
+                             "share", (int)t->model.share, "cd", c->search.prices.complexity, "cdt",
+                             c->search.prices.trivial, "bd", c->search.prices.bram, "lra", alphas->lr,
+                             "alpha_momentum", alphas->momentum, "alpha_weight_decay", alphas->decay,
+                             "lra_end", t->lr_end[MQ_SGD_ALPHAS], "factors", c->factors.name, "fix", fix);
+    if (!more || json_object_update(setup->json, more) != 0) {
+        json_decref(more);
+        return mq_fail_memory(error, "settings", 0);
+    }
+    json_decref(more);
+    return MQ_OK;
+}
+
+static mq_status report(const cli_args *args, const run_setup *setup, const search_context *c,
+                        const mq_train_result *r, mq_error *error) {
+    const char *quality = setup->net->task == MQ_TASK_CLASSIFICATION ? "accuracy" : "iou";
+    char bitw[MQ_BITS_TEXT], bita[MQ_BITS_TEXT];
+    mq_bits_text(setup->net, &c->bits, bitw, bita);
+    if (args->json)
+        return cli_print_json(json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:s, s:i, s:f, s:f, s:f}", "out",
+                                        setup->settings.out, "model", setup->net->name, "bitw", bitw, "bita",
+                                        bita, "dsp_ops_M", c->cost.dsp_ops_M, "bit_ops_M", c->cost.bit_ops_M,
+                                        "factors", c->factors.name, "epochs", r->epochs, quality, r->quality,
+                                        "seconds", r->seconds, "images_per_second", r->images_per_second),
+                              error);
+    printf("%s: %s chosen weights %s activations %s, %.3f M DSP operations (%s table), mixed %s %.4f, %d "
+           "epochs, %.0f s, "
+           "%.0f images/s\n",
+           setup->settings.out, setup->net->name, bitw, bita, c->cost.dsp_ops_M, c->factors.name, quality,
+           r->quality, r->epochs, r->seconds, r->images_per_second);
+    return MQ_OK;
+}
+
+static mq_status run(const cli_args *args, mq_error *error) {
+    run_setup setup;
+    search_context *context = NULL;
+    mq_status status;
+    MQ_TRY_GOTO(run_setup_open(args, 40, 0.1, &setup, error), done);
+    setup.settings.model.mode = MQ_MODE_SEARCH;
+    setup.settings.model.share = !cli_flag(args, "--no-share");
+    static search_context storage; /* a cost model is too large for the stack */
+    context = &storage;
+    *context = (search_context){.net = setup.net};
+    MQ_TRY_GOTO(read_prices(args, &setup, context, error), done);
+    MQ_TRY_GOTO(run_setup_data(args, &setup, error), done);
+    mq_train_hooks hooks = {context, after_backward, after_update, epoch, make_bits};
+    mq_train_result result;
+    MQ_TRY_GOTO(mq_train(setup.net, &setup.settings, &hooks, setup.train, setup.test, &result, error), done);
+    if (!context->bits.count) { /* resumed after its last epoch */
+        MQ_TRY_GOTO(bits_file_read(setup.settings.out, setup.net, &context->bits, error), done);
+        MQ_TRY_GOTO(mq_cost_at(&context->search.cost, setup.net, &context->bits, &context->cost, error),
+                    done);
+    }
+    status = report(args, &setup, context, &result, error);
+done:
+    run_setup_free(&setup);
+    return status;
+}
+
+static const cli_option OPTIONS[] = {
+    RUN_OPTIONS,
+    {"--lra", "X", "learning rate of the architecture parameters (0.1)"},
+    {"--cd", "X", "price of DSP operations (3e-5)"},
+    {"--cdt", "X", "price of bit operations (0)"},
+    {"--bd", "X", "price of block RAM (0)"},
+    {"--factors", "T", "cost table: published or a .csv file (published)"},
+    {"--no-share", NULL, "seven float weight tensors per layer instead of one"},
+    {"--fix", "LIST", "layers whose bits are not searched: conv0=w8a8,conv3=w4a4"},
+    {NULL, NULL, NULL},
+};
+static const char *const SETTINGS[] = {RUN_SETTINGS, "alpha_momentum", "alpha_weight_decay", "lra_end", NULL};
+
+const cli_command cli_search = {
+    .name = "search",
+    .usage = "--model M --data D --out DIR [options]",
+    .summary = "Search the bit widths of every layer under a hardware price",
+    .options = OPTIONS,
+    .settable = SETTINGS,
+    .details = "Every layer mixes its weights and activations of 2 to 8 bits by two softmaxes; training "
+               "minimises the task\n"
+               "loss + cd*complexity + cdt*trivial + bd*bram. Defaults are the published recipe: 40 epochs, "
+               "batch 128, SGD\n"
+               "lr 0.1 for weights and architecture, momentum 0.9, weight decay 5e-4, cosine annealing. "
+               "After each epoch\n"
+               "one line shows the bits chosen and how undecided each layer is. bits.json holds the last "
+               "choice; best.safetensors\n"
+               "the mixed network of highest test accuracy.\n\n"
+               "Examples:\n"
+               "  mixq search --model vgg_tiny --data fashion-mnist --cd 3e-5 --epochs 5 --out search\n"
+               "  mixq search --model my.yaml --data cifar10:DIR --cd 1e-3 --fix conv0=w8a8 --out search\n"
+               "  mixq train --model vgg_tiny --data fashion-mnist --bits search --init search --out main\n",
+    .run = run,
+};
