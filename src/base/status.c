@@ -6,6 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
+/* One line of printable text, whatever a hostile file has put into the arguments. */
+static void clean(char *text) {
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f) *text = '?';
+}
+
 mq_status mq_fail(mq_error *error, mq_status status, const char *format, ...) {
     if (!error) return status;
     va_list args;
@@ -14,6 +20,7 @@ mq_status mq_fail(mq_error *error, mq_status status, const char *format, ...) {
     char text[MQ_ERROR_TEXT];
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    clean(text);
     memcpy(error->text, text, sizeof text);
     error->status = status;
     return status;
