@@ -7,7 +7,9 @@
  *   weights      alpha = unbiased standard deviation (summed in float64, rounded to float32), step = G[b]*alpha,
  *                q = clamp(round(w/step), lo, hi), wq = q*step; gradient straight through for every element.
  *   activations  T = H[b]*(2^b-1), y = round(clamp(x, 0, T)/H[b])*H[b]; dL/dx = dL/dy where 0 <= x <= T, else 0.
- *   image        k in 0..255 stands for k/256; code k >> (8-b), step 2^-b; no gradient. */
+ *   image        k in 0..255 stands for k/256; code k >> (8-b), step 2^-b; no gradient.
+ *
+ * NaN gives code 0 but value NaN, so that a check for finite numbers still sees it. Zeros come out as +0. */
 #ifndef MIXQ_QUANT_QUANT_H
 #define MIXQ_QUANT_QUANT_H
 
@@ -51,7 +53,7 @@ void mq_weight_codes(const float *w, size_t n, int bits, bool narrow, double ste
 /* y float32[n] = code*step; y may be w. */
 void mq_weight_values(const float *w, size_t n, int bits, bool narrow, double step, float *y);
 /* Mixed weights of the search (shared): y = sum_i softmax[i]*Q_{2+i}(w), terms added in order of rising bits.
- * step[7] = the steps of bits 2..8. */
+ * step[7] = the steps of bits 2..8; y does not overlap w. */
 void mq_weight_mix(const float *w, size_t n, bool narrow, const double step[MQ_BRANCHES],
                    const float softmax[MQ_BRANCHES], float *y);
 /* g[i] = <dy, Q_{2+i}(w)>, float64 sums in fixed chunks (the same for any thread count). */
