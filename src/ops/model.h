@@ -76,6 +76,9 @@ mq_status mq_model_peek(const mq_model *model, int node, float *out, mq_error *e
 /* The first parameter or, right after a training forward, node output that is not finite: its name, else
  * NULL. */
 const char *mq_model_find_nonfinite(const mq_model *model);
+/* The same for parameters alone: cheap enough for every step. (A quantiser's code of NaN is 0, so a damaged
+ * layer need not show in the loss.) */
+const char *mq_model_find_nonfinite_param(const mq_model *model);
 
 /* The chosen bits of a search: per layer the argmax (first of equals) of its alphas, pinned layers as
  * described. */

@@ -87,11 +87,11 @@ static ptrdiff_t target(const conv *k, int b, int v, int u) {
 }
 
 /* y += a * x */
-static void add_scaled(int count, double a, const double *restrict x, double *restrict y) {
+static inline void add_scaled(int count, double a, const double *restrict x, double *restrict y) {
     for (int j = 0; j < count; j++) y[j] += a * x[j];
 }
 
-static void forward_image(void *context, size_t b) {
+MQ_CLONES static void forward_image(void *context, size_t b) {
     const conv *k = context;
     for (int v = 0; v < k->oh; v++)
         for (int u = 0; u < k->ow; u++) {
@@ -109,7 +109,7 @@ static void forward_image(void *context, size_t b) {
         }
 }
 
-static void backward_image(void *context, size_t b) {
+MQ_CLONES static void backward_image(void *context, size_t b) {
     const conv *k = context;
     for (int v = 0; v < k->oh; v++)
         for (int u = 0; u < k->ow; u++) {
@@ -126,7 +126,7 @@ static void backward_image(void *context, size_t b) {
         }
 }
 
-static void backward_tap(void *context, size_t task) {
+MQ_CLONES static void backward_tap(void *context, size_t task) {
     const conv *k = context;
     const int r = (int)task / k->kw, c = (int)task % k->kw;
     for (int b = 0; b < k->n; b++)

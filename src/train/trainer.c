@@ -48,6 +48,8 @@ static mq_status step(loop *l, const mq_batch *batch, const mq_sgd_group groups[
     }
     mq_sgd_step(r->sgd, groups, 1);
     if (hooks && hooks->after_update) hooks->after_update(hooks->context, r->model);
+    const char *damaged = mq_model_find_nonfinite_param(r->model);
+    if (damaged) return diverged(l, damaged, error);
     r->state.step++;
     return MQ_OK;
 }

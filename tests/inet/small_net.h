@@ -112,7 +112,8 @@ static inline void small_requant(small_net *s, const char *name, const char *dum
         if (rule[c] == MQ_INET_AFFINE) {
             int64_t steepest = (((int64_t)levels << r->shift) * 2) / span + 1;
             inc[c] = small_draw(s, -1, 4) * steepest / 3;
-            bias[c] = ((int64_t)small_draw(s, -2, levels) << r->shift) + (((int64_t)1 << r->shift) >> 1);
+            bias[c] = (int64_t)small_draw(s, -2, levels) * ((int64_t)1 << r->shift) +
+                      (((int64_t)1 << r->shift) >> 1);
             continue;
         }
         int64_t at = in->low + span / 8;

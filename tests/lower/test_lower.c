@@ -52,7 +52,7 @@ static mq_inet *lower(const mq_checkpoint *c, const mq_lower_options *options) {
     return net;
 }
 
-/* Head accumulators of random images, simulated and evaluated: equal. Returns the differing images. */
+/* Head accumulators of random images, simulated and evaluated: equal. */
 static void compare(const mq_checkpoint *c, uint64_t seed) {
     enum { IMAGES = 6 };
     mq_error error = {0};
