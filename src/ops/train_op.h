@@ -78,7 +78,7 @@ typedef struct train_op {
 extern const train_op mq_train_input, mq_train_activation, mq_train_conv, mq_train_linear,
     mq_train_batch_norm, mq_train_max_pool, mq_train_reorg, mq_train_concat;
 
-/* weights.c: what a layer's convolution multiplies with. */
+/* layer_weights.c: what a layer's convolution multiplies with. */
 typedef struct layer_weights layer_weights;
 mq_status layer_weights_create(mq_model *model, int layer, layer_weights **out,
                                mq_error *error) MQ_MUST_CHECK;

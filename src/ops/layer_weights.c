@@ -1,4 +1,4 @@
-/* weights.c - the weights that a layer's convolution really multiplies with, and the way back for their
+/* layer_weights.c - the weights that a layer's convolution really multiplies with, and the way back for their
  * gradient.
  *
  * float   the float weights.
