@@ -22,6 +22,14 @@ typedef struct loop {
     uint64_t step_images;
 } loop;
 
+static mq_status diverged(const loop *l, const char *param, mq_error *error) {
+    return mq_fail(error, MQ_CHECK_FAILED,
+                   "training diverged at epoch %d, step %llu: %s is not finite any more. Checkpoints of "
+                   "finished epochs are kept in %s; try a smaller --lr",
+                   l->run.state.epoch + 1, (unsigned long long)l->run.state.step + 1, param,
+                   l->run.settings->out);
+}
+
 static mq_status not_finite(const loop *l, double loss, mq_error *error) {
     const char *where = mq_model_find_nonfinite(l->run.model);
     return mq_fail(
