@@ -8,7 +8,7 @@ json_t *bits_file_make(const mq_net *net, const mq_bits *bits, const mq_cost_mod
     char bitw[MQ_BITS_TEXT], bita[MQ_BITS_TEXT];
     mq_bits_text(net, bits, bitw, bita);
     mq_cost_report report;
-    bool priced = mq_cost_at(cost, net, bits, &report, NULL) == MQ_OK;
+    bool priced = cost && mq_cost_at(cost, net, bits, &report, NULL) == MQ_OK;
     json_t *root = json_pack("{s:s, s:s, s:s}", "model", net->name, "bitw", bitw, "bita", bita);
     if (!root) return NULL;
     json_object_set_new(root, "dsp_ops_M", priced ? json_real(report.dsp_ops_M) : json_null());

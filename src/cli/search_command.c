@@ -133,25 +133,23 @@ static mq_status report(const cli_args *args, const run_setup *setup, const sear
 
 static mq_status run(const cli_args *args, mq_error *error) {
     run_setup setup;
-    search_context *context = NULL;
+    search_context context = {0};
     mq_status status;
     MQ_TRY_GOTO(run_setup_open(args, 40, 0.1, &setup, error), done);
     setup.settings.model.mode = MQ_MODE_SEARCH;
     setup.settings.model.share = !cli_flag(args, "--no-share");
-    static search_context storage; /* a cost model is too large for the stack */
-    context = &storage;
-    *context = (search_context){.net = setup.net};
-    MQ_TRY_GOTO(read_prices(args, &setup, context, error), done);
+    context.net = setup.net;
+    MQ_TRY_GOTO(read_prices(args, &setup, &context, error), done);
     MQ_TRY_GOTO(run_setup_data(args, &setup, error), done);
-    mq_train_hooks hooks = {context, after_backward, after_update, epoch, make_bits};
+    mq_train_hooks hooks = {&context, after_backward, after_update, epoch, make_bits};
     mq_train_result result;
     MQ_TRY_GOTO(mq_train(setup.net, &setup.settings, &hooks, setup.train, setup.test, &result, error), done);
-    if (!context->bits.count) { /* resumed after its last epoch */
-        MQ_TRY_GOTO(bits_file_read(setup.settings.out, setup.net, &context->bits, error), done);
-        MQ_TRY_GOTO(mq_cost_at(&context->search.cost, setup.net, &context->bits, &context->cost, error),
+    if (!context.bits.count) { /* resumed after its last epoch */
+        MQ_TRY_GOTO(bits_file_read(setup.settings.out, setup.net, &context.bits, error), done);
+        MQ_TRY_GOTO(mq_cost_at(&context.search.cost, setup.net, &context.bits, &context.cost, error),
                     done);
     }
-    status = report(args, &setup, context, &result, error);
+    status = report(args, &setup, &context, &result, error);
 done:
     run_setup_free(&setup);
     return status;

@@ -12,13 +12,14 @@ typedef struct train_context {
     const mq_net *net;
     mq_cost_model cost;
     mq_factors factors;
+    bool priced;
     mq_bits bits;
 } train_context;
 
 static json_t *make_bits(void *context, mq_model *model) {
     (void)model;
     const train_context *c = context;
-    return bits_file_make(c->net, &c->bits, &c->cost, c->factors.name);
+    return bits_file_make(c->net, &c->bits, c->priced ? &c->cost : NULL, c->factors.name);
 }
 
 static mq_status read_bits(const cli_args *args, const run_setup *setup, mq_bits *bits, bool *is_float,
@@ -71,7 +72,10 @@ static mq_status run(const cli_args *args, mq_error *error) {
     if (!is_float) {
         const char *table = cli_value(args, "--factors");
         MQ_TRY_GOTO(mq_factors_load(table ? table : "published", &context.factors, error), done);
-        MQ_TRY_GOTO(mq_cost_create(setup.net, &context.factors, &context.cost, error), done);
+        /* a network that the table cannot price can be trained all the same: bits.json then says null */
+        mq_error unpriced;
+        context.priced = mq_cost_create(setup.net, &context.factors, &context.cost, &unpriced) == MQ_OK;
+        if (!context.priced) mq_log(MQ_LOG_WARN, "no DSP operations in bits.json: %s", unpriced.text);
         mq_bits_text(setup.net, &context.bits, bitw, bita);
         hooks.bits = make_bits;
     }
