@@ -286,9 +286,9 @@ int main(int argc, char **argv) {
     }
     if (status == MQ_OK) status = check(&args, &error);
     if (status != MQ_OK) return finish(status, &error);
-    signal(SIGINT, on_signal);
-    signal(SIGTERM, on_signal);
-    signal(SIGHUP, on_signal);
+    const int stops[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < sizeof stops / sizeof *stops; i++)
+        if (signal(stops[i], SIG_IGN) != SIG_IGN) signal(stops[i], on_signal); /* nohup stays in force */
     signal(SIGPIPE, SIG_IGN);
     console_open(args.quiet, args.verbose);
     return finish(args.command->run(&args, &error), &error);
