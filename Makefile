@@ -1,0 +1,31 @@
+# mixq: the short commands; `make help` lists them. The build itself is CMake and Ninja (CMakeLists.txt, CMakePresets.json).
+.DEFAULT_GOAL := build
+.PHONY: build deps deps-deep check check-deep demo format clean help
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## the program, optimised: build/mixq
+	cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release
+	cmake --build build --target mixq
+
+deps: ## install what building, testing and the demo need (Debian packages; as root or through sudo)
+	@tools/deps.sh
+
+deps-deep: ## install what check-deep needs on top
+	@tools/deps.sh deep
+
+check: deps ## build with warnings as errors and run the tests (what CI runs)
+	@tools/check.sh
+
+check-deep: deps-deep ## sanitizers, the deploy side alone, format, clang-tidy, cppcheck: longer than CI should take
+	@tools/check_deep.sh
+
+demo: deps build ## search, train, export and simulate a small network on Fashion-MNIST, in 10 minutes or less
+	@tools/demo.sh build/mixq
+
+format: ## clang-format all sources
+	git ls-files '*.c' '*.h' | xargs clang-format -i
+
+clean: ## remove build folders and the demo's results
+	rm -rf build build-* demo-run
