@@ -36,7 +36,8 @@ done
 while IFS=: read -r file line text; do
     module=${file#src/}
     module=${module%%/*}
-    header=$(sed -E 's/^[^"]*"([^"]*)".*/\1/' <<<"$text")
+    header=${text#*\"}
+    header=${header%%\"*}
     used=${header%%/*}
     if [ "$used" = "$header" ]; then
         fault "$file:$line: \"$header\": write it as \"module/file.h\""
@@ -81,7 +82,9 @@ while read -r lines file; do
 done < <(find src tests bench -name '*.[ch]' -exec wc -l {} \; 2>/dev/null)
 
 while read -r header; do
-    guard=MIXQ_$(tr 'a-z/.' 'A-Z__' <<<"${header#src/}")
+    guard=${header#src/}
+    guard=${guard//[\/.]/_}
+    guard=MIXQ_${guard^^}
     grep -qx "#ifndef $guard" "$header" && grep -qx "#define $guard" "$header" ||
         fault "$header: include guard $guard expected"
 done < <(find src -name '*.h')
