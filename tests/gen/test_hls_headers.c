@@ -23,11 +23,11 @@ static mq_status add(mq_inet *net, mq_inet_node node) {
     return status;
 }
 
-/* conv0 3x3 (1 -> 2 channels), requant, conv1 1x1 (2 -> 4) without bias; a detector head of 4 channels would
+/* conv0 3x3 (1 -> 2 channels), requant, conv1 1x1 (2 -> 4); a detector head of 4 channels would
  * need anchors, so the task is a classifier of 4 on a 1x1 image. */
 typedef struct spec {
     int kernel, stride, pad, groups, shift, high;
-    bool is_signed, conv_bias, thresholds;
+    bool is_signed, conv_bias, head_bias, thresholds;
 } spec;
 
 static const spec GOOD = {.kernel = 3, .stride = 1, .pad = 1, .groups = 1, .shift = 8, .high = 3};
@@ -35,7 +35,8 @@ static const spec GOOD = {.kernel = 3, .stride = 1, .pad = 1, .groups = 1, .shif
 static mq_inet *make(spec s) {
     static const int8_t first[2 * 9] = {1, -2, 0, -1, 1, 0, 0, 0, -2, 1, 1, 1, 0, 0, 0, -2, -2, -2};
     static const int8_t second[4 * 2] = {3, -4, 0, 1, -1, 2, -3, -2};
-    static const int64_t inc[2] = {17, -255}, bias[2] = {128, 127}, zero[2] = {0, 0};
+    static const int64_t inc[2] = {17, -255}, bias[2] = {128, 127}, zero[2] = {0, 0},
+                         head_bias[4] = {1, 2, 3, -4};
     static const uint8_t rule[2] = {MQ_INET_RISING, MQ_INET_RISING};
     static const int64_t threshold[6] = {1, 2, 3, 1, 2, 3};
     mq_inet *net = NULL;
@@ -62,7 +63,8 @@ static mq_inet *make(spec s) {
     requant.requant.threshold = s.thresholds ? threshold : NULL;
     add(net, requant);
     mq_inet_node head = {.kind = MQ_INET_CONV, .name = "conv1"};
-    head.conv = (mq_inet_conv){4, 1, 1, 1, 1, 0, 0, 0, 0, 1, 3, false, 0, second, NULL};
+    head.conv =
+        (mq_inet_conv){4, 1, 1, 1, 1, 0, 0, 0, 0, 1, 3, false, 0, second, s.head_bias ? head_bias : NULL};
     add(net, head);
     add(net, (mq_inet_node){.kind = MQ_INET_OUTPUT, .name = "output", .output = {1}});
     if (mq_inet_finish(net, &error) != MQ_OK) fail_msg("%s", error.text);
@@ -117,8 +119,13 @@ static void headers_by_hand(void **state) {
             "// layer: 1, PE: 2, SIMD: 2, wbit: 3\nconst ap_uint<6> conv_1_w[2][2]=\n"
             "{{\"0x23\",\"0x17\"},\n{\"0x8\",\"0x35\"}\n};\n#endif\n");
 
-    /* Four columns: two requantisers, two output channels in a word, the lane of the channel lowest. */
-    assert_int_equal(mq_parallelism_parse("p.txt", "simd pe actp pep\n1 1 2 1\n1 2 1 2\n", net, &p, &error),
+    mq_inet_free(net);
+    /* Four columns: two requantisers, two output channels in a word, the lane of the channel lowest; a head
+     * with a bias. */
+    spec s = GOOD;
+    s.head_bias = true;
+    net = make(s);
+    assert_int_equal(mq_parallelism_parse("p.txt", "simd pe actp pep\n1 1 2 1\n1 2 2 2\n", net, &p, &error),
                      MQ_OK);
     assert_true(p.has_actp);
     assert_int_equal(mq_hls_headers_write(net, &p, temp_dir_path(state, "headers"), &error), MQ_OK);
@@ -130,8 +137,9 @@ static void headers_by_hand(void **state) {
             "{\"0x0\",\"0x0\",\"0x2\",\"0x1\",\"0x0\",\"0x2\"}\n}\n};\n"
             "const ap_int<9> conv_0_inc[2][1]=\n{{\"0x11\"},\n{\"-0xff\"}\n};\n"
             "const ap_int<2> conv_0_bias[2][1]=\n{{\"0x0\"},\n{\"-0x1\"}\n};\n"
-            "// layer: 1, PE: 2, PEP: 2, SIMD: 1, ACTP: 1, wbit: 3\nconst ap_uint<6> conv_1_w[2][2]=\n"
-            "{{\"0x3\",\"0xc\"},\n{\"0x2f\",\"0x32\"}\n};\n#endif\n");
+            "// layer: 1, PE: 2, PEP: 2, SIMD: 1, ACTP: 2, wbit: 3\nconst ap_uint<6> conv_1_w[2][2]=\n"
+            "{{\"0x3\",\"0xc\"},\n{\"0x2f\",\"0x32\"}\n};\n"
+            "const ap_int<4> conv_1_bias[2][2]=\n{{\"0x1\",\"0x3\"},\n{\"0x2\",\"-0x4\"}\n};\n#endif\n");
     mq_inet_free(net);
 }
 

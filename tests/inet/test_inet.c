@@ -106,6 +106,14 @@ static void inferred_edges(void **state) {
     assert_int_equal(net->nodes[4].edge.low, -3);
     assert_int_equal(net->nodes[4].edge.high, -1);
     assert_int_equal(net->nodes[4].edge.bits, 3);
+
+    /* Where there is padding, a tap may see 0 instead: -2*[0, 1] + [0, 3] - [0, 3]. */
+    static const int8_t padded[4] = {0, -2, 1, -1};
+    strcpy(second.name, "conv2");
+    second.conv = (mq_inet_conv){1, 2, 1, 1, 1, 1, 0, 0, 0, 1, 3, false, 0, padded, NULL};
+    assert_int_equal(mq_inet_add(net, &second, NULL, &error), MQ_OK);
+    assert_int_equal(net->nodes[5].edge.low, -5);
+    assert_int_equal(net->nodes[5].edge.high, 3);
     mq_inet_free(net);
 }
 

@@ -164,6 +164,9 @@ static void edited_json(void **state) {
     snprintf(to, sizeof to, "\"low\": %lld,\n        \"high\": %lld\n", (long long)conv->edge.low,
              (long long)conv->edge.high - 1);
     edited(state, from, to, "nodes[1] 'conv0': edge: high: got");
+    snprintf(to, sizeof to, "\"low\": %lld,\n        \"high\": %lld\n", (long long)conv->edge.low + 1,
+             (long long)conv->edge.high);
+    edited(state, from, to, "nodes[1] 'conv0': edge: low: got");
     snprintf(from, sizeof from, "\"c\": %d,\n        \"bits\": %d,\n        \"signed\": true", conv->edge.c,
              conv->edge.bits);
     snprintf(to, sizeof to, "\"c\": %d,\n        \"bits\": %d,\n        \"signed\": true", conv->edge.c,
