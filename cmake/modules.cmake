@@ -20,9 +20,16 @@ function(mixq_module name)
   set(MIXQ_MODULES ${MIXQ_MODULES} mixq_${name} CACHE INTERNAL "")
 endfunction()
 
-# The command line: one file per sub-command.
+# The command line: one file per sub-command. These need the training side.
+set(MIXQ_TRAIN_COMMANDS search_command train_command test_command import_command export_command bench_command bench_step
+                        bits_file run_options)
+
 function(mixq_program)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/*.c)
+  if(NOT MIXQ_TRAIN)
+    string(JOIN "|" train_commands ${MIXQ_TRAIN_COMMANDS})
+    list(FILTER sources EXCLUDE REGEX "/(${train_commands})\\.c$")
+  endif()
   if(NOT sources)
     return()
   endif()

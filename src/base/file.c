@@ -1,6 +1,7 @@
 /* file.c - whole-file reads and atomic writes. */
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -30,6 +31,16 @@ bool mq_path_exists(const char *path) {
 bool mq_path_is_dir(const char *path) {
     struct stat info;
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+bool mq_dir_has_entries(const char *path) {
+    DIR *dir = opendir(path);
+    if (!dir) return false;
+    bool found = false;
+    for (struct dirent *entry; !found && (entry = readdir(dir));)
+        found = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    closedir(dir);
+    return found;
 }
 
 mq_status mq_make_dirs(const char *path, mq_error *error) {

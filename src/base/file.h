@@ -17,6 +17,7 @@ enum { MQ_PATH = 4096 };
 mq_status mq_path_join(const char *dir, const char *name, char *out, mq_error *error) MQ_MUST_CHECK;
 bool mq_path_exists(const char *path);
 bool mq_path_is_dir(const char *path);
+bool mq_dir_has_entries(const char *path); /* false also when there is no such folder */
 /* Makes a folder and its parents; an existing folder is fine. */
 mq_status mq_make_dirs(const char *path, mq_error *error) MQ_MUST_CHECK;
 

@@ -4,6 +4,8 @@
 
 #include "cli/cli.h"
 
-extern const cli_command cli_search, cli_train, cli_test;
+extern const cli_command cli_search, cli_train, cli_test, cli_import, cli_export,
+    cli_bench; /* training side */
+extern const cli_command cli_simulate, cli_models, cli_data, cli_doctor;
 
 #endif

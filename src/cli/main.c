@@ -289,7 +289,8 @@ int main(int argc, char **argv) {
     const int stops[] = {SIGINT, SIGTERM, SIGHUP};
     for (size_t i = 0; i < sizeof stops / sizeof *stops; i++)
         if (signal(stops[i], SIG_IGN) != SIG_IGN) signal(stops[i], on_signal); /* nohup stays in force */
-    signal(SIGPIPE, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe and a file-size limit are failed writes, reported as such */
+    signal(SIGXFSZ, SIG_IGN);
     console_open(args.quiet, args.verbose);
     return finish(args.command->run(&args, &error), &error);
 }

@@ -17,7 +17,7 @@ static mq_status recipe(const cli_args *args, run_setup *s, double default_lr, m
     double pad = 4, flip = 1;
     *weights = (mq_sgd_group){.lr = default_lr, .momentum = 0.9, .decay = 5e-4};
     s->settings.lr_end[MQ_SGD_WEIGHTS] = 0.01;
-    MQ_TRY(cli_double(args, "--lr", 0, 1e6, &weights->lr, error));
+    MQ_TRY(cli_double(args, "--lr", 0, 1e30, &weights->lr, error));
     MQ_TRY(cli_setting(args, "momentum", 0, 0.9999, &weights->momentum, error));
     MQ_TRY(cli_setting(args, "weight_decay", 0, 10, &weights->decay, error));
     MQ_TRY(cli_setting(args, "lr_end", 0, 1, &s->settings.lr_end[MQ_SGD_WEIGHTS], error));

@@ -91,7 +91,7 @@ static mq_status read_prices(const cli_args *args, run_setup *setup, search_cont
     MQ_TRY(cli_double(args, "--cd", 0, 1e6, &c->search.prices.complexity, error));
     MQ_TRY(cli_double(args, "--cdt", 0, 1e6, &c->search.prices.trivial, error));
     MQ_TRY(cli_double(args, "--bd", 0, 1e6, &c->search.prices.bram, error));
-    MQ_TRY(cli_double(args, "--lra", 0, 1e6, &alphas->lr, error));
+    MQ_TRY(cli_double(args, "--lra", 0, 1e30, &alphas->lr, error));
     MQ_TRY(cli_setting(args, "alpha_momentum", 0, 0.9999, &alphas->momentum, error));
     MQ_TRY(cli_setting(args, "alpha_weight_decay", 0, 10, &alphas->decay, error));
     MQ_TRY(cli_setting(args, "lra_end", 0, 1, &t->lr_end[MQ_SGD_ALPHAS], error));
@@ -146,8 +146,7 @@ static mq_status run(const cli_args *args, mq_error *error) {
     MQ_TRY_GOTO(mq_train(setup.net, &setup.settings, &hooks, setup.train, setup.test, &result, error), done);
     if (!context.bits.count) { /* resumed after its last epoch */
         MQ_TRY_GOTO(bits_file_read(setup.settings.out, setup.net, &context.bits, error), done);
-        MQ_TRY_GOTO(mq_cost_at(&context.search.cost, setup.net, &context.bits, &context.cost, error),
-                    done);
+        MQ_TRY_GOTO(mq_cost_at(&context.search.cost, setup.net, &context.bits, &context.cost, error), done);
     }
     status = report(args, &setup, &context, &result, error);
 done:

@@ -44,6 +44,7 @@ typedef struct mq_sim_dump mq_sim_dump;
  * holds the node's reachable codes. The network is borrowed. */
 mq_status mq_sim_dump_create(const mq_inet *net, size_t images, mq_sim_dump **out,
                              mq_error *error) MQ_MUST_CHECK;
+size_t mq_sim_dump_bytes(const mq_inet *net); /* memory that a dump takes for each image */
 /* For mq_sim_run; its image 0 is image `first` of the dump. */
 mq_sim_visitor mq_sim_dump_visitor(mq_sim_dump *dump, size_t first);
 /* DIR/<dump name>.npy, [N, C, H, W]. The folder is made. */

@@ -21,6 +21,16 @@ static mq_dtype smallest(const mq_inet_edge *edge) {
     return MQ_I64;
 }
 
+size_t mq_sim_dump_bytes(const mq_inet *net) {
+    size_t bytes = 0;
+    for (int i = 0; i < net->node_count; i++) {
+        const mq_inet_edge *e = &net->nodes[i].edge;
+        if (net->nodes[i].dump[0])
+            bytes += (size_t)e->h * (size_t)e->w * (size_t)e->c * mq_dtype_size(smallest(e));
+    }
+    return bytes;
+}
+
 mq_status mq_sim_dump_create(const mq_inet *net, size_t images, mq_sim_dump **out, mq_error *error) {
     *out = NULL;
     mq_sim_dump *dump = NULL;

@@ -2,7 +2,6 @@
  * needs. */
 #include "train/state.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -185,16 +184,6 @@ static mq_status trim_metrics(const run *r, mq_error *error) {
     return status;
 }
 
-static bool folder_has_files(const char *path) {
-    DIR *dir = opendir(path);
-    if (!dir) return false;
-    bool found = false;
-    for (struct dirent *entry; (entry = readdir(dir));)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) found = true;
-    closedir(dir);
-    return found;
-}
-
 mq_status run_open(run *r, bool *resumed, mq_error *error) {
     const mq_train_settings *settings = r->settings;
     char last[MQ_PATH], other[MQ_PATH];
@@ -209,7 +198,7 @@ mq_status run_open(run *r, bool *resumed, mq_error *error) {
     }
     if (mq_path_exists(settings->out) && !mq_path_is_dir(settings->out))
         return mq_fail(error, MQ_USAGE, "--out %s: a folder expected, a file is there", settings->out);
-    if (folder_has_files(settings->out) && !settings->force && !settings->resume)
+    if (mq_dir_has_entries(settings->out) && !settings->force && !settings->resume)
         return mq_fail(error, MQ_USAGE,
                        "--out %s: the folder exists and is not empty: give --resume to go on with that run, "
                        "or --force to "

@@ -1,0 +1,90 @@
+/* data_command.c - `mixq data info`: reads a data set whole and says what is in it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "data/dataset.h"
+
+static json_t *split_json(const mq_dataset *set, const mq_dataset_info *info) {
+    json_t *root =
+        json_pack("{s:I, s:i, s:i, s:i, s:i, s:s, s:s}", "images", (json_int_t)info->count, "channels",
+                  info->channels, "height", info->height, "width", info->width, "classes", info->classes,
+                  "images_sha256", info->images_sha256, "labels_sha256", info->labels_sha256);
+    json_t *counts = json_array(), *mean = json_array(), *deviation = json_array(), *names = json_array();
+    for (int c = 0; c < info->classes; c++) {
+        json_array_append_new(counts, json_integer((json_int_t)info->class_counts[c]));
+        /* names come from files: what is not UTF-8 becomes null */
+        if (set->class_names) {
+            json_t *name = json_string(set->class_names[c]);
+            json_array_append_new(names, name ? name : json_null());
+        }
+    }
+    for (int c = 0; c < info->channels; c++) {
+        json_array_append_new(mean, json_real(info->mean[c]));
+        json_array_append_new(deviation, json_real(info->deviation[c]));
+    }
+    if (root) {
+        json_object_set_new(root, "class_counts", counts);
+        json_object_set_new(root, "class_names", names);
+        json_object_set_new(root, "mean", mean);
+        json_object_set_new(root, "deviation", deviation);
+    }
+    return root;
+}
+
+static void split_text(const mq_dataset *set, const mq_dataset_info *info) {
+    printf("%s %s: %zu images of %d x %d x %d, %d classes\n", set->name, mq_split_name(set->split),
+           info->count, info->channels, info->height, info->width, info->classes);
+    for (int c = 0; c < info->classes; c++)
+        printf("  class %d%s%s: %zu images\n", c, set->class_names ? " " : "",
+               set->class_names ? set->class_names[c] : "", info->class_counts[c]);
+    for (int c = 0; c < info->channels; c++)
+        printf("  channel %d: mean %.3f, standard deviation %.3f\n", c, info->mean[c], info->deviation[c]);
+    printf("  sha256 of images %s, of labels %s\n", info->images_sha256, info->labels_sha256);
+}
+
+static mq_status one_split(const cli_args *args, mq_split split, json_t *root, mq_error *error) {
+    mq_dataset *set = NULL;
+    mq_dataset_info info = {0};
+    mq_data_request request = {.split = split};
+    MQ_TRY(mq_dataset_open(args->word[1], &request, &set, error));
+    mq_status status = mq_dataset_describe(set, &info, error);
+    if (status == MQ_OK && args->json) {
+        if (split == MQ_SPLIT_TRAIN) json_object_set_new(root, "name", json_string(set->name));
+        json_object_set_new(root, mq_split_name(split), split_json(set, &info));
+    } else if (status == MQ_OK) {
+        split_text(set, &info);
+    }
+    mq_dataset_info_clear(&info);
+    mq_dataset_free(set);
+    return status;
+}
+
+static mq_status run(const cli_args *args, mq_error *error) {
+    if (strcmp(args->word[0], "info") != 0)
+        return mq_fail(error, MQ_USAGE, "mixq data: got '%s', expected info: mixq data info D",
+                       args->word[0]);
+    json_t *root = json_object();
+    mq_status status = one_split(args, MQ_SPLIT_TRAIN, root, error);
+    if (status == MQ_OK) status = one_split(args, MQ_SPLIT_TEST, root, error);
+    if (status == MQ_OK && args->json) return cli_print_json(root, error);
+    json_decref(root);
+    return status;
+}
+
+static const cli_option OPTIONS[] = {{NULL, NULL, NULL}};
+
+const cli_command cli_data = {
+    .name = "data",
+    .usage = "info D",
+    .summary = "Read a data set whole and describe it",
+    .least_words = 2,
+    .most_words = 2,
+    .options = OPTIONS,
+    .details =
+        "D is fashion-mnist[:DIR], mnist:DIR or cifar10:DIR. Shapes, means and hashes are those of the "
+        "images as a\n"
+        "network of the usual input size gets them: padded, grey copied to three channels, 0..255.\n\n"
+        "Example:\n  mixq data info fashion-mnist\n",
+    .run = run,
+};
