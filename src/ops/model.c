@@ -322,14 +322,27 @@ const char *mq_model_find_nonfinite_param(const mq_model *model) {
     return NULL;
 }
 
+static const char *nonfinite_of(const mq_model *model, int node, bool trained) {
+    for (int i = 0; i < model->param_count; i++) {
+        const mq_param *p = &model->params[i];
+        if (p->spec->node == node && mq_param_trained(p->spec->kind) == trained &&
+            count_nonfinite(p->value, p->count))
+            return p->spec->name;
+    }
+    return NULL;
+}
+
+/* In the order of computation, so that the cause is named and not the running statistics that it spoiled. */
 const char *mq_model_find_nonfinite(const mq_model *model) {
-    const char *param = mq_model_find_nonfinite_param(model);
-    if (param) return param;
     for (int i = 1; i < model->net->node_count; i++) {
         const node_state *s = &model->nodes[i];
-        if (s->out_type != MQ_F32 || mq_plan_last(model->plan, s->out_slot) < model->net->node_count)
-            continue;
-        if (count_nonfinite(s->out, (size_t)model->n * image_elements(s->node))) return s->node->name;
+        const char *name = nonfinite_of(model, i, true);
+        if (name) return name;
+        if (s->out_type == MQ_F32 && mq_plan_last(model->plan, s->out_slot) >= model->net->node_count &&
+            count_nonfinite(s->out, (size_t)model->n * image_elements(s->node)))
+            return s->node->name;
+        name = nonfinite_of(model, i, false);
+        if (name) return name;
     }
     return NULL;
 }
