@@ -4,7 +4,7 @@
 
 #include "cli/cli.h"
 
-extern const cli_command cli_search, cli_train, cli_test, cli_import, cli_export,
+extern const cli_command cli_search, cli_train, cli_test, cli_import, cli_export, cli_cost,
     cli_bench; /* training side */
 extern const cli_command cli_simulate, cli_models, cli_data, cli_doctor;
 
