@@ -109,7 +109,7 @@ static void open_net(const char *text, mq_net **net) {
 }
 
 void begin(fixture *f, const char *text, mq_mode mode, bool share, bool symmetric, int n, bool training) {
-    *f = (fixture){.n = n, .training = training};
+    *f = (fixture){.n = n, .training = training, .symmetric = symmetric};
     open_net(text, &f->net);
     mq_bits bits = {.count = f->net->layer_count};
     for (int l = 0; l < bits.count; l++) {
@@ -133,7 +133,8 @@ void begin(fixture *f, const char *text, mq_mode mode, bool share, bool symmetri
 void refix(fixture *f, int weight_bits, int activation_bits) {
     mq_bits bits;
     mq_bits_uniform(f->net, weight_bits, activation_bits, &bits);
-    const mq_ref_options options = {.mode = MQ_MODE_FIXED, .bits = &bits, .batch = MOST_IMAGES};
+    const mq_ref_options options = {
+        .mode = MQ_MODE_FIXED, .bits = &bits, .symmetric = f->symmetric, .batch = MOST_IMAGES};
     mq_ref_destroy(f->ref);
     OK(mq_ref_create(f->net, &options, &f->ref, ERROR));
     randomise(f, 5);

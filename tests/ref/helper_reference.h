@@ -34,7 +34,7 @@ typedef struct fixture {
     double *linear, *square; /* coefficients of the test loss */
     double *d_output;
     int n;
-    bool training;
+    bool training, symmetric;
     size_t outputs; /* n * elements of the last node */
 } fixture;
 

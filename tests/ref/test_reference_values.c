@@ -197,6 +197,68 @@ static void activation_decisions(void **state) {
     end(&f);
 }
 
+/* ReLU6 and ReLU keep what lies between their bends, and pass its gradient only. */
+static void float_activations(void **state) {
+    (void)state;
+    fixture f;
+    begin(&f, NET_ODD, MQ_MODE_FLOAT, true, false, 3, true);
+    const int six = node_named(f.net, "conv1.act"), relu = node_named(f.net, "conv2.act");
+    for (int k = 0; k < 2; k++) {
+        mq_ref_param *gamma = mq_ref_find(f.ref, node_named(f.net, k ? "bn1" : "bn0"), MQ_PARAM_GAMMA, -1);
+        for (size_t c = 0; c < gamma->count; c++) gamma->value[c] = 6;
+    }
+    (void)loss(&f);
+    OK(mq_ref_backward(f.ref, f.d_output, ERROR));
+    for (int k = 0; k < 2; k++) {
+        const mq_node *node = &f.net->nodes[k ? relu : six];
+        const double *x = mq_ref_output(f.ref, node->input[0]), *y = mq_ref_output(f.ref, node->index);
+        const double *dx = mq_ref_output_grad(f.ref, node->input[0]),
+                     *dy = mq_ref_output_grad(f.ref, node->index);
+        const size_t n = 3 * elements(node);
+        size_t above = 0, below = 0;
+        for (size_t e = 0; e < n; e++) {
+            above += x[e] > 6;
+            below += x[e] < 0;
+            assert_true(y[e] == fmin(fmax(x[e], 0), k ? INFINITY : 6));
+            assert_true(dx[e] == (x[e] > 0 && (k || x[e] < 6) ? dy[e] : 0));
+        }
+        assert_true(above > 10 && below > 10);
+    }
+    end(&f);
+}
+
+/* Codes stay in the signed range, without the lowest when symmetric; steps follow the unbiased deviation. */
+static void weight_decisions(void **state) {
+    (void)state;
+    static const double unit[] = {1.596, 0.996, 0.586, 0.336, 0.190, 0.106, 0.059, 0.032};
+    for (int bits = 1; bits <= 8; bits++)
+        for (int symmetric = 0; symmetric < 2; symmetric++) {
+            fixture f;
+            begin(&f, NET_ALONE, MQ_MODE_FIXED, true, symmetric, 1, true);
+            refix(&f, bits, 4);
+            mq_ref_param *w = mq_ref_find(f.ref, f.net->output, MQ_PARAM_WEIGHT, -1);
+            w->value[0] = -30;
+            w->value[1] = 30;
+            (void)loss(&f);
+            double sum = 0, squares = 0, low = 0, high = 0;
+            for (size_t e = 0; e < w->count; e++) sum += w->value[e];
+            for (size_t e = 0; e < w->count; e++)
+                squares += (w->value[e] - sum / (double)w->count) * (w->value[e] - sum / (double)w->count);
+            const float deviation = (float)sqrt(squares / (double)(w->count - 1));
+            const double step = (float)(unit[bits - 1] * (double)deviation);
+            const double *q = mq_ref_operand(f.ref, 0);
+            for (size_t e = 0; e < w->count; e++) {
+                const double code = q[e] / step;
+                assert_true(code == rint(code));
+                low = fmin(low, code);
+                high = fmax(high, code);
+            }
+            assert_true(low == -(1 << (bits - 1)) + symmetric);
+            assert_true(high == (1 << (bits - 1)) - 1);
+            end(&f);
+        }
+}
+
 static void threads_agree(void **state) {
     (void)state;
     fixture f;
@@ -253,6 +315,7 @@ int main(void) {
         cmocka_unit_test(forward_conv_linear),  cmocka_unit_test(forward_batch_norm),
         cmocka_unit_test(forward_reorg_concat), cmocka_unit_test(max_pool_ties),
         cmocka_unit_test(max_pool_override),    cmocka_unit_test(activation_decisions),
+        cmocka_unit_test(float_activations),    cmocka_unit_test(weight_decisions),
         cmocka_unit_test(threads_agree),        cmocka_unit_test(bad_usage),
     };
     return cmocka_run_group_tests(tests, one_thread, NULL);
