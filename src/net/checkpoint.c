@@ -80,6 +80,12 @@ static mq_status check_tensors(const mq_checkpoint *c, mq_error *error) {
         const float *values = entry->tensor.data;
         size_t n = mq_tensor_count(&entry->tensor);
         for (size_t k = 0; k < n; k++) {
+            if (specs[i].kind == MQ_PARAM_VAR && values[k] < 0) {
+                status = mq_fail(error, MQ_BAD_INPUT,
+                                 "%s: tensor %s: element %zu is %g: a variance from 0 expected",
+                                 mq_st_path(c->file), specs[i].name, k, (double)values[k]);
+                goto done;
+            }
             if (isfinite(values[k])) continue;
             status = mq_fail(error, MQ_BAD_INPUT, "%s: tensor %s: element %zu is %s: finite numbers expected",
                              mq_st_path(c->file), specs[i].name, k, isnan(values[k]) ? "NaN" : "infinite");

@@ -167,17 +167,22 @@ static mq_status find_bits(const opener *o) {
     return MQ_OK;
 }
 
-static mq_status check_finite(const opener *o) {
+static mq_status check_values(const opener *o) {
     const mq_import_map *map = &o->out->map;
     for (int i = 0; i < map->count; i++) {
         const mq_st_entry *entry = map->entries[i];
         const float *values = entry->tensor.data;
         size_t n = mq_tensor_count(&entry->tensor);
-        for (size_t k = 0; k < n; k++)
+        for (size_t k = 0; k < n; k++) {
             if (!isfinite(values[k]))
                 return mq_fail(o->error, MQ_BAD_INPUT,
                                "%s: tensor %s: element %zu is %s: finite numbers expected", o->path,
                                entry->name, k, isnan(values[k]) ? "NaN" : "infinite");
+            if (map->specs[i].kind == MQ_PARAM_VAR && values[k] < 0)
+                return mq_fail(o->error, MQ_BAD_INPUT,
+                               "%s: tensor %s: element %zu is %g: a variance from 0 expected", o->path,
+                               entry->name, k, (double)values[k]);
+        }
     }
     return MQ_OK;
 }
@@ -192,7 +197,7 @@ static mq_status open_all(opener *o, const char *model) {
     else
         MQ_TRY(open_fitting(o));
     MQ_TRY(map_onto(o, o->out->net, &o->out->map, o->error));
-    MQ_TRY(check_finite(o));
+    MQ_TRY(check_values(o));
     return find_bits(o);
 }
 
