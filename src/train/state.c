@@ -135,6 +135,10 @@ static mq_status same_settings(const run *r, const mq_checkpoint *c, mq_error *e
         break;
     }
     json_decref(stored);
+    if (status == MQ_OK && strcmp(c->net->source, r->net->source) != 0)
+        status = mq_fail(error, MQ_USAGE,
+                         "cannot resume %s: the description of network %s is not the one it began with",
+                         r->settings->out, r->net->name);
     return status;
 }
 
