@@ -43,33 +43,36 @@ static void split_text(const mq_dataset *set, const mq_dataset_info *info) {
     printf("  sha256 of images %s, of labels %s\n", info->images_sha256, info->labels_sha256);
 }
 
-static mq_status one_split(const cli_args *args, mq_split split, json_t *root, mq_error *error) {
-    mq_dataset *set = NULL;
-    mq_dataset_info info = {0};
-    mq_data_request request = {.split = split};
-    MQ_TRY(mq_dataset_open(args->word[1], &request, &set, error));
-    mq_status status = mq_dataset_describe(set, &info, error);
-    if (status == MQ_OK && args->json) {
-        if (split == MQ_SPLIT_TRAIN) json_object_set_new(root, "name", json_string(set->name));
-        json_object_set_new(root, mq_split_name(split), split_json(set, &info));
-    } else if (status == MQ_OK) {
-        split_text(set, &info);
+/* Both splits are read and checked before anything is said. */
+static mq_status describe(const cli_args *args, const char *name, mq_error *error) {
+    static const mq_split splits[] = {MQ_SPLIT_TRAIN, MQ_SPLIT_TEST};
+    enum { SPLITS = sizeof splits / sizeof *splits };
+    mq_dataset *set[SPLITS] = {0};
+    mq_dataset_info info[SPLITS] = {0};
+    mq_status status = MQ_OK;
+    for (int i = 0; i < SPLITS && status == MQ_OK; i++) {
+        mq_data_request request = {.split = splits[i]};
+        status = mq_dataset_open(name, &request, &set[i], error);
+        if (status == MQ_OK) status = mq_dataset_describe(set[i], &info[i], error);
     }
-    mq_dataset_info_clear(&info);
-    mq_dataset_free(set);
+    if (status == MQ_OK && args->json) {
+        json_t *root = json_pack("{s:s}", "name", set[0]->name);
+        for (int i = 0; i < SPLITS && root; i++)
+            json_object_set_new(root, mq_split_name(splits[i]), split_json(set[i], &info[i]));
+        status = cli_print_json(root, error);
+    } else if (status == MQ_OK) {
+        for (int i = 0; i < SPLITS; i++) split_text(set[i], &info[i]);
+    }
+    for (int i = 0; i < SPLITS; i++) {
+        mq_dataset_info_clear(&info[i]);
+        mq_dataset_free(set[i]);
+    }
     return status;
 }
 
 static mq_status run(const cli_args *args, mq_error *error) {
-    if (strcmp(args->word[0], "info") != 0)
-        return mq_fail(error, MQ_USAGE, "mixq data: got '%s', expected info: mixq data info D",
-                       args->word[0]);
-    json_t *root = json_object();
-    mq_status status = one_split(args, MQ_SPLIT_TRAIN, root, error);
-    if (status == MQ_OK) status = one_split(args, MQ_SPLIT_TEST, root, error);
-    if (status == MQ_OK && args->json) return cli_print_json(root, error);
-    json_decref(root);
-    return status;
+    if (strcmp(args->word[0], "info") == 0) return describe(args, args->word[1], error);
+    return mq_fail(error, MQ_USAGE, "mixq data: got '%s', expected info: mixq data info D", args->word[0]);
 }
 
 static const cli_option OPTIONS[] = {{NULL, NULL, NULL}};
