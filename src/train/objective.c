@@ -15,11 +15,10 @@ double mq_cross_entropy(const float *logits, const int32_t *labels, size_t n, in
         *correct += best == labels[i];
         double sum = 0, top = (double)z[best];
         for (int c = 0; c < classes; c++) sum += exp((double)z[c] - top);
-        double log_sum = log(sum) + top;
-        total += log_sum - (double)z[labels[i]];
+        total += log(sum) + (top - (double)z[labels[i]]);
         if (!d_logits) continue;
         for (int c = 0; c < classes; c++) {
-            double p = exp((double)z[c] - log_sum);
+            double p = exp((double)z[c] - top) / sum;
             d_logits[i * (size_t)classes + (size_t)c] = (float)((p - (c == labels[i])) / (double)n);
         }
     }
