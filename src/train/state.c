@@ -36,9 +36,9 @@ static mq_status describe(const run *r, mq_st_writer *writer, bool with_optimise
     if (!with_optimiser) return MQ_OK;
     char text[256];
     /* %a keeps every bit of the sums */
-    snprintf(text, sizeof text, "%d %" PRIu64 " %a %a %a %" PRIu64 " %a", r->state.epoch, r->state.step,
-             r->state.best, r->state.scores.loss, r->state.scores.quality, r->state.scores.images,
-             r->state.extra);
+    snprintf(text, sizeof text, "%d %" PRIu64 " %a %a %a %a %a %" PRIu64 " %a", r->state.epoch, r->state.step,
+             r->state.best, r->state.quality, r->state.loss, r->state.scores.loss, r->state.scores.quality,
+             r->state.scores.images, r->state.extra);
     MQ_TRY(mq_st_add_meta(writer, "train_state", text, error));
     char *settings = mq_json_line(r->settings->settings);
     if (!settings) return mq_fail_memory(error, "settings", 0);
@@ -115,6 +115,20 @@ static mq_status write_run_json(const run *r, mq_error *error) {
 
 /* ---- reading ---- */
 
+/* One setting, now and when the run began; NULL = not there. */
+static mq_status same_setting(const run *r, const char *key, const json_t *now, const json_t *then,
+                              mq_error *error) {
+    if (now && then && json_equal(now, then)) return MQ_OK;
+    const size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(15); /* as people write them: 0.06 */
+    char *got = now ? json_dumps(now, flags) : NULL, *expected = then ? json_dumps(then, flags) : NULL;
+    mq_status status =
+        mq_fail(error, MQ_USAGE, "cannot resume %s with other settings: %s: got %s, expected %s",
+                r->settings->out, key, got ? got : "nothing", expected ? expected : "nothing");
+    free(got);
+    free(expected);
+    return status;
+}
+
 static mq_status same_settings(const run *r, const mq_checkpoint *c, mq_error *error) {
     const char *text = mq_st_meta(c->file, "train_settings");
     if (!text)
@@ -125,14 +139,11 @@ static mq_status same_settings(const run *r, const mq_checkpoint *c, mq_error *e
     const char *key;
     json_t *value;
     json_object_foreach(r->settings->settings, key, value) {
-        json_t *old = json_object_get(stored, key);
-        if (old && json_equal(old, value)) continue;
-        char *was = old ? json_dumps(old, JSON_ENCODE_ANY) : NULL, *now = json_dumps(value, JSON_ENCODE_ANY);
-        status = mq_fail(error, MQ_USAGE, "cannot resume %s with other settings: %s: got %s, expected %s",
-                         r->settings->out, key, now ? now : "?", was ? was : "nothing");
-        free(was);
-        free(now);
-        break;
+        if (status == MQ_OK) status = same_setting(r, key, value, json_object_get(stored, key), error);
+    }
+    json_object_foreach(stored, key, value) {
+        json_t *now = json_object_get(r->settings->settings, key);
+        if (status == MQ_OK) status = same_setting(r, key, now, value, error);
     }
     json_decref(stored);
     if (status == MQ_OK && strcmp(c->net->source, r->net->source) != 0)
@@ -149,8 +160,9 @@ static mq_status load_last(run *r, const char *path, mq_error *error) {
     run_state *s = &r->state;
     const char *text = mq_st_meta(c.file, "train_state");
     if (status == MQ_OK &&
-        (!text || sscanf(text, "%d %" SCNu64 " %la %la %la %" SCNu64 " %la", &s->epoch, &s->step, &s->best,
-                         &s->scores.loss, &s->scores.quality, &s->scores.images, &s->extra) != 7))
+        (!text || sscanf(text, "%d %" SCNu64 " %la %la %la %la %la %" SCNu64 " %la", &s->epoch, &s->step,
+                         &s->best, &s->quality, &s->loss, &s->scores.loss, &s->scores.quality,
+                         &s->scores.images, &s->extra) != 9))
         status = mq_fail(error, MQ_BAD_INPUT, "cannot resume: %s: metadata 'train_state' is damaged", path);
     int count;
     mq_param *params = mq_model_params(r->model, &count);

@@ -9,6 +9,8 @@ typedef struct run_state {
     int epoch;        /* finished epochs */
     uint64_t step;    /* steps done in the epoch under way */
     double best;      /* best quality so far, -1 = none */
+    double quality;   /* of the last finished epoch */
+    double loss;      /* mean training loss of the last finished epoch */
     mq_scores scores; /* of the epoch under way */
     double extra;     /* summed hook loss of the epoch under way */
 } run_state;

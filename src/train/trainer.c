@@ -98,8 +98,7 @@ static mq_status run_epoch(loop *l, mq_error *error) {
     return MQ_OK;
 }
 
-static mq_status finish_epoch(loop *l, const mq_dataset *test, double seconds, mq_train_result *out,
-                              mq_error *error) {
+static mq_status finish_epoch(loop *l, const mq_dataset *test, double seconds, mq_error *error) {
     run *r = &l->run;
     const mq_train_settings *settings = r->settings;
     mq_scores tested;
@@ -109,16 +108,16 @@ static mq_status finish_epoch(loop *l, const mq_dataset *test, double seconds, m
     const char *name = l->objective->quality_name;
     char train_name[64];
     snprintf(train_name, sizeof train_name, "train_%s", name);
-    out->quality = quality;
-    out->loss = r->state.scores.loss / images;
+    r->state.quality = quality;
+    r->state.loss = r->state.scores.loss / images;
     json_t *line = json_pack(
         "{s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "epoch", r->state.epoch + 1, "lr",
         settings->group[0].lr * mq_cosine(r->state.epoch, settings->epochs, settings->lr_end[0]), "loss",
-        out->loss, "extra_loss", r->state.extra / images, train_name, r->state.scores.quality / images,
+        r->state.loss, "extra_loss", r->state.extra / images, train_name, r->state.scores.quality / images,
         "test_loss", tested.loss / (double)tested.images, name, quality, "seconds", seconds);
     if (!line) return mq_fail_memory(error, "a metrics line", 0);
     mq_log(MQ_LOG_INFO, "epoch %d/%d: loss %.4f, train %s %.4f, test %s %.4f, %.1f s", r->state.epoch + 1,
-           settings->epochs, out->loss, name, r->state.scores.quality / images, name, quality, seconds);
+           settings->epochs, r->state.loss, name, r->state.scores.quality / images, name, quality, seconds);
     mq_status status = MQ_OK;
     if (r->hooks && r->hooks->epoch) status = r->hooks->epoch(r->hooks->context, r->model, line, error);
     bool better = quality > r->state.best;
@@ -137,12 +136,12 @@ static mq_status finish_epoch(loop *l, const mq_dataset *test, double seconds, m
     return status;
 }
 
-static mq_status run_epochs(loop *l, const mq_dataset *test, mq_train_result *out, mq_error *error) {
+static mq_status run_epochs(loop *l, const mq_dataset *test, mq_error *error) {
     run *r = &l->run;
     while (r->state.epoch < r->settings->epochs) {
         double start = mq_seconds();
         MQ_TRY(run_epoch(l, error));
-        mq_status status = finish_epoch(l, test, mq_seconds() - start, out, error);
+        mq_status status = finish_epoch(l, test, mq_seconds() - start, error);
         if (status == MQ_INTERRUPTED) {
             /* stopped while testing: the epoch's steps are done, only its test is repeated */
             MQ_TRY(run_save(r, "last.safetensors", true, error));
@@ -197,9 +196,11 @@ mq_status mq_train(const mq_net *net, const mq_train_settings *settings, const m
     double start = mq_seconds();
     loop l = {.run = {.net = net, .settings = settings, .hooks = hooks, .state = {.best = -1}}};
     mq_status status = prepare(&l, train, error);
-    if (status == MQ_OK) status = run_epochs(&l, test, out, error);
+    if (status == MQ_OK) status = run_epochs(&l, test, error);
     out->epochs = l.run.state.epoch;
     out->best = l.run.state.best;
+    out->quality = l.run.state.quality;
+    out->loss = l.run.state.loss;
     out->seconds = mq_seconds() - start;
     if (l.step_seconds > 0) out->images_per_second = (double)l.step_images / l.step_seconds;
     if (l.loader) out->loader_wait = mq_loader_stats_get(l.loader).wait_seconds;

@@ -1,0 +1,217 @@
+/* test_resume.c - a run that was stopped and resumed ends with the same bytes as one that was not; what
+ * cannot be resumed is refused, with the setting named. */
+#include "helper_runs.h"
+
+#include <math.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/stop.h"
+
+static void same_runs(const test_run *a, const test_run *b) {
+    run_same_file(a, b, "last.safetensors");
+    run_same_file(a, b, "best.safetensors");
+    run_same_file(a, b, "bits.json");
+    run_same_file(a, b, "run.json");
+    json_t *x = run_metrics(a), *y = run_metrics(b);
+    assert_true(json_equal(x, y));
+    json_decref(x);
+    json_decref(y);
+    assert_true(a->result.best == b->result.best);
+    assert_true(a->result.quality == b->result.quality && a->result.loss == b->result.loss);
+}
+
+/* Stops run b in every `every`-th step it does, and resumes it, until it is at its end. */
+static void stop_often(test_run *b, int every) {
+    b->stop_step = every;
+    int calls = 0;
+    for (mq_status status = MQ_INTERRUPTED; status == MQ_INTERRUPTED; calls++) {
+        status = run_train(b);
+        if (status != MQ_OK) run_expect(b, status, MQ_INTERRUPTED, "go on with --resume");
+        b->settings.resume = true;
+        if (calls > 40) fail_msg("does not come to an end");
+    }
+    const int steps = RUN_STEPS * b->settings.epochs;
+    assert_int_equal(calls, steps / every + 1); /* a stop in the very last step repeats its test only */
+}
+
+static void check_mode(void **state, mq_mode mode, bool share, const char *fix) {
+    test_run a, b;
+    run_begin(&a, state, "undisturbed", mode, share);
+    if (fix) OK(mq_search_parse_fix(a.net, fix, &a.search.fix, ERROR));
+    run_well(&a);
+    /* in the middle of epochs; in the last step of one (then its test is interrupted); step by step */
+    const int every[] = {5, RUN_STEPS, 1};
+    for (int i = 0; i < 3; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "stopped%d", every[i]);
+        run_begin(&b, state, name, mode, share);
+        b.search.fix = a.search.fix;
+        stop_often(&b, every[i]);
+        same_runs(&a, &b);
+        run_end(&b);
+    }
+    run_end(&a);
+}
+
+static void in_float(void **state) {
+    check_mode(state, MQ_MODE_FLOAT, true, NULL);
+}
+static void at_fixed_bits(void **state) {
+    check_mode(state, MQ_MODE_FIXED, true, NULL);
+}
+static void in_a_search(void **state) {
+    check_mode(state, MQ_MODE_SEARCH, true, "conv0=w8a8");
+}
+static void in_an_unshared_search(void **state) {
+    check_mode(state, MQ_MODE_SEARCH, false, NULL);
+}
+
+static void at_the_end_of_an_epoch(void **state) {
+    test_run a, b;
+    run_begin(&a, state, "undisturbed", MQ_MODE_FIXED, true);
+    run_well(&a);
+    run_begin(&b, state, "stopped", MQ_MODE_FIXED, true);
+    b.stop_epoch = 1;
+    run_expect(&b, run_train(&b), MQ_INTERRUPTED, "after epoch 1 of 3");
+    assert_int_equal(b.result.epochs, 1);
+    b.settings.resume = true;
+    run_expect(&b, run_train(&b), MQ_INTERRUPTED, "after epoch 2 of 3");
+    run_well(&b); /* asked to stop after the last epoch: nothing is left to do */
+    same_runs(&a, &b);
+    /* once more: nothing happens */
+    run_well(&b);
+    assert_int_equal(b.steps, 0);
+    assert_int_equal(b.result.epochs, 3);
+    same_runs(&a, &b);
+    run_end(&a);
+    run_end(&b);
+}
+
+/* A process that died between its files: the metrics have a line too many, half of it missing. */
+static void after_a_crash(void **state) {
+    test_run a, b;
+    run_begin(&a, state, "undisturbed", MQ_MODE_FIXED, true);
+    run_well(&a);
+    run_begin(&b, state, "crashed", MQ_MODE_FIXED, true);
+    b.stop_step = RUN_STEPS + 2;
+    run_expect(&b, run_train(&b), MQ_INTERRUPTED, "epoch 2, step 2 of 7");
+    uint8_t *text;
+    size_t size;
+    OK(mq_file_read(run_path(&b, "metrics.jsonl"), 1 << 20, &text, &size, ERROR));
+    const char more[] = "{\"epoch\": 2, \"loss\": 0.5}\n{\"epoch\": 3, \"lo";
+    char *longer;
+    OK(mq_alloc(size + sizeof more, 1, "test", &longer, ERROR));
+    memcpy(longer, text, size);
+    memcpy(longer + size, more, sizeof more - 1);
+    OK(mq_file_write(run_path(&b, "metrics.jsonl"), longer, size + sizeof more - 1, ERROR));
+    OK(mq_file_write(run_path(&b, "best.safetensors"), "damaged", 7, ERROR));
+    mq_free(text);
+    mq_free(longer);
+    b.settings.resume = true;
+    b.stop_step = 0;
+    run_well(&b);
+    same_runs(&a, &b);
+    run_end(&a);
+    run_end(&b);
+}
+
+static void resume_without_a_run(void **state) {
+    test_run a, b;
+    run_begin(&a, state, "undisturbed", MQ_MODE_FLOAT, true);
+    run_well(&a);
+    run_begin(&b, state, "fresh", MQ_MODE_FLOAT, true);
+    b.settings.resume = true;
+    run_well(&b); /* nothing there yet: starts at the beginning */
+    same_runs(&a, &b);
+    run_end(&a);
+    run_end(&b);
+}
+
+static void other_settings(void **state) {
+    test_run run;
+    run_begin(&run, state, "run", MQ_MODE_FIXED, true);
+    run.stop_epoch = 1;
+    run_expect(&run, run_train(&run), MQ_INTERRUPTED, "");
+    run.settings.resume = true;
+    json_object_set_new(run.json, "lr", json_real(0.06));
+    run_expect(&run, run_train(&run), MQ_USAGE, "lr: got 0.06");
+    assert_non_null(strstr(run.error.text, "expected 0.05"));
+    json_object_set_new(run.json, "lr", json_real(0.05));
+    json_object_set_new(run.json, "fix", json_string("conv0=w8a8"));
+    run_expect(&run, run_train(&run), MQ_USAGE, "fix: got \"conv0=w8a8\", expected null");
+    json_object_set_new(run.json, "fix", json_null());
+    json_object_set_new(run.json, "extra", json_integer(1));
+    run_expect(&run, run_train(&run), MQ_USAGE, "extra: got 1, expected nothing");
+    json_object_del(run.json, "extra");
+    json_object_del(run.json, "lr");
+    run_expect(&run, run_train(&run), MQ_USAGE, "lr: got nothing, expected 0.05");
+    json_object_set_new(run.json, "lr", json_real(0.05));
+    /* the same name and settings, but the description was edited */
+    mq_net *before = run.net;
+    char *text;
+    OK(mq_strdup(before->source, &text, ERROR));
+    memcpy(strstr(text, "kernel: 3}"), "kernel: 5}", 10);
+    OK(mq_net_parse("tiny.yaml", text, strlen(text), &run.net, ERROR));
+    run_expect(&run, run_train(&run), MQ_USAGE, "description of network tiny");
+    mq_net_free(run.net);
+    mq_free(text);
+    run.net = before;
+    run.stop_epoch = 0;
+    run_well(&run);
+    run_end(&run);
+}
+
+static void other_files(void **state) {
+    test_run run, other;
+    run_begin(&run, state, "run", MQ_MODE_FLOAT, true);
+    run.stop_epoch = 1;
+    run_expect(&run, run_train(&run), MQ_INTERRUPTED, "");
+    run.settings.resume = true;
+    /* a checkpoint without the optimiser's state */
+    uint8_t *last, *best;
+    size_t n, m;
+    OK(mq_file_read(run_path(&run, "last.safetensors"), 1 << 24, &last, &n, ERROR));
+    OK(mq_file_read(run_path(&run, "best.safetensors"), 1 << 24, &best, &m, ERROR));
+    OK(mq_file_write(run_path(&run, "last.safetensors"), best, m, ERROR));
+    run_expect(&run, run_train(&run), MQ_BAD_INPUT, "no optimiser state");
+    /* cut short, at every kind of place */
+    for (size_t cut = 0; cut < n; cut += cut < 64 ? 8 : n / 9) {
+        OK(mq_file_write(run_path(&run, "last.safetensors"), last, cut, ERROR));
+        run_expect(&run, run_train(&run), MQ_BAD_INPUT, "last.safetensors");
+    }
+    /* of a search */
+    run_begin(&other, state, "search", MQ_MODE_SEARCH, true);
+    other.stop_epoch = 1;
+    run_expect(&other, run_train(&other), MQ_INTERRUPTED, "");
+    uint8_t *search;
+    size_t k;
+    OK(mq_file_read(run_path(&other, "last.safetensors"), 1 << 24, &search, &k, ERROR));
+    OK(mq_file_write(run_path(&run, "last.safetensors"), search, k, ERROR));
+    run_expect(&run, run_train(&run), MQ_USAGE, "mode: got \"float\", expected \"search\"");
+    mq_free(search);
+    run_end(&other);
+    /* whole again */
+    OK(mq_file_write(run_path(&run, "last.safetensors"), last, n, ERROR));
+    run.stop_epoch = 0;
+    run_well(&run);
+    mq_free(last);
+    mq_free(best);
+    run_end(&run);
+}
+
+int main(void) {
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, temp_dir_make, temp_dir_remove)
+    const struct CMUnitTest tests[] = {
+        IN_FOLDER(in_float),
+        IN_FOLDER(at_fixed_bits),
+        IN_FOLDER(in_a_search),
+        IN_FOLDER(in_an_unshared_search),
+        IN_FOLDER(at_the_end_of_an_epoch),
+        IN_FOLDER(after_a_crash),
+        IN_FOLDER(resume_without_a_run),
+        IN_FOLDER(other_settings),
+        IN_FOLDER(other_files),
+    };
+    return cmocka_run_group_tests(tests, run_one_thread, NULL);
+}
