@@ -16,6 +16,7 @@
 #include "io/csv.h"
 #include "io/json.h"
 #include "io/safetensors.h"
+#include "net/import.h"
 #include "ref/step.h"
 
 #define OK(call)                                                                                             \
@@ -80,89 +81,12 @@ static const mq_tensor *need(const mq_st_file *file, const char *name, mq_dtype 
     return &entry->tensor;
 }
 
-/* ---- published names: the k-th tensor with an ending, in natural order ---- */
-
-enum { NAME = 128 };
-
-typedef struct stems {
-    int count;
-    char name[MQ_MAX_NODES][NAME]; /* without the ending */
-} stems;
-
-static int by_nature(const void *a, const void *b) {
-    return mq_natural_compare(a, b);
-}
-
-static void find_stems(const mq_st_file *file, const char *ending, stems *out) {
-    out->count = 0;
-    for (size_t i = 0; i < mq_st_count(file); i++) {
-        const char *name = mq_st_at(file, i)->name;
-        if (!mq_ends_with(name, ending) || strlen(name) >= NAME) continue;
-        snprintf(out->name[out->count++], NAME, "%.*s", (int)(strlen(name) - strlen(ending)), name);
+/* Gives the reference the published values. */
+static void set_all(mq_ref *ref, const mq_import_map *map) {
+    for (int i = 0; i < map->count; i++) {
+        const mq_param_spec *spec = &map->specs[i];
+        mq_ref_set(mq_ref_find(ref, spec->node, spec->kind, spec->branch), map->entries[i]->tensor.data);
     }
-    qsort(out->name, (size_t)out->count, NAME, by_nature);
-}
-
-/* Gives `visit` every tensor of a published checkpoint with the reference's parameter that it is. */
-typedef struct pair {
-    mq_ref_param *param;
-    char name[2 * NAME];
-} pair;
-
-enum { MOST_PAIRS = 512 };
-
-static void add_pair(mq_ref *ref, int node, mq_param_kind kind, const char *stem, const char *ending,
-                     pair *out, int *count) {
-    mq_ref_param *param = mq_ref_find(ref, node, kind, -1);
-    if (!param) return;
-    assert_true(*count < MOST_PAIRS);
-    out[*count].param = param;
-    snprintf(out[(*count)++].name, sizeof out->name, "%s%s", stem, ending);
-}
-
-static int match(const mq_net *net, mq_ref *ref, const mq_st_file *file, bool search, pair *out) {
-    static stems convs, linears, norms;
-    const char *inner = search ? ".mix_weight.conv" : ".conv";
-    char ending[64];
-    int count = 0, conv = 0, linear = 0, norm = 0;
-    snprintf(ending, sizeof ending, "%s.weight", inner);
-    find_stems(file, ending, &convs);
-    find_stems(file, ".linear.weight", &linears);
-    find_stems(file, ".running_mean", &norms);
-    for (int i = 0; i < net->node_count; i++) {
-        const mq_node *node = &net->nodes[i];
-        if (node->op == MQ_OP_CONV) {
-            assert_true(conv < convs.count);
-            const char *stem = convs.name[conv++];
-            add_pair(ref, i, MQ_PARAM_WEIGHT, stem, ending, out, &count);
-            snprintf(ending, sizeof ending, "%s.bias", inner);
-            add_pair(ref, i, MQ_PARAM_BIAS, stem, ending, out, &count);
-            snprintf(ending, sizeof ending, "%s.weight", inner);
-            add_pair(ref, i, MQ_PARAM_ALPHA_WEIGHT, stem, ".mix_weight.alpha_weight", out, &count);
-            add_pair(ref, i, MQ_PARAM_ALPHA_ACTIVATION, stem, ".mix_activ.alpha_activ", out, &count);
-        } else if (node->op == MQ_OP_LINEAR) {
-            assert_true(linear < linears.count);
-            add_pair(ref, i, MQ_PARAM_WEIGHT, linears.name[linear], ".linear.weight", out, &count);
-            add_pair(ref, i, MQ_PARAM_BIAS, linears.name[linear++], ".linear.bias", out, &count);
-        } else if (node->op == MQ_OP_BATCH_NORM) {
-            assert_true(norm < norms.count);
-            const char *stem = norms.name[norm++];
-            add_pair(ref, i, MQ_PARAM_GAMMA, stem, ".weight", out, &count);
-            add_pair(ref, i, MQ_PARAM_BETA, stem, ".bias", out, &count);
-            add_pair(ref, i, MQ_PARAM_MEAN, stem, ".running_mean", out, &count);
-            add_pair(ref, i, MQ_PARAM_VAR, stem, ".running_var", out, &count);
-        }
-    }
-    assert_int_equal(conv, convs.count);
-    assert_int_equal(linear, linears.count);
-    assert_int_equal(norm, norms.count);
-    return count;
-}
-
-static void set_from(const pair *p, const mq_st_file *file) {
-    const mq_tensor *t = need(file, p->name, MQ_F32);
-    assert_int_equal(mq_tensor_count(t), p->param->count);
-    mq_ref_set(p->param, t->data);
 }
 
 /* ---- cost terms ---- */
@@ -209,10 +133,13 @@ static bool open_case(const char *folder, golden_case *out) {
     return out->step != NULL;
 }
 
+static bool shared(const golden_case *c) {
+    return !json_is_false(json_object_get(c->expected, "share_weight"));
+}
+
 static void check_costs(const char *folder, void *context) {
     int *checked = context;
     static mq_ref_factors factors;
-    static stems layers;
     golden_case c;
     if (open_case(folder, &c) && strcmp(c.mode, "search") == 0) {
         mq_net *net;
@@ -220,25 +147,13 @@ static void check_costs(const char *folder, void *context) {
         mq_st_file *initial;
         read_factors(&factors);
         open_model(c.model, &net);
-        OK(mq_ref_create(net, &(mq_ref_options){.mode = MQ_MODE_SEARCH, .share = true, .batch = 1}, &ref,
-                         ERROR));
+        OK(mq_ref_create(net, &(mq_ref_options){.mode = MQ_MODE_SEARCH, .share = shared(&c), .batch = 1},
+                         &ref, ERROR));
         load(folder, "initial.safetensors", &initial);
-        find_stems(initial, ".mix_weight.alpha_weight", &layers);
-        int next = 0;
-        for (int l = 0; l < net->layer_count; l++) {
-            if (net->layers[l].pinned) continue;
-            const int node = net->layers[l].node;
-            assert_true(next < layers.count);
-            pair p[2];
-            int count = 0;
-            add_pair(ref, node, MQ_PARAM_ALPHA_WEIGHT, layers.name[next], ".mix_weight.alpha_weight", p,
-                     &count);
-            add_pair(ref, node, MQ_PARAM_ALPHA_ACTIVATION, layers.name[next++], ".mix_activ.alpha_activ", p,
-                     &count);
-            set_from(&p[0], initial);
-            set_from(&p[1], initial);
-        }
-        assert_int_equal(next, layers.count);
+        mq_import_map map;
+        OK(mq_import_map_file(initial, "", net, MQ_MODE_SEARCH, shared(&c), false, &map, ERROR));
+        set_all(ref, &map);
+        mq_import_map_free(&map);
         expect_term(folder, ref, MQ_REF_COMPLEXITY, "complexity", &factors, c.step);
         expect_term(folder, ref, MQ_REF_TRIVIAL, "complexity_trivial", &factors, c.step);
         expect_term(folder, ref, MQ_REF_BRAM, "bram", &factors, c.step);
@@ -294,19 +209,16 @@ static void to_nhwc(const uint8_t *from, int n, const mq_net *net, uint8_t *to) 
                 to[(b * plane + p) * net->in_c + c] = from[(b * net->in_c + c) * plane + p];
 }
 
-static void check_gradients(const golden_case *c, const mq_net *net, const pair *pairs, int count,
-                            const mq_st_file *step) {
+static void check_gradients(const golden_case *c, const mq_net *net, mq_ref *ref, const mq_import_map *map) {
     static const char *const names[GROUPS] = {"conv", "batch norm", "linear", "alpha"};
     static const double worst[GROUPS] = {.988, .986, .9999, .994}; /* numerics.md 11, vgg_tiny */
     product sums[GROUPS] = {0};
-    for (int i = 0; i < count; i++) {
-        const mq_ref_param *p = pairs[i].param;
-        if (!p->grad) continue;
-        char name[2 * NAME + 8];
-        snprintf(name, sizeof name, "grad.%s", pairs[i].name);
-        const mq_tensor *t = need(step, name, MQ_F32);
-        assert_int_equal(mq_tensor_count(t), p->count);
-        add_product(&sums[group_of(net, p->spec)], p->grad, t->data, p->count);
+    for (int i = 0; i < map->count; i++) {
+        const mq_param_spec *spec = &map->specs[i];
+        if (!mq_param_trained(spec->kind)) continue;
+        if (!map->entries[i]) fail_msg("%s: no gradient of %s", c->folder, spec->name);
+        const mq_ref_param *p = mq_ref_find(ref, spec->node, spec->kind, spec->branch);
+        add_product(&sums[group_of(net, spec)], p->grad, map->entries[i]->tensor.data, p->count);
     }
     for (int g = 0; g < GROUPS; g++) {
         if (sums[g].yy == 0) continue;
@@ -318,7 +230,6 @@ static void check_gradients(const golden_case *c, const mq_net *net, const pair 
 
 static void first_step(const golden_case *c, mq_net *net, const mq_ref_options *options) {
     static mq_ref_factors factors;
-    static pair pairs[MOST_PAIRS];
     const bool search = options->mode == MQ_MODE_SEARCH;
     const int n = options->batch;
     mq_ref *ref;
@@ -331,8 +242,10 @@ static void first_step(const golden_case *c, mq_net *net, const mq_ref_options *
     load(c->folder, "batches.safetensors", &batches);
     load(c->folder, "step1.safetensors", &step);
     OK(mq_ref_create(net, options, &ref, ERROR));
-    const int count = match(net, ref, initial, search, pairs);
-    for (int i = 0; i < count; i++) set_from(&pairs[i], initial);
+    mq_import_map values, gradients;
+    OK(mq_import_map_file(initial, "", net, options->mode, options->share, false, &values, ERROR));
+    OK(mq_import_map_file(step, "grad.", net, options->mode, options->share, true, &gradients, ERROR));
+    set_all(ref, &values);
 
     const mq_tensor *pixels = need(batches, "images", MQ_U8), *classes = need(batches, "labels", MQ_I64);
     assert_true(pixels->shape.rank == 5 && pixels->shape.dim[1] == n && pixels->shape.dim[2] == net->in_c);
@@ -361,8 +274,10 @@ static void first_step(const golden_case *c, mq_net *net, const mq_ref_options *
                   c->folder, loss, wanted, cosine(&out), sqrt(out.difference / out.yy));
     assert_true(fabs(loss / wanted - 1) <= 2 * 1.2e-3);
     assert_true(cosine(&out) >= 1 - 2e-4 && sqrt(out.difference / out.yy) <= 2 * .014);
-    check_gradients(c, net, pairs, count, step);
+    check_gradients(c, net, ref, &gradients);
 
+    mq_import_map_free(&values);
+    mq_import_map_free(&gradients);
     mq_free(images);
     mq_free(labels);
     mq_free(d_logits);
@@ -384,12 +299,10 @@ static void check_first_step(const char *folder, void *context) {
         mq_bits bits;
         OK(mq_json_int(c.expected, folder, "batch", 1, 1024, &batch, ERROR));
         mq_ref_options options = {.mode = search ? MQ_MODE_SEARCH : MQ_MODE_FIXED,
-                                  .share = true,
+                                  .share = !search || shared(&c),
                                   .bits = &bits,
                                   .batch = (int)batch};
-        if (search) {
-            assert_true(json_is_true(json_object_get(c.expected, "share_weight")));
-        } else {
+        if (!search) {
             const char *weight, *activation;
             OK(mq_json_string(c.expected, folder, "bitw", &weight, ERROR));
             OK(mq_json_string(c.expected, folder, "bita", &activation, ERROR));
@@ -411,14 +324,20 @@ static void first_steps(void **state) {
 
 /* ---- quantisers ---- */
 
-/* 64 x 64 weights in a linear layer behind a 64-channel pixel; 4096 activations before another; 256 grey
- * values in the image. */
-static const char CARRIER[] = "name: carrier\ntask: classification\nclasses: 64\n"
-                              "input: {channels: 1, height: 16, width: 16}\n"
-                              "layers:\n"
-                              "  - conv: {out: 16, kernel: 1, name: first}\n"
-                              "  - linear: {out: 64, bias: false, name: middle}\n"
-                              "  - linear: {out: 64, bias: false, name: last}\n";
+/* A network with n activations in front of one linear layer, n weights in another, and 256 grey values in its
+ * image. */
+static void open_carrier(size_t n, mq_net **net) {
+    char text[512];
+    snprintf(text, sizeof text,
+             "name: carrier\ntask: classification\nclasses: %zu\n"
+             "input: {channels: 1, height: 16, width: 16}\n"
+             "layers:\n"
+             "  - conv: {out: %zu, kernel: 16, padding: 0, name: first}\n"
+             "  - linear: {out: 1, bias: false, name: middle}\n"
+             "  - linear: {out: %zu, bias: false, name: last}\n",
+             n, n, n);
+    OK(mq_net_parse("carrier", text, strlen(text), net, ERROR));
+}
 
 static void expect_values(const mq_st_file *file, const char *kind, int bits, const double *got) {
     char name[32];
@@ -436,11 +355,11 @@ static void check_quantisers(const char *folder, void *context) {
     mq_net *net;
     uint8_t images[256];
     load(folder, "quantizers.safetensors", &file);
-    OK(mq_net_parse("carrier", CARRIER, strlen(CARRIER), &net, ERROR));
     const mq_tensor *weights = need(file, "weight.input", MQ_F32),
                     *x = need(file, "activation.input", MQ_F32);
     const float *grey = need(file, "image.input", MQ_F32)->data;
-    assert_true(mq_tensor_count(weights) == 4096 && mq_tensor_count(x) == 4096);
+    assert_int_equal(mq_tensor_count(weights), mq_tensor_count(x));
+    open_carrier(mq_tensor_count(x), &net);
     for (int e = 0; e < 256; e++) images[e] = (uint8_t)(grey[e] * 256);
     for (int b = 2; b <= 8; b++) {
         mq_bits bits;
