@@ -3,6 +3,7 @@
 #include "train/state.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,16 +154,25 @@ static mq_status same_settings(const run *r, const mq_checkpoint *c, mq_error *e
     return status;
 }
 
+/* Where the run stood; false when the text is not one that describe() writes. */
+static bool read_state(const char *text, int epochs, run_state *s) {
+    if (!text ||
+        sscanf(text, "%d %" SCNu64 " %la %la %la %la %la %" SCNu64 " %la", &s->epoch, &s->step, &s->best,
+               &s->quality, &s->loss, &s->scores.loss, &s->scores.quality, &s->scores.images, &s->extra) != 9)
+        return false;
+    const double numbers[] = {s->best, s->quality, s->loss, s->scores.loss, s->scores.quality, s->extra};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (!isfinite(numbers[i])) return false;
+    return s->epoch >= 0 && s->epoch <= epochs && (s->step > 0) == (s->scores.images > 0);
+}
+
 static mq_status load_last(run *r, const char *path, mq_error *error) {
     mq_checkpoint c;
     MQ_TRY(mq_checkpoint_load(path, &c, error));
     mq_status status = same_settings(r, &c, error);
     run_state *s = &r->state;
     const char *text = mq_st_meta(c.file, "train_state");
-    if (status == MQ_OK &&
-        (!text || sscanf(text, "%d %" SCNu64 " %la %la %la %la %la %" SCNu64 " %la", &s->epoch, &s->step,
-                         &s->best, &s->quality, &s->loss, &s->scores.loss, &s->scores.quality,
-                         &s->scores.images, &s->extra) != 9))
+    if (status == MQ_OK && !read_state(text, r->settings->epochs, s))
         status = mq_fail(error, MQ_BAD_INPUT, "cannot resume: %s: metadata 'train_state' is damaged", path);
     int count;
     mq_param *params = mq_model_params(r->model, &count);

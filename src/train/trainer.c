@@ -73,6 +73,10 @@ static mq_status run_epoch(loop *l, mq_error *error) {
     }
     mq_loader_epoch(l->loader, (uint64_t)r->state.epoch);
     size_t batches = mq_loader_batches(l->loader);
+    if (r->state.step > batches)
+        return mq_fail(error, MQ_BAD_INPUT,
+                       "cannot resume %s at step %llu of an epoch: the data set gives %zu steps",
+                       settings->out, (unsigned long long)r->state.step, batches);
     for (uint64_t skipped = 0; skipped < r->state.step; skipped++)
         if (!mq_loader_next(l->loader)) break;
     char what[32];
