@@ -11,8 +11,10 @@
 
 #include "base/status.h"
 
-/* Parses text of `size` bytes; `name` (a path) stands in messages with line and column. Release: json_decref. */
-mq_status mq_json_parse(const char *name, const char *text, size_t size, json_t **out, mq_error *error) MQ_MUST_CHECK;
+/* Parses text of `size` bytes; `name` (a path) stands in messages with line and column. Release: json_decref.
+ */
+mq_status mq_json_parse(const char *name, const char *text, size_t size, json_t **out,
+                        mq_error *error) MQ_MUST_CHECK;
 mq_status mq_json_load(const char *path, json_t **out, mq_error *error) MQ_MUST_CHECK;
 /* Atomic, two-space indent, newline at the end. */
 mq_status mq_json_save(const char *path, const json_t *value, mq_error *error) MQ_MUST_CHECK;
@@ -34,7 +36,8 @@ mq_status mq_json_array(const json_t *object, const char *where, const char *key
                         mq_error *error) MQ_MUST_CHECK;
 mq_status mq_json_object(const json_t *object, const char *where, const char *key, json_t **out,
                          mq_error *error) MQ_MUST_CHECK;
-/* Fails when the object has a key outside allowed[] (ends with NULL), naming it and the nearest allowed one. */
+/* Fails when the object has a key outside allowed[] (ends with NULL), naming it and the nearest allowed one.
+ */
 mq_status mq_json_keys(const json_t *object, const char *where, const char *const *allowed,
                        mq_error *error) MQ_MUST_CHECK;
 

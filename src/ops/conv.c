@@ -1,9 +1,9 @@
 /* conv.c - convolutions and linear layers.
  *
- * The operands come from activation.c and layer_weights.c; in a layer of fixed bits both are codes, and the output
- * is the exact integer accumulator. When only a batch norm reads it, the product's step is left to that (node
- * scale); else it is multiplied in here, together with the bias. A linear layer is a convolution whose kernel
- * covers its whole input. */
+ * The operands come from activation.c and layer_weights.c; in a layer of fixed bits both are codes, and the
+ * output is the exact integer accumulator. When only a batch norm reads it, the product's step is left to
+ * that (node scale); else it is multiplied in here, together with the bias. A linear layer is a convolution
+ * whose kernel covers its whole input. */
 #include "ops/conv_specs.h"
 #include "ops/train_op.h"
 

@@ -82,7 +82,7 @@ void mq_activation_codes(const float *x, size_t n, int bits, uint8_t *codes) {
 MQ_CLONES static void gradient(const float *x, const float *dy, size_t n, float top, float *dx) {
     for (size_t i = 0; i < n; i++) {
         float through = dy[i]; /* loaded unconditionally, so that the choice is a blend */
-        dx[i] = (x[i] >= 0) & (x[i] <= top) ? through : 0;
+        dx[i] = ((x[i] >= 0) & (x[i] <= top)) ? through : 0;
     }
 }
 

@@ -1,13 +1,14 @@
 /* quant.h - the quantisers: steps, code ranges, forward values and gradients.
  *
  * Source: HWGQ (Cai et al., CVPR 2017) and EdMIPS (Cai and Vasconcelos, CVPR 2020), as used by AnyPackingNet
- * (ICCAD 2023). Rounding is half to even. Steps are computed in float64 and converted to float32 when they meet
- * a tensor; everything on tensors is float32 in the order written, with true divisions and no contraction.
+ * (ICCAD 2023). Rounding is half to even. Steps are computed in float64 and converted to float32 when they
+ * meet a tensor; everything on tensors is float32 in the order written, with true divisions and no
+ * contraction.
  *
- *   weights      alpha = unbiased standard deviation (summed in float64, rounded to float32), step = G[b]*alpha,
- *                q = clamp(round(w/step), lo, hi), wq = q*step; gradient straight through for every element.
- *   activations  T = H[b]*(2^b-1), y = round(clamp(x, 0, T)/H[b])*H[b]; dL/dx = dL/dy where 0 <= x <= T, else 0.
- *   image        k in 0..255 stands for k/256; code k >> (8-b), step 2^-b; no gradient.
+ *   weights      alpha = unbiased standard deviation (summed in float64, rounded to float32), step =
+ * G[b]*alpha, q = clamp(round(w/step), lo, hi), wq = q*step; gradient straight through for every element.
+ *   activations  T = H[b]*(2^b-1), y = round(clamp(x, 0, T)/H[b])*H[b]; dL/dx = dL/dy where 0 <= x <= T, else
+ * 0. image        k in 0..255 stands for k/256; code k >> (8-b), step 2^-b; no gradient.
  *
  * NaN gives code 0 but value NaN, so that a check for finite numbers still sees it. Zeros come out as +0. */
 #ifndef MIXQ_QUANT_QUANT_H
@@ -20,18 +21,18 @@
 #include "base/status.h"
 
 enum {
-    MQ_BITS_MIN = 1,      /* fixed precision */
+    MQ_BITS_MIN = 1, /* fixed precision */
     MQ_BITS_MAX = 8,
-    MQ_SEARCH_MIN = 2,    /* branches of the search: bits 2..8 */
+    MQ_SEARCH_MIN = 2, /* branches of the search: bits 2..8 */
     MQ_BRANCHES = 7,
-    MQ_BITS_FLOAT = 32    /* "bits" of a layer that is not quantised: float weights, ReLU activations */
+    MQ_BITS_FLOAT = 32 /* "bits" of a layer that is not quantised: float weights, ReLU activations */
 };
 
 /* An integer type of codes and the real step between them. */
 typedef struct mq_qtype {
     int bits;
     bool is_signed;
-    bool narrow; /* signed without the lowest code: symmetric */
+    bool narrow;  /* signed without the lowest code: symmetric */
     double scale; /* real value of code 1 */
 } mq_qtype;
 
@@ -74,8 +75,8 @@ void mq_activation_gradient(const float *x, const float *dy, size_t n, int bits,
 void mq_activation_mix(const float *x, size_t n, const float softmax[MQ_BRANCHES], float *y);
 /* dx = dy * sum_j softmax[j]*[0 <= x <= T_j] (skipped when dx is NULL), and g[j] += <dy, Q_{2+j}(x)>
  * (float32 partial sums over at most 4096 elements, then float64). One pass. dx may be dy. */
-void mq_activation_mix_gradient(const float *x, const float *dy, size_t n, const float softmax[MQ_BRANCHES], float *dx,
-                                double g[MQ_BRANCHES]);
+void mq_activation_mix_gradient(const float *x, const float *dy, size_t n, const float softmax[MQ_BRANCHES],
+                                float *dx, double g[MQ_BRANCHES]);
 
 /* ---- image input: k uint8[n] ---- */
 void mq_image_values(const uint8_t *k, size_t n, int bits, float *y); /* MQ_BITS_FLOAT: k/256 */

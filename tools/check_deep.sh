@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# `make check-deep`: what takes longer than CI should. Every step runs even when one before it failed; the output of each
+# goes to build-deep/<step>.log, the end is a summary. check_deep.sh [STEP...] runs only some.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+mkdir -p build-deep
+cores=$(nproc)
+results=()
+bad=0
+wanted=" $* "
+
+step() {
+    local name=$1 start=$SECONDS word=ok
+    shift
+    [ "$wanted" = "  " ] || [[ "$wanted" == *" $name "* ]] || return 0
+    echo "== $name"
+    if ! "$@" >"build-deep/$name.log" 2>&1 </dev/null; then
+        word=FAILED
+        bad=$((bad + 1))
+        tail -n 30 "build-deep/$name.log"
+    fi
+    results+=("$(printf '%-10s %-7s %4d s  %s' "$name" "$word" $((SECONDS - start)) \
+        "$(grep -E '^([0-9]+ passed|[0-9]+ findings)' "build-deep/$name.log" | tail -n 1)")")
+    echo "   ${results[-1]}"
+}
+
+# Configure, build and run the tests of a preset.
+preset() {
+    cmake --preset "$1" && cmake --build --preset "$1" || return 1
+    OMP_WAIT_POLICY=passive ctest --test-dir "build-$1" --output-on-failure --no-tests=error -j "$cores"
+    tools/count_tests.awk "build-$1/Testing/Temporary/LastTest.log"
+}
+
+# Address and undefined-behaviour sanitizers over the whole suite. oneDNN generates code at run time and is not
+# instrumented: its own leaks, if any, are not ours to find.
+asan() {
+    ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1 preset asan
+}
+
+# Data races of the deploy side and the data loader. Archer tells ThreadSanitizer how OpenMP's threads wait.
+tsan() {
+    local archer
+    archer=$(find /usr/lib/llvm-*/lib -name libarcher.so 2>/dev/null | sort | tail -n 1)
+    [ -n "$archer" ] || {
+        echo "libarcher.so not found: libomp-dev is missing"
+        return 1
+    }
+    OMP_TOOL_LIBRARIES=$archer TSAN_OPTIONS=ignore_noninstrumented_modules=1 preset tsan
+}
+
+# The program and its tests without oneDNN.
+deploy() {
+    preset deploy && ! ldd build-deploy/mixq | grep -q dnnl
+}
+
+# Reads of memory that was never written, in what reads files; slow, so only there.
+memory() {
+    cmake --preset deploy -DMIXQ_WERROR=ON && cmake --build --preset deploy || return 1
+    (cd build-deploy/tests && for test in test_pt test_safetensors test_npy test_csv test_json test_yaml test_inet_files; do
+        echo "$test"
+        OMP_NUM_THREADS=1 valgrind --quiet --error-exitcode=9 "./$test" || exit 1
+    done)
+}
+
+format() {
+    git ls-files '*.c' '*.h' | xargs clang-format --dry-run --Werror
+}
+
+tidy() {
+    cmake --preset tidy || return 1
+    # The sources that are generated must be there.
+    cmake --build --preset tidy --target mixq_net mixq_pack || return 1
+    git ls-files 'src/*.c' | xargs -P "$cores" -n 1 clang-tidy --quiet -p build-tidy 2>/dev/null
+    local status=$?
+    echo "$(grep -c 'warning: .*clang-analyzer' build-deep/tidy.log) findings of the analyzer to read in build-deep/tidy.log"
+    return $status
+}
+
+# invalidPointerCast: buffers are used again for another type on purpose. invalidFunctionArg: it cannot see that a sum
+# of exponentials has the term exp(0).
+cpp_check() {
+    cppcheck -j "$cores" --quiet --enable=warning,portability --std=c11 -I src --inline-suppr --error-exitcode=1 \
+        --suppress=invalidPointerCast --suppress=invalidFunctionArg src
+}
+
+step asan asan
+step tsan tsan
+step deploy deploy
+step memory memory
+step format format
+step tidy tidy
+step cppcheck cpp_check
+
+echo
+printf '%s\n' "${results[@]}"
+[ "$bad" -eq 0 ]
