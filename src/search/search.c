@@ -90,11 +90,14 @@ void mq_search_entropy(mq_model *model, int layer, double *weight, double *activ
     *activation = entropy(s);
 }
 
+static bool searched_width(char digit) {
+    return digit >= '0' + MQ_SEARCH_MIN && digit <= '0' + MQ_BITS_MAX;
+}
+
 static mq_status parse_one(const mq_net *net, const char *item, mq_search_fix *out, mq_error *error) {
     const char *equals = strchr(item, '=');
-    int w = 0, a = 0, end = 0;
-    if (!equals || sscanf(equals, "=w%1da%1d%n", &w, &a, &end) != 2 || equals[end] || w < MQ_SEARCH_MIN ||
-        w > MQ_BITS_MAX || a < MQ_SEARCH_MIN || a > MQ_BITS_MAX)
+    if (!equals || strlen(equals) != strlen("=wBaB") || equals[1] != 'w' || !searched_width(equals[2]) ||
+        equals[3] != 'a' || !searched_width(equals[4]))
         return mq_fail(error, MQ_USAGE,
                        "--fix '%s': LAYER=wBaB with bits from 2 to 8 expected, as in conv0=w8a8", item);
     char name[MQ_MAX_NAME];
@@ -107,9 +110,10 @@ static mq_status parse_one(const mq_net *net, const char *item, mq_search_fix *o
             return mq_fail(error, MQ_USAGE, "--fix '%s': the network description pins %s at w%da%d already",
                            item, name, net->layers[i].pinned_weight_bits,
                            net->layers[i].pinned_activation_bits);
+        if (out->fixed[i]) return mq_fail(error, MQ_USAGE, "--fix '%s': %s stands there twice", item, name);
         out->fixed[i] = true;
-        out->weight[i] = (int8_t)w;
-        out->activation[i] = (int8_t)a;
+        out->weight[i] = (int8_t)(equals[2] - '0');
+        out->activation[i] = (int8_t)(equals[4] - '0');
         return MQ_OK;
     }
     const char *near = mq_nearest(name, names);
