@@ -35,19 +35,19 @@ static cli_result *signal_in_epoch(void **state, const char *line, const char *r
     pid_t pid = cli_start(state, line, 0);
     for (int i = 0; i < 60000 && (!cli_exists(state, settings) || epochs_done(state, run) < epochs); i++)
         wait_ms(1);
-    wait_ms(20);
+    wait_ms(epochs ? 100 : 20);
     assert_int_equal(kill(pid, number), 0);
     return cli_finish(state, pid);
 }
 
-/* mnist:many: an epoch takes about a second, in 3,000 steps. */
+/* mnist:many: an epoch takes most of a second, in 2,000 steps. */
 #define MANY_RUN                                                                                             \
     "--model tiny.yaml --data mnist:many --threads 1 --batch 4 --lr 0.01 --epochs 2 --seed 7 --quiet"
 
 static int many_make(void **state) {
     if (temp_dir_make(state) != 0) return -1;
     cli_put_text(state, "tiny.yaml", CLI_TINY);
-    cli_put_data(state, "many", 12000, 50, 8);
+    cli_put_data(state, "many", 8000, 50, 8);
     return 0;
 }
 
@@ -62,7 +62,7 @@ static void interrupt(void **state, const char *kind) {
     cli_result *r = signal_in_epoch(state, disturbed, "parts", 0, SIGINT);
     assert_int_equal(r->code, 130);
     assert_string_equal(r->out, "");
-    cli_contains(disturbed, r->err, "interrupted at epoch 1, step |of 3000|--resume");
+    cli_contains(disturbed, r->err, "interrupted at epoch 1, step |of 2000|--resume");
     assert_true(cli_exists(state, "parts/last.safetensors"));
     assert_false(cli_exists(state, "parts/best.safetensors"));
     cli_fails(state, 3, "parts|best.safetensors", "test parts --data mnist:many");
@@ -70,7 +70,8 @@ static void interrupt(void **state, const char *kind) {
 
     r = signal_in_epoch(state, resumed, "parts", 1, SIGTERM);
     assert_int_equal(r->code, 130);
-    cli_contains(resumed, r->err, "interrupted at epoch 2, step ");
+    /* in the middle of the second epoch, or while the first one is being saved */
+    cli_contains(resumed, r->err, "interrupted a|--resume");
     assert_true(cli_exists(state, "parts/best.safetensors"));
 
     /* less room than a checkpoint takes: the old ones survive */
