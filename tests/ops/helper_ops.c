@@ -140,6 +140,9 @@ void ops_randomise(mq_model *model, uint64_t seed) {
             case MQ_PARAM_GAMMA:
                 p->value[e] = (e % 5 == 3 ? -1.0f : 1.0f) + 0.2f * normal;
                 break;
+            case MQ_PARAM_BETA: /* some channels around the bend of ReLU6, above all quantisers' tops */
+                p->value[e] = (e % 4 == 2 ? 6.0f : 0.0f) + 0.6f * normal;
+                break;
             case MQ_PARAM_VAR:
                 p->value[e] = 0.5f + mq_rng_uniform(&rng, e);
                 break;
