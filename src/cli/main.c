@@ -192,6 +192,7 @@ static mq_status parse(int argc, char **argv, cli_args *args, mq_error *error) {
     bool only_words = false;
     for (int i = 0; i < argc; i++) {
         const char *text = argv[i];
+        if (!*text) return mq_fail(error, MQ_USAGE, "argument %d is empty", i + 1);
         if (only_words || text[0] != '-' || !text[1]) {
             if (args->word_count == CLI_MAX_WORDS) return mq_fail(error, MQ_USAGE, "too many arguments");
             args->word[args->word_count++] = text;
@@ -217,6 +218,8 @@ static mq_status parse(int argc, char **argv, cli_args *args, mq_error *error) {
                 return mq_fail(error, MQ_USAGE, "%s needs a value: %s %s", name, name, option->argument);
             value = argv[++i];
         }
+        if (option->argument && !*value)
+            return mq_fail(error, MQ_USAGE, "%s needs a value: got an empty one", name);
         if (strcmp(name, "--set") == 0)
             MQ_TRY(add_set(args, value, error));
         else
@@ -249,8 +252,11 @@ static void on_signal(int number_of) {
     signal(number_of, SIG_DFL);
 }
 
-static int finish(mq_status status, const mq_error *error) {
+/* Buffered output may only now turn out not to fit. */
+static int finish(mq_status status, mq_error *error) {
     console_close();
+    if (fflush(stdout) != 0 && status == MQ_OK)
+        status = mq_fail_errno(error, "cannot write", "standard output");
     if (status != MQ_OK) fprintf(stderr, "mixq: %s\n", error->text);
     return (int)status;
 }
@@ -259,11 +265,11 @@ int main(int argc, char **argv) {
     mq_error error = {0};
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
         help_all();
-        return argc < 2 ? MQ_USAGE : MQ_OK;
+        return argc < 2 ? MQ_USAGE : finish(MQ_OK, &error);
     }
     if (strcmp(argv[1], "--version") == 0) {
         printf("mixq %s\n", mq_version());
-        return MQ_OK;
+        return finish(MQ_OK, &error);
     }
     const char *names[128];
     int count = 0;
@@ -282,7 +288,7 @@ int main(int argc, char **argv) {
     mq_status status = parse(argc - 2, argv + 2, &args, &error);
     if (status == MQ_OK && cli_flag(&args, "--help")) {
         help_command(args.command);
-        return MQ_OK;
+        return finish(MQ_OK, &error);
     }
     if (status == MQ_OK) status = check(&args, &error);
     if (status != MQ_OK) return finish(status, &error);

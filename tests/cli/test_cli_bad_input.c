@@ -17,6 +17,7 @@ static void words(void **state) {
     cli_fails(state, 2, "--lr|'-1'", "train " TINY_RUN " --float --lr -1 --out x");
     cli_fails(state, 2, "--lr|'nan'", "train " TINY_RUN " --float --lr nan --out x");
     cli_fails(state, 2, "--batch needs a value", "train --batch");
+    cli_fails(state, 2, "--out needs a value|empty", "export run --out=");
     cli_fails(state, 2, "--float takes no value", "train " TINY_RUN " --float=yes --out x");
     cli_fails(state, 2, "--out is missing", "train " TINY_RUN " --float");
     cli_fails(state, 2, "--model is missing", "search --data mnist:data --out x");
