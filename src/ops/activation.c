@@ -222,5 +222,5 @@ static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
     return MQ_OK;
 }
 
-const train_op mq_train_activation = {
+const train_op mq_train_ACTIVATION = {
     .keeps_input = true, .create = create, .destroy = destroy, .forward = forward, .backward = backward};

@@ -278,5 +278,5 @@ static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
     return MQ_OK;
 }
 
-const train_op mq_train_batch_norm = {
+const train_op mq_train_BATCH_NORM = {
     .keeps_input = true, .create = create, .destroy = destroy, .forward = forward, .backward = backward};

@@ -206,9 +206,9 @@ static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
     return MQ_OK;
 }
 
-const train_op mq_train_conv = {
+const train_op mq_train_CONV = {
     .keeps_input = true, .create = create, .destroy = destroy, .forward = forward, .backward = backward};
-const train_op mq_train_linear = {
+const train_op mq_train_LINEAR = {
     .keeps_input = true, .create = create, .destroy = destroy, .forward = forward, .backward = backward};
 
 int mq_model_conv_specs(const mq_model *model, int n, mq_dnn_conv_spec *out, int most) {

@@ -14,16 +14,10 @@
 #include "ops/train_op.h"
 
 static const train_op *const OPS[MQ_OPS] = {
-    [MQ_OP_INPUT] = &mq_train_input,
-    [MQ_OP_ACTIVATION] = &mq_train_activation,
-    [MQ_OP_CONV] = &mq_train_conv,
-    [MQ_OP_LINEAR] = &mq_train_linear,
-    [MQ_OP_BATCH_NORM] = &mq_train_batch_norm,
-    [MQ_OP_MAX_POOL] = &mq_train_max_pool,
-    [MQ_OP_REORG] = &mq_train_reorg,
-    [MQ_OP_CONCAT] = &mq_train_concat,
+#define TRAIN_OP_ROW(id, name, least, most) [MQ_OP_##id] = &mq_train_##id,
+    MQ_OPERATORS(TRAIN_OP_ROW)
+#undef TRAIN_OP_ROW
 };
-_Static_assert(sizeof OPS / sizeof *OPS == MQ_OPS, "every operator of net.h needs a training backend");
 
 static mq_status create_params(mq_model *model, mq_error *error) {
     bool share = model->options.mode != MQ_MODE_SEARCH || model->options.share;

@@ -33,7 +33,7 @@ static mq_status nothing(mq_model *model, node_state *s, mq_error *error) {
     return MQ_OK;
 }
 
-const train_op mq_train_input = {.keeps_input = false,
+const train_op mq_train_INPUT = {.keeps_input = false,
                                  .create = create_input,
                                  .destroy = destroy_nothing,
                                  .forward = nothing,
@@ -143,12 +143,12 @@ static mq_status concat_backward(mq_model *model, node_state *s, mq_error *error
     return MQ_OK;
 }
 
-const train_op mq_train_reorg = {.keeps_input = false,
+const train_op mq_train_REORG = {.keeps_input = false,
                                  .create = create_float,
                                  .destroy = destroy_nothing,
                                  .forward = reorg_forward,
                                  .backward = reorg_backward};
-const train_op mq_train_concat = {.keeps_input = false,
+const train_op mq_train_CONCAT = {.keeps_input = false,
                                   .create = create_float,
                                   .destroy = destroy_nothing,
                                   .forward = concat_forward,

@@ -143,5 +143,5 @@ static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
     return MQ_OK;
 }
 
-const train_op mq_train_max_pool = {
+const train_op mq_train_MAX_POOL = {
     .keeps_input = false, .create = create, .destroy = destroy, .forward = forward, .backward = backward};

@@ -75,8 +75,10 @@ typedef struct train_op {
     mq_status (*backward)(mq_model *model, node_state *s, mq_error *error);
 } train_op;
 
-extern const train_op mq_train_input, mq_train_activation, mq_train_conv, mq_train_linear,
-    mq_train_batch_norm, mq_train_max_pool, mq_train_reorg, mq_train_concat;
+/* One per row of MQ_OPERATORS; a missing one does not link. */
+#define TRAIN_OP_DECLARE(id, name, least, most) extern const train_op mq_train_##id;
+MQ_OPERATORS(TRAIN_OP_DECLARE)
+#undef TRAIN_OP_DECLARE
 
 /* layer_weights.c: what a layer's convolution multiplies with. */
 typedef struct layer_weights layer_weights;
