@@ -3,7 +3,7 @@
 # the bits found, test, export the integer network, simulate it bit by bit, and compare. It is sized for 10 minutes on
 # two cores, installation and build included; a real search and training take 40 and 200 epochs of all 60,000 images.
 #   tools/demo.sh [MIXQ]     the program, build/mixq by default; results go to demo-run/
-set -euo pipefail
+set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 mixq=${1:-build/mixq}
 out=demo-run
@@ -48,7 +48,10 @@ run search search --model vgg_tiny --data $data --cd 3e-3 --epochs 2 --limit $se
 # A step of main training takes less than half of a search step.
 speed=$(field search images_per_second)
 images=$(awk -v s="$speed" -v t="$train_seconds" 'BEGIN {
-    n = int(s * 2.2 * t / 2 / 128) * 128; print n < 4096 ? 4096 : n > 60000 ? 60000 : n }')
+    n = int(s * 2.2 * t / 2 / 128) * 128
+    if (n < 4096) n = 4096
+    if (n > 60000) n = 60000
+    print n }')
 title "2 of 6: main training at those bits, 2 epochs of $images images (the search ran at ${speed%.*} images/s)"
 run train train --model vgg_tiny --data $data --bits $out/search --init $out/search --epochs 2 --limit "$images" \
     --out $out/main --force
