@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/machine.h"
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/rng.h"
@@ -95,7 +96,12 @@ static mq_status create_nodes(mq_model *model, mq_error *error) {
         MQ_TRY(OPS[s->node->op]->create(model, s, error));
     }
     for (int i = 0; i < net->node_count; i++) MQ_TRY(plan_node(model, &model->nodes[i], error));
-    MQ_TRY(mq_plan_place(model->plan, error));
+    mq_status status = mq_plan_place(model->plan, error);
+    if (status != MQ_OK)
+        return mq_fail(
+            error, MQ_USAGE,
+            "network %s at a batch of %d images: %zu bytes of memory cannot be had: use a smaller --batch",
+            net->name, model->options.batch, mq_plan_bytes(model->plan));
     for (int i = 0; i < net->node_count; i++) {
         node_state *s = &model->nodes[i];
         s->out = mq_plan_memory(model->plan, s->out_slot);
@@ -105,12 +111,30 @@ static mq_status create_nodes(mq_model *model, mq_error *error) {
     return MQ_OK;
 }
 
+/* A batch that cannot fit is the user's to change: found out before anything is allocated. In training every
+ * node's output is alive when the loss is computed (2 bytes at least per value), else at least the largest
+ * one. */
+static mq_status check_memory(const mq_net *net, const mq_model_options *options, mq_error *error) {
+    double need = 0, have = (double)mq_physical_memory();
+    for (int i = 1; i < net->node_count; i++) {
+        double bytes = 2.0 * options->batch * (double)image_elements(&net->nodes[i]);
+        need = options->training ? need + bytes : fmax(need, bytes);
+    }
+    if (need <= have) return MQ_OK;
+    return mq_fail(error, MQ_USAGE,
+                   "network %s at a batch of %d images needs more than %.0f GB of memory: this machine has "
+                   "%.0f GB; use a "
+                   "smaller --batch",
+                   net->name, options->batch, need / 1e9, have / 1e9);
+}
+
 mq_status mq_model_create(const mq_net *net, const mq_model_options *options, mq_model **out,
                           mq_error *error) {
     *out = NULL;
     if (options->batch < 1) return mq_fail(error, MQ_USAGE, "batch %d: at least 1 expected", options->batch);
     if (options->mode == MQ_MODE_FIXED && (!options->bits || options->bits->count != net->layer_count))
         return mq_fail(error, MQ_USAGE, "bits for %d layers expected", net->layer_count);
+    MQ_TRY(check_memory(net, options, error));
     mq_model *model;
     MQ_TRY(mq_alloc(1, sizeof *model, "a model", &model, error));
     model->net = net;
