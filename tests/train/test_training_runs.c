@@ -122,6 +122,34 @@ static void the_best_is_kept(void **state) {
     run_end(&run);
 }
 
+static double quarter(void *context, mq_model *model) {
+    (void)context;
+    (void)model;
+    return 0.25;
+}
+
+/* Every line is about its own epoch alone. */
+static void metrics_of_an_epoch(void **state) {
+    test_run run;
+    run_begin(&run, state, "run", MQ_MODE_FLOAT, true);
+    run.hooks.after_backward = quarter;
+    run_well(&run);
+    json_t *lines = run_metrics(&run);
+    for (int i = 0; i < run.settings.epochs; i++) {
+        json_t *line = json_array_get(lines, (size_t)i);
+        const double lr = json_real_value(json_object_get(line, "lr"));
+        assert_true(fabs(lr - 0.05 * (0.01 + 0.99 * (1 + cos(M_PI * i / 3)) / 2)) < 1e-15);
+        assert_true(json_real_value(json_object_get(line, "extra_loss")) == 0.25);
+        const double correct = RUN_TRAIN * json_real_value(json_object_get(line, "train_accuracy"));
+        assert_true(fabs(correct - round(correct)) < 1e-9 && correct <= RUN_TRAIN);
+        assert_true(json_real_value(json_object_get(line, "loss")) < 2);
+    }
+    assert_true(json_real_value(json_object_get(json_array_get(lines, 2), "loss")) == run.result.loss);
+    assert_true(json_real_value(json_object_get(json_array_get(lines, 2), "accuracy")) == run.result.quality);
+    json_decref(lines);
+    run_end(&run);
+}
+
 static void occupied_folders(void **state) {
     test_run run;
     run_begin(&run, state, "run", MQ_MODE_FLOAT, true);
@@ -266,9 +294,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         IN_FOLDER(learns_in_float),    IN_FOLDER(learns_at_fixed_bits),
         IN_FOLDER(learns_in_a_search), IN_FOLDER(learns_in_an_unshared_search),
-        IN_FOLDER(the_best_is_kept),   IN_FOLDER(occupied_folders),
-        IN_FOLDER(bad_settings),       IN_FOLDER(nonfinite_numbers),
-        IN_FOLDER(evaluation),
+        IN_FOLDER(the_best_is_kept),   IN_FOLDER(metrics_of_an_epoch),
+        IN_FOLDER(occupied_folders),   IN_FOLDER(bad_settings),
+        IN_FOLDER(nonfinite_numbers),  IN_FOLDER(evaluation),
     };
     return cmocka_run_group_tests(tests, run_one_thread, NULL);
 }
