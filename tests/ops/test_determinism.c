@@ -55,10 +55,14 @@ static result run(const mq_net *net, const mq_bits *bits, int n, int threads, mq
 
 static void same(const char *what, const result *a, const result *b) {
     assert_int_equal(a->used, b->used);
-    for (size_t i = 0; i < a->used; i++)
-        if (memcmp(&a->values[i], &b->values[i], sizeof(float)) != 0)
+    for (size_t i = 0; i < a->used; i++) {
+        uint32_t x, y;
+        memcpy(&x, &a->values[i], sizeof x);
+        memcpy(&y, &b->values[i], sizeof y);
+        if (x != y)
             fail_msg("%s: number %zu of %zu: %.9g and %.9g", what, i, a->used, (double)a->values[i],
                      (double)b->values[i]);
+    }
 }
 
 static void check(const mq_net *net, int n) {

@@ -134,8 +134,8 @@ static void first_weights(void **state) {
         } else if (p->spec->kind == MQ_PARAM_BETA || p->spec->kind == MQ_PARAM_MEAN) {
             assert_true(most == 0);
         } else {
-            const double bound = 1 / sqrt((double)(node->conv.in_channels / node->conv.groups) *
-                                          node->conv.kernel_h * node->conv.kernel_w);
+            const int depth = node->conv.in_channels / node->conv.groups;
+            const double bound = 1 / sqrt((double)(depth * node->conv.kernel_h * node->conv.kernel_w));
             assert_true(most <= bound * (1 + 1e-6) && most > 0);
             if (p->count > 40) {
                 assert_true(most > 0.9 * bound);

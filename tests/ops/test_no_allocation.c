@@ -22,6 +22,8 @@
 static atomic_int calls;
 static atomic_bool counting;
 
+/* The linker makes these names.
+ * NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *memory, size_t size);
@@ -61,6 +63,8 @@ int __wrap_posix_memalign(void **out, size_t alignment, size_t size) {
     count();
     return __real_posix_memalign(out, alignment, size);
 }
+
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
 static size_t bytes_in_use(void) {
     const struct mallinfo2 info = mallinfo2();

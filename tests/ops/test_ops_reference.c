@@ -74,14 +74,14 @@ static void compare(const pair *p, const char *kind, const char *name, const flo
 /* What a batch norm made of the input that was seen, into the place of its output. */
 static void rebuild_batch_norm(pair *p, const mq_node *node, bool training) {
     const float *z = p->seen[node->input[0]];
-    const size_t channels = (size_t)node->c, count = (size_t)p->n * ops_elements(node);
-    const double per = (double)(count / channels);
+    const size_t channels = (size_t)node->c, count = (size_t)p->n * ops_elements(node),
+                 per = count / channels;
     OK(mq_alloc(count, sizeof(float), "test", &p->seen[node->index], ERROR));
     for (size_t c = 0; c < channels; c++) {
         double mean = 0, var = 0;
-        for (size_t e = c; e < count; e += channels) mean += (double)z[e] / per;
+        for (size_t e = c; e < count; e += channels) mean += (double)z[e] / (double)per;
         for (size_t e = c; e < count; e += channels)
-            var += ((double)z[e] - mean) * ((double)z[e] - mean) / per;
+            var += ((double)z[e] - mean) * ((double)z[e] - mean) / (double)per;
         if (!training) {
             mean = (double)mq_model_param(p->model, node->index, MQ_PARAM_MEAN, -1)->value[c];
             var = (double)mq_model_param(p->model, node->index, MQ_PARAM_VAR, -1)->value[c];

@@ -16,8 +16,8 @@ static void begin_still(test_run *run, void **state, const char *name, mq_mode m
 static const float *values(const mq_checkpoint *c, const char *name, size_t *count) {
     const mq_st_entry *entry = mq_st_find(c->file, name);
     if (!entry) fail_msg("no tensor %s", name);
-    *count = mq_tensor_count(&entry->tensor);
-    return entry->tensor.data;
+    *count = entry ? mq_tensor_count(&entry->tensor) : 0;
+    return entry ? entry->tensor.data : NULL;
 }
 
 static bool same(const mq_checkpoint *a, const char *x, const mq_checkpoint *b, const char *y) {
