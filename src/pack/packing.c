@@ -263,8 +263,10 @@ static int64_t canary_cycles(const mq_packing *p) {
     const mq_pack_field *top = &p->field[p->fields - 1];
     int64_t span = top->high - top->low, room = ((int64_t)1 << (top->spacing > 62 ? 62 : top->spacing)) - 1;
     if (span == 0) return MOST_CYCLES;
-    for (int f = 0; f < p->fields; f++) /* r + 1 known bits are needed, and 2 are known */
-        if (p->field[f].overlap + 1 > MQ_PACK_OVERLAP) return p->accumulations;
+    /* r + 1 bits tell the carry: 2 are known of every field, and it must have them to itself */
+    for (int f = 0; f + 1 < p->fields; f++)
+        if (p->field[f].overlap + 1 > MQ_PACK_OVERLAP || p->field[f].overlap + 1 > p->field[f + 1].spacing)
+            return p->accumulations;
     /* the carry into the top field is at most 2^r a cycle */
     int r = p->fields > 1 ? p->field[p->fields - 2].overlap : 0;
     int64_t each = span + (p->fields > 1 ? (int64_t)1 << r : 0);

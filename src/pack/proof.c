@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CORNER_BITS = 20, EXHAUSTIVE_BITS = 22, CANARY_CYCLES = 2048, SUM_CYCLES = 512 };
+enum { CORNER_BITS = 16, EXHAUSTIVE_LEAST = 1 << 16, CANARY_CYCLES = 2048, SUM_CYCLES = 512 };
 
 typedef struct prover {
     const mq_packing *p;
@@ -168,8 +168,9 @@ static mq_status vectors(prover *v, uint64_t random) {
     int bits = wbits * p->weights + abits * p->activations;
     int32_t w[MQ_PACK_OPERANDS], a[MQ_PACK_OPERANDS];
     int64_t sums[MQ_PACK_FIELDS];
-    v->out->exhaustive = bits <= EXHAUSTIVE_BITS;
-    uint64_t count = v->out->exhaustive ? (uint64_t)1 << bits : random;
+    uint64_t all = bits < 63 ? (uint64_t)1 << bits : UINT64_MAX;
+    v->out->exhaustive = all <= (random > EXHAUSTIVE_LEAST ? random : EXHAUSTIVE_LEAST);
+    uint64_t count = v->out->exhaustive ? all : random;
     for (uint64_t n = 0; n < count; n++) {
         if (v->out->exhaustive) {
             uint64_t rest = n;
@@ -337,7 +338,7 @@ void mq_pack_controls(const mq_packing *packing, uint64_t seed, int *run, int *c
         }
     if (packing->fix != MQ_PORT_FITS) {
         copy = *packing;
-        copy.fix_shift--;
+        copy.fix = MQ_PORT_FITS;
         control(&copy, seed, run, caught);
     }
     copy = *packing;

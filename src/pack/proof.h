@@ -22,7 +22,7 @@ typedef struct mq_proof {
 } mq_proof;
 
 /* MQ_CHECK_FAILED names the field and the operand values that break it. vectors: random ones per packing,
- * when not exhaustive (at most 2^22 are run exhaustively). */
+ * when not exhaustive; all of them are run when they are no more than that (or than 2^16). */
 mq_status mq_pack_prove(const mq_packing *packing, uint64_t vectors, uint64_t seed, mq_proof *out,
                         mq_error *error) MQ_MUST_CHECK;
 
