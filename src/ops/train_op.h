@@ -4,7 +4,7 @@
 
 #include "dnn/dnn.h"
 #include "ops/model.h"
-#include "ops/plan.h"
+#include "ops/memory_plan.h"
 #include "quant/quant.h"
 
 typedef struct node_state {

@@ -1,5 +1,5 @@
-/* plan.c - placing buffers with lifetimes into one block. */
-#include "ops/plan.h"
+/* memory_plan.c - placing buffers with lifetimes into one block. */
+#include "ops/memory_plan.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

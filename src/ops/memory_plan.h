@@ -1,9 +1,9 @@
-/* plan.h - the memory of a step: buffers with lifetimes, packed into one block before the run.
+/* memory_plan.h - the memory of a step: buffers with lifetimes, packed into one block before the run.
  *
  * Time runs forward over the nodes, then backward. Two buffers may share memory when their lifetimes do not
  * touch. Greedy: largest first, lowest offset that is free over its lifetime. */
-#ifndef MIXQ_OPS_PLAN_H
-#define MIXQ_OPS_PLAN_H
+#ifndef MIXQ_OPS_MEMORY_PLAN_H
+#define MIXQ_OPS_MEMORY_PLAN_H
 
 #include <stddef.h>
 

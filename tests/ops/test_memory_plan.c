@@ -1,4 +1,4 @@
-/* test_plan.c - the memory planner: buffers that live at the same time never share memory, and the block is
+/* test_memory_plan.c - the memory planner: buffers that live at the same time never share memory, and the block is
  * neither larger than all buffers together nor smaller than what lives at one time. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 
 #include "base/memory.h"
 #include "base/rng.h"
-#include "ops/plan.h"
+#include "ops/memory_plan.h"
 
 #define OK(call)                                                                                             \
     do {                                                                                                     \
