@@ -1,5 +1,5 @@
-/* test_memory_plan.c - the memory planner: buffers that live at the same time never share memory, and the block is
- * neither larger than all buffers together nor smaller than what lives at one time. */
+/* test_memory_plan.c - the memory planner: buffers that live at the same time never share memory, and the
+ * block is neither larger than all buffers together nor smaller than what lives at one time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
