@@ -52,7 +52,9 @@ mq_status mq_factors_load(const char *name, mq_factors *out, mq_error *error) {
     } else if (mq_ends_with(name, ".csv")) {
         MQ_TRY(mq_csv_load(name, &table, error));
     } else {
-        return mq_fail(error, MQ_USAGE, "unknown cost table '%s': 'published' or a .csv file expected", name);
+        return mq_fail(error, MQ_USAGE,
+                       "unknown cost table '%s': published, ideal, ideal_depthwise or a .csv file expected",
+                       name);
     }
     mq_status status = fill(table, out, error);
     mq_csv_free(table);

@@ -1,0 +1,179 @@
+/* test_cli_pack.c - mixq pack: tables and their JSON, the committed cost tables made again, drawings,
+ * packings by hand, proofs, and what is refused. */
+#include "cli_run.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+
+/* The last run's whole output as JSON: tables are longer than a cli_result keeps. */
+static json_t *whole_json(void **state) {
+    json_error_t where;
+    json_t *root = json_load_file(temp_dir_path(state, "stdout.txt"), JSON_REJECT_DUPLICATES, &where);
+    if (!json_is_object(root)) fail_msg("no JSON object: %s", where.text);
+    return root;
+}
+
+static double number(const json_t *object, const char *key) {
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_number(value)) fail_msg("no number '%s'", key);
+    return json_number_value(value);
+}
+
+static void prints_a_table(void **state) {
+    cli_works(state, "pack table --kernel 3 --json");
+    json_t *root = whole_json(state);
+    const json_t *cells = json_object_get(root, "cells"), *cell;
+    size_t i;
+    assert_int_equal(json_array_size(cells), 49);
+    json_array_foreach(cells, i, cell) {
+        cli_has_keys(
+            cell, "wbit abit mults class kind kp np offsets accumulations luts proof realised bound parts");
+        assert_int_equal(number(cell, "wbit"), 2 + i / 7);
+        assert_int_equal(number(cell, "abit"), 2 + i % 7);
+        assert_true(number(cell, "mults") >= 1.99 &&
+                    number(cell, "mults") <= number(cell, "bound") * (1 + 1e-9));
+        const json_t *offsets = json_object_get(cell, "offsets");
+        assert_int_equal(json_array_size(json_object_get(offsets, "weights")), number(cell, "kp"));
+        assert_int_equal(json_array_size(json_object_get(offsets, "activations")), number(cell, "np"));
+        assert_true(json_is_true(json_object_get(json_object_get(cell, "proof"), "exact")));
+    }
+    json_decref(root);
+    cli_result *r = cli_works(state, "pack table --kernel 1 --class i --range symmetric --dsp dsp58");
+    cli_contains("pack table", r->out, "kernel 1 x 1|dsp58|class i,|symmetric|  w8 |of bound");
+    r = cli_works(state, "pack table --kernel 3 --depthwise --stride 2 --kinds filter,lanes --accumulate 8");
+    cli_contains("pack table", r->out, "stride 2, depthwise");
+}
+
+static void compares(void **state) {
+    cli_works(state, "pack table --compare published --json");
+    json_t *root = whole_json(state);
+    assert_int_equal(json_array_size(json_object_get(root, "cells")), 147);
+    assert_int_equal(number(root, "below"), 0);
+    assert_int_equal(number(root, "beaten") + number(root, "matched"), 147);
+    assert_true(number(root, "beaten") >= 110 && number(root, "not_exact") > 0);
+    assert_true(number(root, "geometric_mean") > 1.25);
+    json_decref(root);
+    cli_result *r = cli_works(state, "pack table --compare published --kernel 1");
+    cli_contains("pack table", r->out,
+                 "k1 w4 a4  published  6.000  ours   6.000  matched|kernel 1: geometric mean|49 cells: ");
+}
+
+static void cost_tables_are_current(void **state) {
+    static const struct {
+        const char *file, *options;
+    } TABLES[] = {{"ideal", ""}, {"ideal_depthwise", " --depthwise"}};
+    for (int i = 0; i < 2; i++) {
+        char path[MQ_PATH];
+        uint8_t *committed;
+        size_t size;
+        mq_error error = {0};
+        snprintf(path, sizeof path, "%s/factors/%s.csv", MIXQ_SOURCE_DIR, TABLES[i].file);
+        if (mq_file_read(path, 1 << 20, &committed, &size, &error) != MQ_OK) fail_msg("%s", error.text);
+        cli_result *r = cli_works(state, "pack table --csv%s", TABLES[i].options);
+        if (strcmp(r->out, (char *)committed) != 0)
+            fail_msg("%s is not what `mixq pack table --csv%s` prints", path, TABLES[i].options);
+        mq_free(committed);
+    }
+    /* and they are built in: compared with itself, nothing is beaten */
+    cli_works(state, "pack table --compare ideal --kernel 7 --json");
+    json_t *root = whole_json(state);
+    assert_int_equal(number(root, "matched"), 49);
+    json_decref(root);
+}
+
+static void draws(void **state) {
+    cli_result *r = cli_works(state, "pack show --wbit 2 --abit 2 --kernel 3 --class i --svg drawing.svg");
+    cli_contains("pack show", r->out,
+                 "18 multiplications|0 LUT|w0*a0|in -18..9, plus 18: 0..27 < 2^5|proved: ");
+    uint8_t *svg;
+    size_t size;
+    assert_int_equal(mq_file_read(temp_dir_path(state, "drawing.svg"), 1 << 20, &svg, &size, NULL), MQ_OK);
+    assert_true(size > 1000 && strncmp((char *)svg, "<svg ", 5) == 0 && strstr((char *)svg, "</svg>\n"));
+    mq_free(svg);
+    json_t *root = cli_json(state, "pack show --wbit 5 --abit 7 --kernel 1");
+    const json_t *packing = json_array_get(json_object_get(root, "packings"), 0);
+    cli_has_keys(packing,
+                 "dsp weight_codes activation_codes weights_port weights activations fields bias luts");
+    assert_int_equal(number(root, "mults"), 4);
+    json_decref(root);
+    r = cli_works(state, "pack pareto --wbit 4 --abit 4 --kernel 3 --class iii");
+    cli_contains("pack pareto", r->out, "mults|accumulations|filter");
+    root = cli_json(state, "pack pareto --wbit 4 --abit 4 --kernel 1");
+    assert_true(json_array_size(json_object_get(root, "front")) > 1);
+    json_decref(root);
+}
+
+/* Three taps x pixels of w2a2 at a spacing. */
+static void put_packing(void **state, int spacing, const char *extra) {
+    char text[1024];
+    snprintf(text, sizeof text,
+             "{\"dsp\": \"dsp48e2\", \"weight_codes\": [-2, 1], \"activation_codes\": [0, 3], "
+             "\"weights_port\": \"narrow\","
+             "\"weights\": [{\"position\": 0}, {\"position\": %d, \"step\": 1}],"
+             "\"activations\": [{\"position\": 0}, {\"position\": %d, \"step\": 1}]%s}",
+             spacing, spacing, extra);
+    assert_int_equal(mq_file_write(temp_dir_path(state, "by_hand.json"), text, strlen(text), NULL), MQ_OK);
+}
+
+static void by_hand(void **state) {
+    put_packing(state, 5, "");
+    cli_result *r = cli_works(state, "pack show --file by_hand.json");
+    cli_contains("pack show", r->out, "by hand packing|class i:|4 useful multiplications");
+    json_t *root = cli_json(state, "pack verify --file by_hand.json");
+    assert_int_equal(number(root, "failures"), 0);
+    assert_int_equal(number(root, "vectors"), 256); /* all there are */
+    assert_int_equal(number(root, "controls"), number(root, "controls_caught"));
+    json_decref(root);
+    put_packing(state, 2, "");
+    cli_fails(state, 3, "by_hand.json|not exact|field 1 at bit 2|w0=-2 a1=3",
+              "pack verify --file by_hand.json");
+    put_packing(state, 5, ", \"cycles\": 100");
+    cli_fails(state, 3, "by_hand.json|not exact|after 100 cycles", "pack show --file by_hand.json");
+    put_packing(state, 70, "");
+    cli_fails(state, 3, "by_hand.json|weights[1]|position|0..63", "pack show --file by_hand.json");
+    put_packing(state, 30, "");
+    cli_fails(state, 3, "by_hand.json|weight 1: position 30 is not on a port of 18 bits",
+              "pack show --file by_hand.json");
+    assert_int_equal(mq_file_write(temp_dir_path(state, "by_hand.json"), "[]", 2, NULL), MQ_OK);
+    cli_fails(state, 3, "by_hand.json|an object expected", "pack show --file by_hand.json");
+}
+
+static void verifies(void **state) {
+    json_t *root = cli_json(state, "pack verify --wbit 3 --abit 3 --kernel 3 --vectors 5000");
+    cli_has_keys(root, "vectors failures packings corners controls");
+    assert_int_equal(number(root, "failures"), 0);
+    assert_true(number(root, "vectors") > 0);
+    json_decref(root);
+    cli_result *r = cli_works(state, "pack verify --all --vectors 300");
+    cli_contains("pack verify", r->out, "packings| 0 failures|broken copies");
+}
+
+static void refuses(void **state) {
+    cli_fails(state, 2, "--kernel|from 1 to 31", "pack table --kernel 0");
+    cli_fails(state, 2, "--kernel", "pack table");
+    cli_fails(state, 2, "unknown DSP 'dsp49'|dsp48e2", "pack table --kernel 3 --dsp dsp49");
+    cli_fails(state, 2, "--class|iv|i, ii, iii", "pack table --kernel 3 --class iv");
+    cli_fails(state, 2, "--wbit|from 1 to 8", "pack show --wbit 9 --abit 4 --kernel 3");
+    cli_fails(state, 2, "--abit", "pack show --wbit 4 --kernel 3");
+    cli_fails(state, 2, "--kinds|tiles|filter", "pack table --kernel 3 --kinds filter,tiles");
+    cli_fails(state, 2, "stride", "pack table --kernel 3 --stride 4");
+    cli_fails(state, 2, "no packing of w8a8|within the budget",
+              "pack show --wbit 8 --abit 8 --kernel 3 --accumulate 16777216 --kinds filter");
+    cli_fails(state, 2, "draw|table, show, pareto or verify", "pack draw");
+    cli_fails(state, 2, "symmetric|1 bit", "pack show --wbit 1 --abit 4 --kernel 3 --range symmetric");
+    cli_fails(state, 2, "kernel size 7", "pack table --compare published --kernel 7");
+    cli_fails(state, 2, "--csv", "pack table --csv --json");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(prints_a_table),
+        cmocka_unit_test(compares),
+        cmocka_unit_test(cost_tables_are_current),
+        cmocka_unit_test(draws),
+        cmocka_unit_test(by_hand),
+        cmocka_unit_test(verifies),
+        cmocka_unit_test(refuses),
+    };
+    return cmocka_run_group_tests(tests, temp_dir_make, temp_dir_remove);
+}
