@@ -33,6 +33,9 @@ static mq_status add_node(parser *p, const mq_yaml_node *at, mq_op op, const cha
     mq_net *net = p->net;
     if (net->node_count == MQ_MAX_NODES)
         return mq_yaml_fail(at, p->error, "network too large: at most %d nodes", MQ_MAX_NODES);
+    if (!*name || *name == '.') /* names of files are made of it */
+        return mq_yaml_fail(at, p->error, "layer name '%s': a letter, digit, '_' or '-' expected first",
+                            name);
     if (strlen(name) >= MQ_MAX_NAME)
         return mq_yaml_fail(at, p->error, "layer name too long: '%s': at most %d characters", name,
                             MQ_MAX_NAME - 1);
@@ -269,14 +272,18 @@ static mq_status parse_concat(parser *p, const mq_yaml_node *attrs, const char *
     return MQ_OK;
 }
 
+/* The layer that `from` names. Activations are no layers of a description: each belongs to the layer it
+ * stands in front of and has no other reader. */
 static mq_status resolve(parser *p, const mq_yaml_node *word, int *out) {
     const char *name;
     MQ_TRY(mq_yaml_text(word, &name, p->error));
     *out = find_node(p->net, name);
-    if (*out < 0) {
+    if (*out < 0 || p->net->nodes[*out].op == MQ_OP_ACTIVATION) {
         const char *names[MQ_MAX_NODES + 1];
-        for (int i = 0; i < p->net->node_count; i++) names[i] = p->net->nodes[i].name;
-        names[p->net->node_count] = NULL;
+        int count = 0;
+        for (int i = 0; i < p->net->node_count; i++)
+            if (p->net->nodes[i].op != MQ_OP_ACTIVATION) names[count++] = p->net->nodes[i].name;
+        names[count] = NULL;
         const char *near = mq_nearest(name, names);
         return mq_yaml_fail(word, p->error, "from: no earlier layer is named '%s'%s%s%s", name,
                             near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
@@ -449,6 +456,8 @@ static mq_status parse_root(parser *p, const mq_yaml_node *root) {
     MQ_TRY(mq_yaml_req_int(input, "channels", 1, 64, &c, p->error));
     MQ_TRY(mq_yaml_req_int(input, "height", 1, MAX_SIDE, &h, p->error));
     MQ_TRY(mq_yaml_req_int(input, "width", 1, MAX_SIDE, &w, p->error));
+    if (h * w * c > MAX_ELEMENTS)
+        return mq_yaml_fail(input, p->error, "input is too large: %d x %d x %d", (int)h, (int)w, (int)c);
     net->in_c = (int)c;
     net->in_h = (int)h;
     net->in_w = (int)w;

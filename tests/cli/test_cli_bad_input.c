@@ -99,6 +99,13 @@ static void networks(void **state) {
          "n.yaml:6|weight_bits"},
         {"layers:\n  - conv: {out: eight, kernel: 3}\n  - linear: {out: 10}\n", "n.yaml:5|out|eight"},
         {"layers:\n  - conv: {kernel: 3}\n  - linear: {out: 10}\n", "n.yaml:5|out"},
+        /* the nodes in front of layers are not the file's to read */
+        {"layers:\n  - conv: {out: 8, kernel: 3}\n  - max_pool: {from: conv0.act}\n  - linear: {out: 10}\n",
+         "n.yaml:6|conv0.act"},
+        {"layers:\n  - conv: {out: 8, kernel: 3}\n  - linear: {out: 10, from: conv0.act}\n",
+         "n.yaml:6|conv0.act"},
+        {"layers:\n  - conv: {out: 8, kernel: 3, name: .hidden}\n  - linear: {out: 10}\n",
+         "n.yaml:5|.hidden"},
         {"layers: []\n", "n.yaml:4|layers"},
         {"layers: [\n", "n.yaml"},
         {"layers: *x\n", "n.yaml"},
@@ -111,6 +118,11 @@ static void networks(void **state) {
         cli_fails(state, 3, cases[i].words, "models n.yaml");
     }
     cli_fails(state, 3, "n.yaml:4", "train --model n.yaml --data mnist:data --float --out x");
+    /* sides within their limits, 2^31 values together */
+    cli_put_text(state, "huge.yaml",
+                 "name: huge\nclasses: 10\ninput: {channels: 8, height: 16384, width: 16384}\nlayers:\n"
+                 "  - linear: {out: 10}\n");
+    cli_fails(state, 3, "huge.yaml:3|too large|16384 x 16384 x 8", "models huge.yaml");
     cli_fails(state, 3, "none.yaml|No such file",
               "train --model none.yaml --data mnist:data --float --out x");
     cli_fails(state, 3, "data|not a regular file", "models ./data");
