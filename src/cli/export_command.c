@@ -61,11 +61,15 @@ static mq_status choose_formats(const cli_args *args, export_job *job, mq_error 
     return MQ_OK;
 }
 
-/* Removes what is staged; the folders only when they are empty. */
-static void clean(const export_job *job, const char *stage, bool made) {
+static void remove_staged(const char *stage) {
     char path[MQ_PATH];
     for (int i = 0; i < FILE_COUNT; i++)
         if (mq_path_join(stage, FILES[i], path, NULL) == MQ_OK) unlink(path);
+}
+
+/* Removes what is staged; the folders only when they are empty. */
+static void clean(const export_job *job, const char *stage, bool made) {
+    remove_staged(stage);
     rmdir(stage);
     if (made) rmdir(job->out);
 }
@@ -98,6 +102,7 @@ static mq_status write_folder(export_job *job, mq_error *error) {
             job->out);
     MQ_TRY(mq_path_join(job->out, STAGE, stage, error));
     MQ_TRY(mq_make_dirs(stage, error));
+    remove_staged(stage); /* of an export that was killed */
     mq_status status = MQ_OK;
     if (job->headers) status = mq_hls_headers_write(job->net, &job->parallelism, stage, error);
     if (status == MQ_OK) status = mq_inet_save(job->net, stage, error);

@@ -200,6 +200,12 @@ static void export_rules(void **state) {
     assert_true(cli_exists(state, "integer/net.json"));
     assert_false(cli_exists(state, "integer/config.h"));
     cli_works(state, "simulate integer --data mnist:data");
+    /* what a killed export left behind does not come with the next one */
+    assert_int_equal(mkdir(temp_dir_path(state, "integer/.partial"), 0777), 0);
+    cli_put_text(state, "integer/.partial/config.h", "of another network");
+    cli_works(state, "export strided --out integer --force");
+    assert_false(cli_exists(state, "integer/config.h"));
+    assert_false(cli_exists(state, "integer/.partial"));
 }
 
 static void existing_export(void **state) {
