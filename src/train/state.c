@@ -210,6 +210,12 @@ static mq_status trim_metrics(const run *r, mq_error *error) {
     return status;
 }
 
+bool run_goes_on(const run *r) {
+    char last[MQ_PATH];
+    return r->settings->resume && in_folder(r, "last.safetensors", last, NULL) == MQ_OK &&
+           mq_path_exists(last);
+}
+
 mq_status run_open(run *r, bool *resumed, mq_error *error) {
     const mq_train_settings *settings = r->settings;
     char last[MQ_PATH], other[MQ_PATH];
@@ -217,7 +223,7 @@ mq_status run_open(run *r, bool *resumed, mq_error *error) {
                                        "run.json"};
     *resumed = false;
     MQ_TRY(in_folder(r, "last.safetensors", last, error));
-    if (settings->resume && mq_path_exists(last)) {
+    if (run_goes_on(r)) {
         MQ_TRY(load_last(r, last, error));
         *resumed = true;
         return trim_metrics(r, error);
@@ -263,6 +269,10 @@ mq_status run_init_from(run *r, mq_error *error) {
             status = mq_fail(error, MQ_BAD_INPUT,
                              "--init %s: it has no tensor %s: a checkpoint of network %s expected",
                              r->settings->init, spec->name, r->net->name);
+        } else if (entry->tensor.dtype != MQ_F32) {
+            status =
+                mq_fail(error, MQ_BAD_INPUT, "--init %s: tensor %s: got %s, expected %s", r->settings->init,
+                        entry->name, mq_dtype_name(entry->tensor.dtype), mq_dtype_name(MQ_F32));
         } else if (!mq_shape_equal(&entry->tensor.shape, &spec->shape)) {
             char got[MQ_SHAPE_TEXT], expected[MQ_SHAPE_TEXT];
             status = mq_fail(error, MQ_BAD_INPUT, "--init %s: tensor %s: got shape %s, expected %s",

@@ -24,6 +24,8 @@ typedef struct run {
     run_state state;
 } run;
 
+/* Whether run_open will load the last checkpoint: then no other weights are needed. */
+bool run_goes_on(const run *r);
 /* Makes the run folder, or opens it for resume; writes run.json. *resumed: last.safetensors was there and is
  * loaded. */
 mq_status run_open(run *r, bool *resumed, mq_error *error) MQ_MUST_CHECK;

@@ -40,6 +40,16 @@ static mq_status not_finite(const loop *l, double loss, mq_error *error) {
         where ? where : "the loss itself", l->run.settings->out);
 }
 
+static mq_status test_not_finite(const loop *l, double loss, mq_error *error) {
+    const char *where = mq_model_find_nonfinite(l->run.model);
+    return mq_fail(
+        error, MQ_CHECK_FAILED,
+        "the test loss is %s after the steps of epoch %d; first value that is not finite: %s. Checkpoints of "
+        "finished epochs are kept in %s; try a smaller --lr",
+        isnan(loss) ? "NaN" : "infinite", l->run.state.epoch + 1, where ? where : "the loss itself",
+        l->run.settings->out);
+}
+
 static mq_status step(loop *l, const mq_batch *batch, const mq_sgd_group groups[MQ_SGD_GROUPS],
                       mq_error *error) {
     run *r = &l->run;
@@ -107,6 +117,7 @@ static mq_status finish_epoch(loop *l, const mq_dataset *test, double seconds, m
     const mq_train_settings *settings = r->settings;
     mq_scores tested;
     MQ_TRY(mq_evaluate(r->model, test, &tested, NULL, error));
+    if (!isfinite(tested.loss)) return test_not_finite(l, tested.loss, error);
     double images = (double)r->state.scores.images;
     double quality = tested.quality / (double)tested.images;
     const char *name = l->objective->quality_name;
@@ -172,7 +183,7 @@ static mq_status prepare(loop *l, const mq_dataset *train, mq_error *error) {
     MQ_TRY(mq_model_create(r->net, &options, &r->model, error));
     MQ_TRY(mq_sgd_create(r->model, &r->sgd, error));
     mq_model_initialise(r->model, settings->seed);
-    if (settings->init) MQ_TRY(run_init_from(r, error));
+    if (settings->init && !run_goes_on(r)) MQ_TRY(run_init_from(r, error));
     bool resumed;
     MQ_TRY(run_open(r, &resumed, error));
     if (r->hooks && r->hooks->after_update) r->hooks->after_update(r->hooks->context, r->model);

@@ -194,6 +194,41 @@ static void refusals(void **state) {
     run_end(&source);
 }
 
+/* Tensors under "optimizer." are not checked when a checkpoint is read; a layer may have such a name. */
+static void another_type(void **state) {
+    static const char named[] = "name: named\nclasses: 4\ninput: {channels: 1, height: 8, width: 8}\n"
+                                "layers:\n  - linear: {out: 4, bias: false, name: optimizer}\n";
+    static const char plain[] = "name: plain\nclasses: 4\ninput: {channels: 1, height: 8, width: 8}\n"
+                                "layers:\n  - linear: {out: 4, bias: false}\n";
+    static float weight[4 * 64];
+    static uint8_t bytes[4 * 64];
+    test_run run;
+    mq_net *net, *tiny;
+    mq_st_writer *writer;
+    char file[1024];
+    OK(mq_net_parse("plain.yaml", plain, strlen(plain), &net, ERROR));
+    const mq_checkpoint_info info = {.net = net, .mode = MQ_MODE_FLOAT, .share = true, .precision = "f32"};
+    const mq_tensor good = {.dtype = MQ_F32, .shape = mq_shape2(4, 64), .data = weight};
+    const mq_tensor bad = {.dtype = MQ_U8, .shape = mq_shape2(4, 64), .data = bytes};
+    snprintf(file, sizeof file, "%s", temp_dir_path(state, "plain.safetensors"));
+    OK(mq_st_writer_create(&writer, ERROR));
+    OK(mq_checkpoint_describe(writer, &info, ERROR));
+    OK(mq_st_add(writer, "linear0.weight", &good, ERROR));
+    OK(mq_st_add(writer, "optimizer.weight", &bad, ERROR));
+    OK(mq_st_write(writer, file, ERROR));
+    mq_st_writer_free(writer);
+    mq_net_free(net);
+
+    run_begin(&run, state, "run", MQ_MODE_FLOAT, true);
+    tiny = run.net;
+    OK(mq_net_parse("named.yaml", named, strlen(named), &run.net, ERROR));
+    run.settings.init = file;
+    run_expect(&run, run_train(&run), MQ_BAD_INPUT, "optimizer.weight: got uint8, expected float32");
+    mq_net_free(run.net);
+    run.net = tiny;
+    run_end(&run);
+}
+
 int main(void) {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, temp_dir_make, temp_dir_remove)
     const struct CMUnitTest tests[] = {
@@ -202,6 +237,7 @@ int main(void) {
         IN_FOLDER(from_an_unshared_search),
         IN_FOLDER(from_fixed_bits),
         IN_FOLDER(refusals),
+        IN_FOLDER(another_type),
     };
     return cmocka_run_group_tests(tests, run_one_thread, NULL);
 }

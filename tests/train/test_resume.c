@@ -128,6 +128,34 @@ static void resume_without_a_run(void **state) {
     run_end(&b);
 }
 
+/* A stopped run has all its weights: the checkpoint that it was started from may be gone. */
+static void without_its_start(void **state) {
+    test_run source, a, b;
+    run_begin(&source, state, "source", MQ_MODE_FLOAT, true);
+    source.settings.epochs = 1;
+    run_well(&source);
+    run_begin(&a, state, "undisturbed", MQ_MODE_FLOAT, true);
+    a.settings.init = source.folder;
+    run_well(&a);
+    run_begin(&b, state, "stopped", MQ_MODE_FLOAT, true);
+    b.settings.init = source.folder;
+    b.stop_step = 5;
+    run_expect(&b, run_train(&b), MQ_INTERRUPTED, "go on with --resume");
+    char away[1024];
+    snprintf(away, sizeof away, "%s-away", source.folder);
+    assert_int_equal(rename(source.folder, away), 0);
+    b.settings.resume = true;
+    b.stop_step = 0;
+    run_well(&b);
+    same_runs(&a, &b);
+    /* without a checkpoint of its own to go on from it is needed */
+    assert_int_equal(remove(run_path(&b, "last.safetensors")), 0);
+    run_expect(&b, run_train(&b), MQ_BAD_INPUT, source.folder);
+    run_end(&a);
+    run_end(&b);
+    run_end(&source);
+}
+
 static void other_settings(void **state) {
     test_run run;
     run_begin(&run, state, "run", MQ_MODE_FIXED, true);
@@ -210,6 +238,7 @@ int main(void) {
         IN_FOLDER(at_the_end_of_an_epoch),
         IN_FOLDER(after_a_crash),
         IN_FOLDER(resume_without_a_run),
+        IN_FOLDER(without_its_start),
         IN_FOLDER(other_settings),
         IN_FOLDER(other_files),
     };

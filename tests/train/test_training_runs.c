@@ -218,6 +218,14 @@ static void overflow_the_head(test_run *run, mq_model *model) {
     mq_model_touch(model);
 }
 
+static void overflow_after_the_steps(test_run *run, mq_model *model) {
+    if (run->steps != RUN_STEPS) return;
+    mq_model_param(model, run->net->layers[1].node + 1, MQ_PARAM_GAMMA, -1)->value[2] = 3e37f;
+    mq_param *head = mq_model_param(model, run->net->layers[2].node, MQ_PARAM_WEIGHT, -1);
+    for (size_t k = 0; k < head->count; k++) head->value[k] = 3e37f;
+    mq_model_touch(model);
+}
+
 static double nan_price(void *context, mq_model *model) {
     (void)context;
     (void)model;
@@ -244,6 +252,15 @@ static void nonfinite_numbers(void **state) {
     run_expect(&run, run_train(&run), MQ_CHECK_FAILED, "epoch 2, step 2");
     assert_non_null(strstr(run.error.text, "first value that is not finite: bn1. Checkpoints"));
     run_same_file(&run, &good, "last.safetensors");
+    run_end(&run);
+
+    run_begin(&run, state, "test", MQ_MODE_FLOAT, true); /* every step went well, the epoch's test does not */
+    run.sabotage = overflow_after_the_steps;
+    run_expect(&run, run_train(&run), MQ_CHECK_FAILED, "test loss");
+    assert_non_null(strstr(run.error.text, "epoch 1"));
+    assert_non_null(strstr(run.error.text, "first value that is not finite: linear0. Checkpoints"));
+    assert_false(mq_path_exists(run_path(&run, "last.safetensors")));
+    assert_false(mq_path_exists(run_path(&run, "best.safetensors")));
     run_end(&run);
 
     run_begin(&run, state, "rate", MQ_MODE_FIXED, true);
