@@ -173,6 +173,21 @@ static mq_status run_epochs(loop *l, const mq_dataset *test, mq_error *error) {
     return MQ_OK;
 }
 
+/* A batch norm over one value has no variance. The epoch's last batch is the smallest: found now and not
+ * after an epoch's work. */
+static mq_status check_last_batch(const mq_net *net, size_t images, size_t batch, mq_error *error) {
+    size_t last = images % batch ? images % batch : batch;
+    for (int i = 0; i < net->node_count && last == 1; i++) {
+        const mq_node *node = &net->nodes[i];
+        if (node->op == MQ_OP_BATCH_NORM && node->h * node->w == 1)
+            return mq_fail(error, MQ_USAGE,
+                           "layer %s: batch norm in training needs more than one value per channel, and the "
+                           "last of the batches of %zu of %zu images has one: use another --batch",
+                           node->name, batch, images);
+    }
+    return MQ_OK;
+}
+
 static mq_status prepare(loop *l, const mq_dataset *train, mq_error *error) {
     run *r = &l->run;
     const mq_train_settings *settings = r->settings;
@@ -180,6 +195,7 @@ static mq_status prepare(loop *l, const mq_dataset *train, mq_error *error) {
     options.training = true;
     options.batch = (size_t)settings->batch < train->count ? settings->batch : (int)train->count;
     MQ_TRY(mq_objective_for(r->net, &l->objective, error));
+    MQ_TRY(check_last_batch(r->net, train->count, (size_t)options.batch, error));
     MQ_TRY(mq_model_create(r->net, &options, &r->model, error));
     MQ_TRY(mq_sgd_create(r->model, &r->sgd, error));
     mq_model_initialise(r->model, settings->seed);

@@ -205,6 +205,32 @@ static void bad_settings(void **state) {
     run_end(&run);
 }
 
+/* A batch norm behind a linear layer cannot normalise one image: known before the epoch that ends with it. */
+static void a_last_batch_of_one(void **state) {
+    static const char text[] = "name: flat\nclasses: 4\ninput: {channels: 1, height: 8, width: 8}\n"
+                               "layers:\n  - linear: {out: 6, bias: false}\n  - batch_norm\n"
+                               "  - linear: {out: 4}\n";
+    test_run run;
+    run_begin(&run, state, "one", MQ_MODE_FLOAT, true);
+    run.settings.batch = 33; /* 100 = 3*33 + 1 */
+    run.settings.epochs = 1;
+    run_well(&run); /* with 16 positions an image one is enough */
+    mq_net *tiny = run.net;
+    OK(mq_net_parse("flat.yaml", text, strlen(text), &run.net, ERROR));
+    run.settings.force = true;
+    run_expect(&run, run_train(&run), MQ_USAGE, "bn0");
+    assert_non_null(strstr(run.error.text, "--batch"));
+    assert_int_equal(run.steps, 0);
+    assert_true(mq_path_exists(run_path(&run, "last.safetensors"))); /* what was there was not replaced */
+    run.settings.batch = 1;
+    run_expect(&run, run_train(&run), MQ_USAGE, "bn0");
+    run.settings.batch = 34;
+    run_well(&run);
+    mq_net_free(run.net);
+    run.net = tiny;
+    run_end(&run);
+}
+
 /* ---- numbers that are not finite ---- */
 
 static void spoil_a_weight(test_run *run, mq_model *model) {
@@ -309,11 +335,12 @@ static void evaluation(void **state) {
 int main(void) {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, temp_dir_make, temp_dir_remove)
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(learns_in_float),    IN_FOLDER(learns_at_fixed_bits),
-        IN_FOLDER(learns_in_a_search), IN_FOLDER(learns_in_an_unshared_search),
-        IN_FOLDER(the_best_is_kept),   IN_FOLDER(metrics_of_an_epoch),
-        IN_FOLDER(occupied_folders),   IN_FOLDER(bad_settings),
-        IN_FOLDER(nonfinite_numbers),  IN_FOLDER(evaluation),
+        IN_FOLDER(learns_in_float),     IN_FOLDER(learns_at_fixed_bits),
+        IN_FOLDER(learns_in_a_search),  IN_FOLDER(learns_in_an_unshared_search),
+        IN_FOLDER(the_best_is_kept),    IN_FOLDER(metrics_of_an_epoch),
+        IN_FOLDER(occupied_folders),    IN_FOLDER(bad_settings),
+        IN_FOLDER(a_last_batch_of_one), IN_FOLDER(nonfinite_numbers),
+        IN_FOLDER(evaluation),
     };
     return cmocka_run_group_tests(tests, run_one_thread, NULL);
 }
