@@ -13,7 +13,7 @@ int64_t mq_pack_bias(const mq_packing *p, int64_t cycles) {
 
 void mq_pack_encode(const mq_packing *p, const int32_t *w, const int32_t *a, mq_dsp_inputs *out) {
     int64_t weights = 0, raw = 0;
-    for (int i = 0; i < p->weights; i++) weights += (int64_t)w[i] << p->weight[i].position;
+    for (int i = 0; i < p->weights; i++) weights += w[i] * ((int64_t)1 << p->weight[i].position);
     for (int j = 0; j < p->activations; j++) raw += (int64_t)a[j] << p->activation[j].position;
     int64_t activations = raw - p->zero_word;
     int64_t value[2] = {weights, activations}, c = 0;

@@ -193,8 +193,8 @@ static bool find_ports(mq_packing *p, char *reason) {
     p->fix_weights = false;
     p->fix_shift = p->fix_sign = 0;
     for (int i = 0; i < p->weights; i++) {
-        low += (int64_t)p->weight_codes.low << p->weight[i].position;
-        high += (int64_t)p->weight_codes.high << p->weight[i].position;
+        low += p->weight_codes.low * ((int64_t)1 << p->weight[i].position);
+        high += p->weight_codes.high * ((int64_t)1 << p->weight[i].position);
     }
     if (!fix_port(p, true, low, high, reason)) return false;
     low = high = 0;
