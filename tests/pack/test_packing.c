@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/rng.h"
 #include "pack/proof.h"
 
 /* taps x pixels at a spacing; zero for all activations. */
@@ -175,6 +176,50 @@ static void correction(void **state) {
     for (int f = 0; f < 3; f++) assert_int_equal(sums[f] + mq_pack_correction(&p, w, f), expected[f]);
 }
 
+/* Positions, groups, steps, zero points and ranges at random: what finish accepts must prove, as derived and
+ * after every derived limit is used; most are refused. */
+static void random_packings(void **state) {
+    (void)state;
+    static const char *const SLICES[] = {"dsp48e2", "dsp48e1", "dsp58", "16x12"};
+    int accepted = 0, refused = 0, overlapped = 0, mended = 0;
+    for (uint64_t n = 0; n < 400000 && accepted < 300; n++) {
+        mq_rng rng = mq_rng_stream(11, "random packings", n);
+        uint64_t k = 0;
+        mq_packing p = {.weights_wide = mq_rng_below(&rng, k++, 2) != 0};
+        assert_int_equal(mq_dsp_find(SLICES[mq_rng_below(&rng, k++, 4)], &p.dsp, NULL), MQ_OK);
+        int wbit = 1 + (int)mq_rng_below(&rng, k++, 5), abit = 1 + (int)mq_rng_below(&rng, k++, 5);
+        p.weight_codes =
+            (mq_span){-(1 << (wbit - 1)) + (wbit > 1 && mq_rng_below(&rng, k++, 2)), (1 << (wbit - 1)) - 1};
+        p.activation_codes = (mq_span){0, (1 << abit) - 1};
+        p.weights = 1 + (int)mq_rng_below(&rng, k++, 4);
+        p.activations = 1 + (int)mq_rng_below(&rng, k++, 4);
+        int step = 1 + (int)mq_rng_below(&rng, k++, 12), filters = (int)mq_rng_below(&rng, k++, 2), at = 0;
+        for (int i = 0; i < p.weights; i++) {
+            p.weight[i] = (mq_pack_operand){at, filters ? 0 : i, filters ? i : 0, 0};
+            at += filters ? step : step - 1 + (int)mq_rng_below(&rng, k++, 3);
+        }
+        int over = filters ? step : at;
+        at = 0;
+        for (int j = 0; j < p.activations; j++) {
+            int zero = (int)mq_rng_below(&rng, k++, (uint32_t)1 << abit);
+            p.activation[j] = (mq_pack_operand){at, filters ? 0 : j, filters ? j : 0, zero};
+            at += filters ? step : over - 1 + (int)mq_rng_below(&rng, k++, 3);
+        }
+        if (mq_packing_finish(&p, 1 + mq_rng_below(&rng, k++, 3), NULL) != MQ_OK) {
+            refused++;
+            continue;
+        }
+        mq_proof proof;
+        mq_error error = {0};
+        if (mq_pack_prove(&p, 500, n, &proof, &error) != MQ_OK)
+            fail_msg("packing %d: %s", (int)n, error.text);
+        accepted++;
+        overlapped += p.class > MQ_CLASS_I;
+        mended += p.fix != MQ_PORT_FITS;
+    }
+    assert_true(accepted >= 300 && refused > 300 && overlapped > 30 && mended > 10);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(w2a2_needs_five_bits),
@@ -183,6 +228,7 @@ int main(void) {
         cmocka_unit_test(overpacking),
         cmocka_unit_test(refuses),
         cmocka_unit_test(correction),
+        cmocka_unit_test(random_packings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
