@@ -105,8 +105,26 @@ struct mq_outfile {
     uint8_t buffer[1 << 16];
 };
 
-mq_status mq_outfile_open(const char *path, mq_outfile **out, mq_error *error) {
+/* Renaming over a device or a pipe would replace it, and over a link would lose it: only regular files are
+ * replaced, links are followed. */
+static mq_status find_target(const char *path, char target[MQ_PATH], mq_error *error) {
+    struct stat info;
+    if (strlen(path) >= MQ_PATH)
+        return mq_fail(error, MQ_BAD_INPUT, "cannot write: %.200s: not a usable file name", path);
+    strcpy(target, path);
+    if (stat(path, &info) != 0) return MQ_OK;
+    if (!S_ISREG(info.st_mode))
+        return mq_fail(error, MQ_BAD_INPUT, "cannot write: %s: not a regular file", path);
+    char *real = realpath(path, NULL);
+    if (real && strlen(real) < MQ_PATH) strcpy(target, real);
+    free(real);
+    return MQ_OK;
+}
+
+mq_status mq_outfile_open(const char *name, mq_outfile **out, mq_error *error) {
     *out = NULL;
+    char path[MQ_PATH];
+    MQ_TRY(find_target(name, path, error));
     mq_outfile *file;
     MQ_TRY(mq_alloc(1, sizeof *file, path, &file, error));
     const char *slash = strrchr(path, '/');

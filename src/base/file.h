@@ -1,7 +1,8 @@
 /* file.h - reading whole files with a limit, and writing files that appear complete or not at all.
  *
  * An mq_outfile writes to a hidden temporary name in the same folder; commit flushes, syncs, renames over the
- * target and syncs the folder. Until then (and after a crash) the old file is untouched. */
+ * target and syncs the folder. A target that is not a regular file is refused; links are followed. Until then
+ * (and after a crash) the old file is untouched. */
 #ifndef MIXQ_BASE_FILE_H
 #define MIXQ_BASE_FILE_H
 

@@ -1,6 +1,8 @@
 /* bits_file.c - bits.json. */
 #include "cli/bits_file.h"
 
+#include <string.h>
+
 #include "base/file.h"
 
 json_t *bits_file_make(const mq_net *net, const mq_bits *bits, const mq_cost_model *cost,
@@ -30,8 +32,12 @@ mq_status bits_file_read(const char *path, const mq_net *net, mq_bits *out, mq_e
     }
     json_t *root;
     MQ_TRY(mq_json_load(path, &root, error));
-    const char *bitw, *bita;
-    mq_status status = mq_json_string(root, path, "bitw", &bitw, error);
+    const char *bitw, *bita, *model = json_string_value(json_object_get(root, "model"));
+    mq_status status = MQ_OK;
+    if (model && strcmp(model, net->name) != 0)
+        status =
+            mq_fail(error, MQ_BAD_INPUT, "%s: bits of network %s, expected of %s", path, model, net->name);
+    if (status == MQ_OK) status = mq_json_string(root, path, "bitw", &bitw, error);
     if (status == MQ_OK) status = mq_json_string(root, path, "bita", &bita, error);
     if (status == MQ_OK) {
         status = mq_bits_parse(net, bitw, bita, out, error);

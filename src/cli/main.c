@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/machine.h"
 #include "base/parallel.h"
@@ -119,8 +121,9 @@ mq_status cli_print_json(json_t *object, mq_error *error) {
 
 /* ---- help ---- */
 
-static void print_options(const cli_option *options) {
+static void print_options(const cli_option *options, bool settings) {
     for (; options->name; options++) {
+        if (!settings && strcmp(options->name, "--set") == 0) continue;
         char left[64];
         snprintf(left, sizeof left, "%s%s%s", options->name, options->argument ? " " : "",
                  options->argument ? options->argument : "");
@@ -132,10 +135,10 @@ static void help_command(const cli_command *command) {
     printf("mixq %s %s\n\n%s\n", command->name, command->usage, command->summary);
     if (command->options && command->options->name) {
         printf("\nOptions:\n");
-        print_options(command->options);
+        print_options(command->options, true);
     }
     printf("\nCommon options:\n");
-    print_options(COMMON);
+    print_options(COMMON, command->settable != NULL);
     if (command->settable) {
         printf("\nKeys of --set:");
         for (int i = 0; command->settable[i]; i++) printf(" %s", command->settable[i]);
@@ -246,10 +249,21 @@ static mq_status check(cli_args *args, mq_error *error) {
     return MQ_OK;
 }
 
-/* The first signal asks for an orderly stop, the second one ends the program. */
+/* The first signal asks for an orderly stop; one that comes two seconds later or more ends the program.
+ * (`timeout` and impatient fingers send the same signal twice at once.) */
 static void on_signal(int number_of) {
-    mq_stop_request();
-    signal(number_of, SIG_DFL);
+    static volatile sig_atomic_t first;
+    sig_atomic_t now = (sig_atomic_t)time(NULL);
+    if (!mq_stop_requested()) {
+        static const char text[] =
+            "\nstopping after this step and saving; a second signal in two seconds or later stops at once\n";
+        first = now;
+        mq_stop_request();
+        (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    } else if (now - first >= 2) {
+        signal(number_of, SIG_DFL);
+        raise(number_of);
+    }
 }
 
 /* Buffered output may only now turn out not to fit. */
@@ -263,7 +277,8 @@ static int finish(mq_status status, mq_error *error) {
 
 int main(int argc, char **argv) {
     mq_error error = {0};
-    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
         help_all();
         return argc < 2 ? MQ_USAGE : finish(MQ_OK, &error);
     }

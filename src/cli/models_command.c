@@ -156,7 +156,7 @@ const cli_command cli_models = {
     .most_words = 1,
     .options = OPTIONS,
     .details =
-        "MODEL is a built-in name or a .yaml file; every mistake in a file is reported with its line.\n\n"
+        "MODEL is a built-in name or a .yaml file; the first mistake in a file is reported with its line.\n\n"
         "Examples:\n  mixq models\n  mixq models vgg_tiny\n  mixq models my.yaml --json\n",
     .run = run,
 };

@@ -23,6 +23,8 @@ static mq_status recipe(const cli_args *args, run_setup *s, double default_lr, m
     MQ_TRY(cli_setting(args, "lr_end", 0, 1, &s->settings.lr_end[MQ_SGD_WEIGHTS], error));
     MQ_TRY(cli_setting(args, "pad", 0, MQ_AUGMENT_PAD, &pad, error));
     MQ_TRY(cli_setting(args, "flip", 0, 1, &flip, error));
+    if (pad != (int)pad || flip != (int)flip)
+        return mq_fail(error, MQ_USAGE, "--set pad and flip: whole numbers expected (pixels; 0 or 1)");
     s->settings.augment = (mq_augment){.pad = (int)pad, .flip = flip != 0};
     return MQ_OK;
 }

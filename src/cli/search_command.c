@@ -160,7 +160,7 @@ static const cli_option OPTIONS[] = {
     {"--cd", "X", "price of DSP operations (3e-5)"},
     {"--cdt", "X", "price of bit operations (0)"},
     {"--bd", "X", "price of block RAM (0)"},
-    {"--factors", "T", "cost table: published or a .csv file (published)"},
+    {"--factors", "T", "cost table: published, ideal or a .csv file (published)"},
     {"--no-share", NULL, "seven float weight tensors per layer instead of one"},
     {"--fix", "LIST", "layers whose bits are not searched: conv0=w8a8,conv3=w4a4"},
     {NULL, NULL, NULL},

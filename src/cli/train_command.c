@@ -99,7 +99,7 @@ static const cli_option OPTIONS[] = {
     {"--bita", "S", "activation bits, likewise: 833363"},
     {"--bits", "FILE", "bits.json of a search, or its folder, instead of --bitw and --bita"},
     {"--float", NULL, "train the float network"},
-    {"--factors", "T", "cost table for bits.json: published or a .csv file (published)"},
+    {"--factors", "T", "cost table for bits.json: published, ideal or a .csv file (published)"},
     {NULL, NULL, NULL},
 };
 static const char *const SETTINGS[] = {RUN_SETTINGS, NULL};
@@ -114,7 +114,8 @@ const cli_command cli_train = {
         "Defaults are the published recipe: 200 epochs, batch 128, SGD lr 0.03, momentum 0.9, weight decay\n"
         "5e-4, cosine annealing each epoch to 0.01 of it, zero padding of 4 with random crops, flips.\n"
         "The folder gets run.json, metrics.jsonl, bits.json, last.safetensors and best.safetensors.\n"
-        "Ctrl-C finishes the step and saves; --resume goes on and ends with the same bits.\n\n"
+        "Ctrl-C finishes the step and saves; --resume goes on and, with the same\n"
+        "--threads, ends with the same bits.\n\n"
         "Examples:\n"
         "  mixq train --model vgg_tiny --data fashion-mnist --bitw 822222 --bita 833363 --epochs 3 --out "
         "run\n"

@@ -115,6 +115,10 @@ mq_status mq_checkpoint_load(const char *path, mq_checkpoint *out, mq_error *err
             return mq_fail(error, MQ_BAD_INPUT, "not a run folder: %s: it has no best.safetensors", path);
         path = inside;
     }
+    if (mq_ends_with(path, ".pt") || mq_ends_with(path, ".pth"))
+        return mq_fail(error, MQ_BAD_INPUT,
+                       "%s: a PyTorch checkpoint: run `mixq import %s --out NAME.safetensors` first", path,
+                       path);
     mq_status status;
     MQ_TRY_GOTO(mq_st_load(path, &out->file, error), failed);
     MQ_TRY_GOTO(read_metadata(out, error), failed);

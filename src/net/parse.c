@@ -11,7 +11,13 @@
 #include "base/text.h"
 #include "io/yaml.h"
 
-enum { MAX_SIDE = 1 << 14, MAX_CHANNELS = 1 << 16, MAX_KERNEL = 31, MAX_ELEMENTS = 1 << 30 };
+enum {
+    MAX_SIDE = 1 << 14,
+    MAX_CHANNELS = 1 << 16,
+    MAX_KERNEL = 31,
+    MAX_POOL = 16 /* a winner's place in its window is a byte */,
+    MAX_ELEMENTS = 1 << 30
+};
 
 typedef struct parser {
     mq_net *net;
@@ -206,7 +212,7 @@ static mq_status parse_max_pool(parser *p, const mq_yaml_node *attrs, const char
     MQ_TRY(mq_yaml_keys(attrs, keys, p->error));
     const mq_node source = p->net->nodes[input];
     int64_t kernel = 2, stride;
-    MQ_TRY(mq_yaml_opt_int(attrs, "kernel", 1, MAX_KERNEL, &kernel, p->error));
+    MQ_TRY(mq_yaml_opt_int(attrs, "kernel", 1, MAX_POOL, &kernel, p->error));
     stride = kernel;
     MQ_TRY(mq_yaml_opt_int(attrs, "stride", 1, MAX_KERNEL, &stride, p->error));
     if (source.op == MQ_OP_INPUT)
@@ -228,7 +234,7 @@ static mq_status parse_reorg(parser *p, const mq_yaml_node *attrs, const char *n
     MQ_TRY(mq_yaml_keys(attrs, keys, p->error));
     const mq_node source = p->net->nodes[input];
     int64_t stride = 2;
-    MQ_TRY(mq_yaml_opt_int(attrs, "stride", 2, 8, &stride, p->error));
+    MQ_TRY(mq_yaml_opt_int(attrs, "stride", 2, 2, &stride, p->error));
     if (source.op == MQ_OP_INPUT)
         return mq_yaml_fail(attrs, p->error, "reorg cannot read the image itself: put a conv layer first");
     if (source.h % stride || source.w % stride)

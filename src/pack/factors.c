@@ -70,5 +70,9 @@ mq_status mq_factors_get(const mq_factors *factors, int kernel, int wbit, int ab
         return mq_fail(error, MQ_USAGE, "cost table '%s' has no entry for w%da%d at kernel size %d",
                        factors->name, wbit, abit, kernel);
     }
-    return mq_fail(error, MQ_USAGE, "cost table '%s' has no entry for kernel size %d", factors->name, kernel);
+    return mq_fail(
+        error, MQ_USAGE,
+        "cost table '%s' has no entry for kernel size %d; --factors FILE.csv gives another table (columns "
+        "kernel,wbit,a2,...,a8)",
+        factors->name, kernel);
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/machine.h"
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "sim/sim_internal.h"
@@ -136,6 +137,11 @@ static void run_task(void *context, size_t task) {
 mq_status mq_sim_run(const mq_sim *sim, const uint8_t *images, size_t count, mq_sim_layout layout,
                      const mq_sim_visitor *visitor, int64_t *out, float *values, mq_error *error) {
     if (count == 0) return MQ_OK;
+    double need = (double)(sim->memory + sim->patch) * 8 * mq_threads(), have = (double)mq_physical_memory();
+    if (need > have)
+        return mq_fail(error, MQ_BAD_INPUT,
+                       "the network needs %.1f GB to simulate on %d threads, this machine has %.1f GB",
+                       need / 1e9, mq_threads(), have / 1e9);
     job *j = NULL;
     MQ_TRY(mq_alloc(1, sizeof *j, "simulator", &j, error));
     *j = (job){.sim = sim, .images = images, .count = count, .layout = layout};

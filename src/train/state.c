@@ -2,11 +2,15 @@
  * needs. */
 #include "train/state.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -130,27 +134,49 @@ static mq_status same_setting(const run *r, const char *key, const json_t *now, 
     return status;
 }
 
+/* "model" is only the way to the description, which is compared itself. */
+static mq_status compare_settings(const run *r, const json_t *stored, mq_error *error) {
+    mq_status status = MQ_OK;
+    const char *key;
+    json_t *value;
+    json_t *now_all = r->settings->settings;
+    json_object_foreach(now_all, key, value) {
+        if (status == MQ_OK && strcmp(key, "model") != 0)
+            status = same_setting(r, key, value, json_object_get(stored, key), error);
+    }
+    json_t *then_all = (json_t *)(uintptr_t)stored;
+    json_object_foreach(then_all, key, value) {
+        if (status == MQ_OK && strcmp(key, "model") != 0)
+            status = same_setting(r, key, json_object_get(now_all, key), value, error);
+    }
+    return status;
+}
+
 static mq_status same_settings(const run *r, const mq_checkpoint *c, mq_error *error) {
     const char *text = mq_st_meta(c->file, "train_settings");
     if (!text)
         return mq_fail(error, MQ_BAD_INPUT, "cannot resume: %s has no optimiser state", mq_st_path(c->file));
     json_t *stored;
     MQ_TRY(mq_json_parse(mq_st_path(c->file), text, strlen(text), &stored, error));
-    mq_status status = MQ_OK;
-    const char *key;
-    json_t *value;
-    json_object_foreach(r->settings->settings, key, value) {
-        if (status == MQ_OK) status = same_setting(r, key, value, json_object_get(stored, key), error);
-    }
-    json_object_foreach(stored, key, value) {
-        json_t *now = json_object_get(r->settings->settings, key);
-        if (status == MQ_OK) status = same_setting(r, key, now, value, error);
-    }
+    mq_status status = compare_settings(r, stored, error);
     json_decref(stored);
     if (status == MQ_OK && strcmp(c->net->source, r->net->source) != 0)
         status = mq_fail(error, MQ_USAGE,
                          "cannot resume %s: the description of network %s is not the one it began with",
                          r->settings->out, r->net->name);
+    return status;
+}
+
+/* A run that ended before its first last.safetensors begins again, but only as the run that it was. */
+static mq_status check_restart(const run *r, mq_error *error) {
+    char path[MQ_PATH];
+    json_t *root;
+    MQ_TRY(in_folder(r, "run.json", path, error));
+    mq_log(MQ_LOG_WARN, "nothing to resume in %s (no last.safetensors): the run begins", r->settings->out);
+    if (!mq_path_exists(path)) return MQ_OK;
+    MQ_TRY(mq_json_load(path, &root, error));
+    mq_status status = compare_settings(r, json_object_get(root, "settings"), error);
+    json_decref(root);
     return status;
 }
 
@@ -216,6 +242,32 @@ bool run_goes_on(const run *r) {
            mq_path_exists(last);
 }
 
+static mq_status lock_folder(run *r, mq_error *error) {
+    const char *out = r->settings->out;
+    r->lock = open(out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (r->lock < 0) return mq_fail_errno(error, "cannot open the run folder", out);
+    if (flock(r->lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return MQ_OK;
+    return mq_fail(error, MQ_USAGE, "--out %s: another run is writing there", out);
+}
+
+void run_close(run *r) {
+    if (r->lock >= 0) close(r->lock);
+    r->lock = -1;
+}
+
+/* Sums in another order end with other last bits: the user should know. */
+static void warn_of_threads(const run *r) {
+    char path[MQ_PATH];
+    json_t *root = NULL;
+    if (in_folder(r, "run.json", path, NULL) != MQ_OK || mq_json_load(path, &root, NULL) != MQ_OK) return;
+    json_int_t before = json_integer_value(json_object_get(root, "threads"));
+    if (before > 0 && before != mq_threads())
+        mq_log(MQ_LOG_WARN,
+               "%s began with --threads %lld and goes on with %d: the result may differ in the last bits",
+               r->settings->out, (long long)before, mq_threads());
+    json_decref(root);
+}
+
 mq_status run_open(run *r, bool *resumed, mq_error *error) {
     const mq_train_settings *settings = r->settings;
     char last[MQ_PATH], other[MQ_PATH];
@@ -224,7 +276,9 @@ mq_status run_open(run *r, bool *resumed, mq_error *error) {
     *resumed = false;
     MQ_TRY(in_folder(r, "last.safetensors", last, error));
     if (run_goes_on(r)) {
+        MQ_TRY(lock_folder(r, error));
         MQ_TRY(load_last(r, last, error));
+        warn_of_threads(r);
         *resumed = true;
         return trim_metrics(r, error);
     }
@@ -236,7 +290,9 @@ mq_status run_open(run *r, bool *resumed, mq_error *error) {
                        "or --force to "
                        "replace it",
                        settings->out);
+    if (settings->resume) MQ_TRY(check_restart(r, error));
     MQ_TRY(mq_make_dirs(settings->out, error));
+    MQ_TRY(lock_folder(r, error));
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
         MQ_TRY(in_folder(r, ours[i], other, error));
         if (mq_path_exists(other) && remove(other) != 0) return mq_fail_errno(error, "cannot replace", other);
@@ -255,11 +311,13 @@ mq_status run_init_from(run *r, mq_error *error) {
         const mq_st_entry *entry = mq_st_find(c.file, spec->name);
         char branch[MQ_MAX_NAME + 32];
         if (!entry && spec->kind == MQ_PARAM_WEIGHT) {
-            /* From an unshared search take the branch of the chosen bits; into one, the shared weights for
-             * all. */
+            /* From an unshared search take the branch of the bits to train at (of the chosen bits when there
+             * are none, or no such branch); into one, the shared weights for all. */
             int layer = r->net->nodes[spec->node].layer;
+            const mq_model_options *o = mq_model_get_options(r->model);
+            int own = o->bits ? o->bits->weight[layer] : 0;
             if (spec->branch < 0 && c.mode == MQ_MODE_SEARCH && layer < c.net->layer_count)
-                snprintf(branch, sizeof branch, "%s.%d", spec->name, c.bits.weight[layer]);
+                snprintf(branch, sizeof branch, "%s.%d", spec->name, own >= 2 ? own : c.bits.weight[layer]);
             else
                 snprintf(branch, sizeof branch, "%s.weight", r->net->nodes[spec->node].name);
             entry = mq_st_find(c.file, branch);

@@ -22,6 +22,7 @@ typedef struct run {
     mq_model *model;
     mq_sgd *sgd;
     run_state state;
+    int lock; /* the run folder, held open and locked against a second writer; -1 = none */
 } run;
 
 /* Whether run_open will load the last checkpoint: then no other weights are needed. */
@@ -29,6 +30,7 @@ bool run_goes_on(const run *r);
 /* Makes the run folder, or opens it for resume; writes run.json. *resumed: last.safetensors was there and is
  * loaded. */
 mq_status run_open(run *r, bool *resumed, mq_error *error) MQ_MUST_CHECK;
+void run_close(run *r);
 mq_status run_save(const run *r, const char *name, bool with_optimiser, mq_error *error) MQ_MUST_CHECK;
 /* Takes the tensors of settings->init that fit. */
 mq_status run_init_from(run *r, mq_error *error) MQ_MUST_CHECK;

@@ -225,7 +225,7 @@ mq_status mq_train(const mq_net *net, const mq_train_settings *settings, const m
     MQ_TRY(mq_check_dataset(net, train, error));
     MQ_TRY(mq_check_dataset(net, test, error));
     double start = mq_seconds();
-    loop l = {.run = {.net = net, .settings = settings, .hooks = hooks, .state = {.best = -1}}};
+    loop l = {.run = {.net = net, .settings = settings, .hooks = hooks, .state = {.best = -1}, .lock = -1}};
     mq_status status = prepare(&l, train, error);
     if (status == MQ_OK) status = run_epochs(&l, test, error);
     out->epochs = l.run.state.epoch;
@@ -235,6 +235,7 @@ mq_status mq_train(const mq_net *net, const mq_train_settings *settings, const m
     out->seconds = mq_seconds() - start;
     if (l.step_seconds > 0) out->images_per_second = (double)l.step_images / l.step_seconds;
     if (l.loader) out->loader_wait = mq_loader_stats_get(l.loader).wait_seconds;
+    run_close(&l.run);
     mq_loader_stop(l.loader);
     mq_sgd_destroy(l.run.sgd);
     mq_model_destroy(l.run.model);

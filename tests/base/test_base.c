@@ -523,6 +523,27 @@ static void log_goes_to_the_sink(void **state) {
 
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, temp_dir_make, temp_dir_remove)
 
+/* A device, a pipe or a folder is refused and stays; a link stays and its target is written. */
+static void only_regular_files_are_replaced(void **state) {
+    char file[512], link[512];
+    mq_error error = {0};
+    struct stat info;
+    const char *fifo = temp_dir_path(state, "pipe");
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    assert_int_equal(mq_file_write(fifo, "x", 1, &error), MQ_BAD_INPUT);
+    assert_non_null(strstr(error.text, "not a regular file"));
+    assert_int_equal(stat(fifo, &info), 0);
+    assert_true(S_ISFIFO(info.st_mode));
+    strcpy(file, temp_dir_path(state, "target"));
+    strcpy(link, temp_dir_path(state, "link"));
+    assert_int_equal(mq_file_write(file, "old", 3, &error), MQ_OK);
+    assert_int_equal(symlink("target", link), 0);
+    assert_int_equal(mq_file_write(link, "newer", 5, &error), MQ_OK);
+    assert_int_equal(lstat(link, &info), 0);
+    assert_true(S_ISLNK(info.st_mode));
+    check_file(file, "newer");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(philox_known_answers),
@@ -541,6 +562,7 @@ int main(void) {
         cmocka_unit_test(memory_arena),
         cmocka_unit_test(text_nearest),
         cmocka_unit_test(text_natural_order),
+        cmocka_unit_test_setup_teardown(only_regular_files_are_replaced, temp_dir_make, temp_dir_remove),
         cmocka_unit_test(text_numbers),
         cmocka_unit_test(sha256_known_answers),
         cmocka_unit_test(parallel_does_not_depend_on_threads),

@@ -352,11 +352,11 @@ static void other_network(void **state) {
              "  - conv: {out: 8, kernel: 5}\n  - batch_norm\n  - max_pool\n  - conv: {out: 8, kernel: 3}\n"
              "  - batch_norm\n  - linear: {out: 10, weight_bits: 8, activation_bits: 8}\n");
     bad_checkpoint(state, BAD "|conv0.weight|[8, 1, 3, 3]|[8, 1, 5, 5]");
-    /* resuming asks for the same network: by its name, and by what the file says today */
+    /* resuming asks for the same network: by what its description says today, wherever that file lies */
     const char *again =
         "--data mnist:data --threads 1 --batch 20 --set flip=0 --set pad=0 --bitw 44 --bita 44 "
         "--epochs 2 --lr 0.1 --resume --out run";
-    cli_fails(state, 2, "resume|other settings|model", "train --model wide.yaml %s", again);
+    cli_fails(state, 2, "resume|description|network", "train --model wide.yaml %s", again);
     cli_works(state, "train --model tiny.yaml %s", again);
     cli_put_text(state, "tiny.yaml", CLI_TINY "# changed\n");
     cli_fails(state, 2, "resume|run|network", "train --model tiny.yaml %s", again);

@@ -332,15 +332,61 @@ static void evaluation(void **state) {
     run_end(&run);
 }
 
+/* While one run writes, a second one is refused, with --force too; the lock goes with the run. */
+static test_run *second;
+
+static void try_the_same_folder(test_run *run, mq_model *model) {
+    (void)model;
+    if (run->steps != 3) return;
+    second->settings.force = true;
+    run_expect(second, run_train(second), MQ_USAGE, "another run");
+}
+
+static void two_runs_in_one_folder(void **state) {
+    test_run run, other;
+    run_begin(&run, state, "run", MQ_MODE_FLOAT, true);
+    run_begin(&other, state, "run", MQ_MODE_FLOAT, true);
+    run.settings.epochs = other.settings.epochs = 1;
+    second = &other;
+    run.sabotage = try_the_same_folder;
+    run_well(&run);
+    other.settings.force = true;
+    run_well(&other);
+    run_end(&run);
+    run_end(&other);
+}
+
+/* Without last.safetensors a run begins again, but not as another one. */
+static void restart_of_an_early_end(void **state) {
+    test_run run;
+    run_begin(&run, state, "run", MQ_MODE_FLOAT, true);
+    run.settings.epochs = 1;
+    run_well(&run);
+    assert_int_equal(remove(run_path(&run, "last.safetensors")), 0);
+    run.settings.resume = true;
+    json_object_set_new(run.json, "seed", json_integer(77));
+    run_expect(&run, run_train(&run), MQ_USAGE, "seed");
+    assert_true(mq_path_exists(run_path(&run, "best.safetensors")));
+    json_object_del(run.json, "seed");
+    run_end(&run);
+}
+
 int main(void) {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, temp_dir_make, temp_dir_remove)
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(learns_in_float),     IN_FOLDER(learns_at_fixed_bits),
-        IN_FOLDER(learns_in_a_search),  IN_FOLDER(learns_in_an_unshared_search),
-        IN_FOLDER(the_best_is_kept),    IN_FOLDER(metrics_of_an_epoch),
-        IN_FOLDER(occupied_folders),    IN_FOLDER(bad_settings),
-        IN_FOLDER(a_last_batch_of_one), IN_FOLDER(nonfinite_numbers),
+        IN_FOLDER(learns_in_float),
+        IN_FOLDER(learns_at_fixed_bits),
+        IN_FOLDER(learns_in_a_search),
+        IN_FOLDER(learns_in_an_unshared_search),
+        IN_FOLDER(the_best_is_kept),
+        IN_FOLDER(metrics_of_an_epoch),
+        IN_FOLDER(occupied_folders),
+        IN_FOLDER(bad_settings),
+        IN_FOLDER(a_last_batch_of_one),
+        IN_FOLDER(nonfinite_numbers),
         IN_FOLDER(evaluation),
+        IN_FOLDER(two_runs_in_one_folder),
+        IN_FOLDER(restart_of_an_early_end),
     };
     return cmocka_run_group_tests(tests, run_one_thread, NULL);
 }
