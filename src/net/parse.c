@@ -234,7 +234,7 @@ static mq_status parse_reorg(parser *p, const mq_yaml_node *attrs, const char *n
     MQ_TRY(mq_yaml_keys(attrs, keys, p->error));
     const mq_node source = p->net->nodes[input];
     int64_t stride = 2;
-    MQ_TRY(mq_yaml_opt_int(attrs, "stride", 2, 2, &stride, p->error));
+    MQ_TRY(mq_yaml_opt_int(attrs, "stride", 2, 8, &stride, p->error));
     if (source.op == MQ_OP_INPUT)
         return mq_yaml_fail(attrs, p->error, "reorg cannot read the image itself: put a conv layer first");
     if (source.h % stride || source.w % stride)

@@ -25,9 +25,6 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
     op = s->op;
     s->out_type = s->grad_type = MQ_F32;
     op->index_slot = -1;
-    if (s->node->pool.kernel * s->node->pool.kernel > 256)
-        return mq_fail(error, MQ_BAD_INPUT, "layer %s: max_pool kernel %d: at most 16 expected",
-                       s->node->name, s->node->pool.kernel);
     if (!model->options.training) return MQ_OK;
     int node = s->node->index;
     return mq_plan_add(model->plan, (size_t)model->options.batch * image_elements(s->node),
