@@ -10,7 +10,7 @@ mixq=${1:-build/mixq}
 out=demo-run
 data=fashion-mnist
 search_images=4096 # per epoch, 2 epochs
-train_seconds=130  # main training is cut to about this, by the speed that the search had
+train_seconds=130  # main training is cut to this at the speed of the search, and is faster
 test_images=1000
 # On a machine that does other things too, threads that wait must not keep a core busy.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
@@ -49,10 +49,9 @@ title "1 of 6: search the bits of every layer, with a price on DSP operations"
 run search search --model vgg_tiny --data $data --cd 1e-3 --epochs 2 --batch 32 --limit $search_images \
     --out $out/search --force
 
-# A step of main training is at least this much faster than one of the search.
 speed=$(field search images_per_second)
 images=$(awk -v speed="$speed" -v seconds="$train_seconds" 'BEGIN {
-    n = int(1.3 * speed * seconds / 2 / 32) * 32
+    n = int(speed * seconds / 2 / 32) * 32
     if (n < 4096) n = 4096
     if (n > 60000) n = 60000
     print n }')
