@@ -58,6 +58,7 @@ int mq_pack_field_bound(const mq_dsp *dsp, mq_span weight, mq_span activation, i
                 group += d;
                 if (d > largest) largest = d;
             }
+            /* cppcheck-suppress zerodiv ; the loop has run, since k + n is at least 2 */
             int groups = (room + largest) / group;
             if (groups < 1) break;
             if (groups * k * n > best) best = groups * k * n;

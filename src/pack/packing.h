@@ -106,8 +106,8 @@ int64_t mq_pack_bias(const mq_packing *packing, int64_t cycles);
 /* Adds what the operands' low bits say about every field modulo 4: known uint8[fields], zeroed before the
  * first cycle. Uses only bits 0 and 1 of w and a. */
 void mq_pack_know(const mq_packing *packing, const int32_t *w, const int32_t *a, uint8_t *known);
-/* P after `cycles` cycles (bias included) -> sums int64[fields] of w*(a - zero). */
-void mq_pack_decode(const mq_packing *packing, int64_t p, const uint8_t *known, int64_t cycles,
+/* word: P after `cycles` cycles (bias included) -> sums int64[fields] of w*(a - zero). */
+void mq_pack_decode(const mq_packing *packing, int64_t word, const uint8_t *known, int64_t cycles,
                     int64_t *sums);
 /* sum over the field's products of w*zero: what turns a sum of w*(a - zero) into one of w*a. A constant per
  * output channel and pixel phase. */

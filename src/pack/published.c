@@ -56,7 +56,8 @@ mq_published mq_pack_published(const mq_pack_request *r, double factor) {
                 for (int pixels = 1; pixels <= 16; pixels++)
                     for (int filter = 0; filter < 2; filter++) {
                         if (filter && taps > k) continue;
-                        double rate = filter ? (double)k * pixels / ((k + taps - 1) / taps) : taps * pixels;
+                        int passes = (k + taps - 1) / taps;
+                        double rate = filter ? (double)k * pixels / passes : taps * pixels;
                         if (fabs(rate / (wparts * aparts) - factor) > 0.006) continue;
                         bool exact = parts_exact(r, wparts, aparts, filter, taps, pixels);
                         if (exact || found.taps == 0)
