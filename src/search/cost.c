@@ -64,7 +64,8 @@ mq_status mq_cost_at(const mq_cost_model *cost, const mq_net *net, const mq_bits
         double macs = mq_workload_macs_M(work), weights = mq_workload_weights_M(work);
         if (!(cost->f[n][w][a] > 0))
             return mq_fail(error, MQ_USAGE,
-                           "layer %s: the cost table has no entry for w%da%d at kernel size %d",
+                           "layer %s: the cost table has no entry for w%da%d at kernel size %d; --factors "
+                           "FILE.csv gives another",
                            net->nodes[net->layers[cost->layer[n]].node].name, w, a, work->kernel_h);
         out->macs_M += macs;
         out->bit_ops_M += macs * w * a;

@@ -317,6 +317,20 @@ static void import_golden(void **state) {
     assert_true(cli_exists(state, "vgg/weights.hpp"));
 }
 
+/* The published fixed setting and its DSP operations (AnyPackingNet's report for vgg_tiny), beside uniform
+ * bits. */
+static void cost(void **state) {
+    json_t *r = cli_json(state, "cost --model vgg_tiny --bitw 822222 --bita 833363");
+    const double dsp = cli_number(r, "dsp_ops_M");
+    assert_true(dsp > 12.2093 && dsp < 12.2094);
+    assert_int_equal(json_array_size(json_object_get(r, "layers")), 7);
+    json_decref(r);
+    cli_contains("cost", cli_works(state, "cost --model vgg_tiny --bitw 888888 --bita 888888")->out,
+                 "76.382|25.461|pinned");
+    cli_fails(state, 2, "w1a1|--factors", "cost --model vgg_tiny --bitw 111111 --bita 111111");
+    cli_fails(state, 2, "5 digits|6 expected", "cost --model vgg_tiny --bitw 88888 --bita 888888");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(search_train_test, tiny_make, temp_dir_remove),
@@ -326,6 +340,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(existing_export, tiny_make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(import, tiny_make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(import_golden, temp_dir_make, temp_dir_remove),
+        cmocka_unit_test_setup_teardown(cost, temp_dir_make, temp_dir_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
