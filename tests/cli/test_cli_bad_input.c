@@ -62,6 +62,11 @@ static void bits(void **state) {
     cli_fails(state, 3, "bits.json|bita", "train " TINY_RUN " --bits bits.json --out x");
     cli_put_text(state, "bits.json", "{\"bitw\": \"44\", \"bita\": 44}");
     cli_fails(state, 3, "bits.json|bita", "train " TINY_RUN " --bits bits.json --out x");
+    cli_put_text(state, "bits.json", "{\"model\": \"other\", \"bitw\": \"44\", \"bita\": \"44\"}");
+    cli_fails(state, 3, "bits.json|other", "train " TINY_RUN " --bits bits.json --out x");
+    cli_fails(state, 2, "pad|whole", "train " TINY_RUN " --bitw 44 --bita 44 --set pad=0.5 --out x");
+    cli_put_text(state, "net.pt", "PK");
+    cli_fails(state, 3, "net.pt|mixq import", "test net.pt --data mnist:data");
     cli_put_text(state, "bits.json", "{\"bitw\": ");
     cli_fails(state, 3, "bits.json:1", "train " TINY_RUN " --bits bits.json --out x");
     cli_fails(state, 3, "data/bits.json|No such file", "train " TINY_RUN " --bits data --out x");
