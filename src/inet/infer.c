@@ -167,6 +167,15 @@ static mq_status infer_layer(mq_inet *net, const layer *l, const mq_inet_edge *i
     return check_scale("scale of the result", out->scale, error);
 }
 
+/* Checks the weights, and gives the network copies of its own. */
+static mq_status keep_layer(mq_inet *net, const layer *l, size_t count, const int8_t **weight,
+                            const int64_t **bias, mq_error *error) {
+    MQ_TRY(check_weights(l, error));
+    MQ_TRY(copy_array(net, *weight, count, 1, "weights", weight, error));
+    if (!*bias) return MQ_OK;
+    return copy_array(net, *bias, (size_t)l->outputs, sizeof **bias, "biases", bias, error);
+}
+
 static mq_status infer_CONV(mq_inet *net, mq_inet_node *node, mq_error *error) {
     mq_inet_conv *v = &node->conv;
     const mq_inet_edge *in = input_edge(net, node, 0);
@@ -204,10 +213,7 @@ static mq_status infer_CONV(mq_inet *net, mq_inet_node *node, mq_error *error) {
                .weight_scale = v->weight_scale,
                .weight = v->weight,
                .bias = v->bias};
-    MQ_TRY(check_weights(&l, error));
-    MQ_TRY(copy_array(net, v->weight, (size_t)count, 1, "weights", &v->weight, error));
-    if (v->bias)
-        MQ_TRY(copy_array(net, v->bias, (size_t)l.outputs, sizeof *v->bias, "biases", &v->bias, error));
+    MQ_TRY(keep_layer(net, &l, (size_t)count, &v->weight, &v->bias, error));
     return infer_layer(net, &l, in, node, error);
 }
 
@@ -227,10 +233,7 @@ static mq_status infer_LINEAR(mq_inet *net, mq_inet_node *node, mq_error *error)
                .weight_scale = v->weight_scale,
                .weight = v->weight,
                .bias = v->bias};
-    MQ_TRY(check_weights(&l, error));
-    MQ_TRY(copy_array(net, v->weight, (size_t)count, 1, "weights", &v->weight, error));
-    if (v->bias)
-        MQ_TRY(copy_array(net, v->bias, (size_t)l.outputs, sizeof *v->bias, "biases", &v->bias, error));
+    MQ_TRY(keep_layer(net, &l, (size_t)count, &v->weight, &v->bias, error));
     return infer_layer(net, &l, in, node, error);
 }
 
