@@ -96,6 +96,7 @@ void mq_dataset_free(mq_dataset *dataset) {
     if (!dataset) return;
     mq_free(dataset->images);
     mq_free(dataset->labels);
+    mq_free(dataset->targets);
     mq_free(dataset->class_names);
     mq_free(dataset);
 }

@@ -6,8 +6,7 @@
  * wanted height and width, a grey image copied to all wanted channels. Nothing is scaled or cut. Pixels stay
  * bytes 0..255 (the networks read them as k/256).
  *
- * Today every set is a classification set: one label per image. A detection set will carry boxes instead:
- * then task says so and labels is NULL. */
+ * A classification set has one label per image, a detection set the objects of its images. */
 #ifndef MIXQ_DATA_DATASET_H
 #define MIXQ_DATA_DATASET_H
 
@@ -16,6 +15,7 @@
 
 #include "base/digest.h"
 #include "base/status.h"
+#include "detect/box.h"
 
 enum {
     MQ_DATA_NAME = 64,        /* bytes of a data-set or class name, with the final 0 */
@@ -29,17 +29,19 @@ enum {
 typedef enum mq_split { MQ_SPLIT_TRAIN, MQ_SPLIT_TEST } mq_split;
 const char *mq_split_name(mq_split split); /* "train", "test" */
 
-typedef enum mq_data_task { MQ_DATA_CLASSIFY } mq_data_task;
+typedef enum mq_data_task { MQ_DATA_CLASSIFY, MQ_DATA_DETECT } mq_data_task;
 
 typedef struct mq_dataset {
     char name[MQ_DATA_NAME]; /* the reader's name: "fashion-mnist" */
     mq_split split;
     mq_data_task task;
-    size_t count;                      /* samples, at least 1 */
-    int height, width, channels;       /* of every image */
-    int classes;                       /* labels are 0..classes-1 */
-    uint8_t *images;                   /* [count][height][width][channels], 0..255; owned */
-    int32_t *labels;                   /* [count]; owned */
+    size_t count;                /* samples, at least 1 */
+    int height, width, channels; /* of every image */
+    int classes;                 /* labels are 0..classes-1 */
+    uint8_t *images;             /* [count][height][width][channels], 0..255; owned */
+    int32_t *labels;             /* [count], classification; else NULL; owned */
+    size_t target_count;
+    mq_target *targets;                /* [target_count], detection, by rising image; else NULL; owned */
     char (*class_names)[MQ_DATA_NAME]; /* [classes], or NULL when not known; owned */
 } mq_dataset;
 

@@ -37,8 +37,10 @@ typedef struct mq_loader_options {
 
 /* Buffers have room for options.batch samples; those from count on are zero (labels -1). */
 typedef struct mq_batch {
-    const uint8_t *images;   /* [batch][height][width][channels] */
-    const int32_t *labels;   /* [batch] */
+    const uint8_t *images;    /* [batch][height][width][channels] */
+    const int32_t *labels;    /* [batch]; NULL for a detection set */
+    const mq_target *targets; /* [target_count] of a detection set, by rising image (index in the batch) */
+    size_t target_count;
     const uint32_t *samples; /* [count] index of each sample in the data set */
     size_t count;            /* valid samples, 1..batch; only the last of an epoch may be smaller */
     size_t number;           /* 0.. in the epoch */
