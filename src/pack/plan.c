@@ -11,19 +11,9 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "pack/explorer.h"
 
 enum { MAX_SPLITS = 128, SPLIT_PARTS = 4 };
-
-typedef struct memo {
-    mq_pack_query query;
-    char kinds[64];
-    mq_pack_front front;
-} memo;
-
-struct mq_pack_explorer {
-    int count, room;
-    memo **entry;
-};
 
 /* One way to cut the operands' bits: 1, 2 or 4 products of parts. */
 typedef struct split {
@@ -59,56 +49,6 @@ typedef struct planner {
     double cycles, lut_cycles;
     mq_pack_plan *out;
 } planner;
-
-mq_status mq_pack_explorer_create(mq_pack_explorer **out, mq_error *error) {
-    return mq_alloc(1, sizeof **out, "packing explorer", out, error);
-}
-
-void mq_pack_explorer_free(mq_pack_explorer *explorer) {
-    if (!explorer) return;
-    for (int i = 0; i < explorer->count; i++) {
-        mq_pack_front_free(&explorer->entry[i]->front);
-        mq_free(explorer->entry[i]);
-    }
-    mq_free(explorer->entry);
-    mq_free(explorer);
-}
-
-static bool same_query(const memo *m, const mq_pack_query *q, const char *kinds) {
-    const mq_pack_query *o = &m->query;
-    return strcmp(o->dsp.name, q->dsp.name) == 0 && o->dsp.wide == q->dsp.wide &&
-           o->dsp.narrow == q->dsp.narrow && o->weight.low == q->weight.low &&
-           o->weight.high == q->weight.high && o->activation.high == q->activation.high &&
-           o->taps == q->taps && o->groups == q->groups && o->class == q->class && o->cycles == q->cycles &&
-           strcmp(m->kinds, kinds ? kinds : "") == 0;
-}
-
-static mq_status solved(mq_pack_explorer *e, const mq_pack_query *query, const char *kinds,
-                        const mq_pack_front **out, mq_error *error) {
-    for (int i = 0; i < e->count; i++)
-        if (same_query(e->entry[i], query, kinds)) {
-            *out = &e->entry[i]->front;
-            return MQ_OK;
-        }
-    if (e->count == e->room) {
-        int room = e->room ? 2 * e->room : 64;
-        MQ_TRY(
-            mq_resize((size_t)e->room, (size_t)room, sizeof *e->entry, "solved packings", &e->entry, error));
-        e->room = room;
-    }
-    memo *m;
-    MQ_TRY(mq_alloc(1, sizeof *m, "solved packings", &m, error));
-    m->query = *query;
-    snprintf(m->kinds, sizeof m->kinds, "%s", kinds ? kinds : "");
-    mq_status status = mq_pack_solve(query, kinds, &m->front, error);
-    if (status != MQ_OK) {
-        mq_free(m);
-        return status;
-    }
-    e->entry[e->count++] = m;
-    *out = &m->front;
-    return MQ_OK;
-}
 
 /* ---- the ways to split ---- */
 
@@ -157,7 +97,7 @@ static mq_status find_splits(planner *p, mq_pack_explorer *e, mq_error *error) {
                     int k = s->parts++;
                     s->part[k].weight_shift = a ? weights[i].shift : 0;
                     s->part[k].activation_shift = b ? activations[j].shift : 0;
-                    MQ_TRY(solved(e, &q, r->kinds, &s->part[k].front, error));
+                    MQ_TRY(mq_pack_explorer_solve(e, &q, r->kinds, &s->part[k].front, error));
                 }
         }
     return MQ_OK;
@@ -329,7 +269,7 @@ static void finish(planner *p) {
         }
 }
 
-static mq_status check(const mq_pack_request *r, mq_error *error) {
+mq_status mq_pack_request_check(const mq_pack_request *r, mq_error *error) {
     if (r->wbit < 1 || r->wbit > MQ_PACK_BITS)
         return mq_fail(error, MQ_USAGE, "weight bits: got %d, expected 1..%d", r->wbit, MQ_PACK_BITS);
     if (r->abit < 1 || r->abit > MQ_PACK_BITS)
@@ -349,7 +289,7 @@ static mq_status check(const mq_pack_request *r, mq_error *error) {
 mq_status mq_pack_best(mq_pack_explorer *explorer, const mq_pack_request *request, mq_pack_plan *out,
                        mq_error *error) {
     *out = (mq_pack_plan){0};
-    MQ_TRY(check(request, error));
+    MQ_TRY(mq_pack_request_check(request, error));
     planner *p;
     MQ_TRY(mq_alloc(1, sizeof *p, "packing plan", &p, error));
     p->request = request;
@@ -385,7 +325,7 @@ mq_status mq_pack_pareto(mq_pack_explorer *explorer, const mq_pack_request *requ
                          mq_pack_plan out[MQ_PACK_PARETO], int *count, mq_error *error) {
     static const double prices[] = {1e9, 4, 2, 1, 0.5, 0.25, 0};
     static const int64_t cycles[] = {1, 2, 4, 8, 16, 32, 64, 128};
-    MQ_TRY(check(request, error));
+    MQ_TRY(mq_pack_request_check(request, error));
     *count = 0;
     double unit = 1 / mq_luts_multiplier(request->wbit, request->abit);
     for (size_t c = 0; c < sizeof cycles / sizeof *cycles; c++)
