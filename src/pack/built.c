@@ -32,7 +32,9 @@ double mq_luts_multiply_add(int wbit, int abit) {
 static cell cell_of(const mq_pack_request *request) {
     return (cell){.request = request,
                   .slices = request->depthwise ? request->kernel : MQ_BUILT_SLICES,
-                  .channels = request->depthwise ? 1 : MQ_BUILT_CHANNELS,
+                  .channels = request->depthwise      ? 1
+                              : request->channels > 0 ? request->channels
+                                                      : MQ_BUILT_CHANNELS,
                   .multiplier = mq_luts_multiply_add(request->wbit, request->abit)};
 }
 

@@ -25,6 +25,7 @@ typedef struct mq_pack_request {
     double lut_price; /* multiplications that one LUT is worth; < 0: the price of LUT multipliers, 0: LUTs are
                          free */
     const char *kinds; /* solvers, comma separated; NULL = all */
+    int channels;      /* mq_pack_build: input channels of an output; 0 = MQ_BUILT_CHANNELS */
 } mq_pack_request;
 
 typedef struct mq_pack_part {
