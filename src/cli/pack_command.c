@@ -25,6 +25,7 @@ static const cli_option OPTIONS[] = {
     {"--stride", "S", "stride of the convolution (1)"},
     {"--depthwise", NULL, "one channel per slice"},
     {"--accumulate", "N", "cycles accumulated inside the slice (1: outside)"},
+    {"--canary", NULL, "with --accumulate: also past a field's bits, its carries counted"},
     {"--lut-price", "X", "multiplications one LUT is worth (default: as a LUT multiplier)"},
     {"--kinds", "LIST", "solvers to use: lanes,kernel,filter,interleaved"},
     {"--one-bit", NULL, "table: 1-bit operands too"},

@@ -23,6 +23,7 @@ mq_status pack_read_request(const cli_args *args, mq_pack_request *out, mq_error
     out->class = (mq_pack_class)(class + 1);
     out->symmetric = range == 1;
     out->depthwise = cli_flag(args, "--depthwise");
+    out->canary = cli_flag(args, "--canary");
     out->kernel = (int)kernel;
     out->wbit = (int)wbit;
     out->abit = (int)abit;
@@ -61,10 +62,11 @@ static json_t *offsets(const mq_packing *p) {
 
 static json_t *part_json(const mq_pack_part *part) {
     const mq_packing *p = part->packing;
-    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:f, s:f, s:i, s:i, s:o}", "kind", p->kind, "kp", p->weights,
-                     "np", p->activations, "taps", part->taps, "luts", p->luts, "count", part->count, "share",
-                     part->share, "weight_shift", part->weight_shift, "activation_shift",
-                     part->activation_shift, "offsets", offsets(p));
+    return json_pack("{s:s, s:i, s:i, s:i, s:f, s:f, s:f, s:i, s:i, s:b, s:o}", "kind", p->kind, "kp",
+                     p->weights, "np", p->activations, "taps", part->taps, "luts", part->luts, "count",
+                     part->count, "share", part->share, "weight_shift", part->weight_shift,
+                     "activation_shift", part->activation_shift, "canary", part->canary, "offsets",
+                     offsets(p));
 }
 
 static json_t *proof_json(const mq_proof *proof) {

@@ -64,8 +64,8 @@ static mq_status show_plan(const cli_args *args, const mq_pack_request *r, const
         printf("\n%g pieces of %d x %d taps", part->count, part->rows, part->taps);
         if (mq_pack_plan_splits(plan))
             printf(" for the operand bits from w%d, a%d", part->weight_shift, part->activation_shift);
-        printf(", %d products each cycle: %.3g of the cycles\n", mq_packing_products(part->packing),
-               part->share);
+        printf(", %d products each cycle: %.3g of the cycles%s\n", mq_packing_products(part->packing),
+               part->share, part->canary ? "; carries counted by canary bits" : "");
         if (i == 0) {
             MQ_TRY(show_packing(args, part->packing, error));
             continue;
@@ -124,8 +124,9 @@ mq_status pack_run_pareto(const cli_args *args, mq_error *error) {
         if (args->json)
             json_array_append_new(list, pack_cell_json(&r, &plans[i], NULL, NULL));
         else
-            printf("%-8.4g %5.1f %14lld  %-5s  %s\n", plans[i].mults, plans[i].luts,
-                   (long long)plans[i].accumulations, PACK_CLASSES[plans[i].class - 1], kind);
+            printf("%-8.4g %5.1f %14lld  %-5s  %s%s\n", plans[i].mults, plans[i].luts,
+                   (long long)plans[i].accumulations, PACK_CLASSES[plans[i].class - 1], kind,
+                   plans[i].part[0].canary ? " canary" : "");
     }
     mq_pack_explorer_free(explorer);
     if (status != MQ_OK || !args->json) {

@@ -228,14 +228,7 @@ static void find_price(mq_packing *p) {
         if (r >= (int)p->class) p->class = (mq_pack_class)(r + 1);
     }
     if (p->fix == MQ_PORT_EXTRA) {
-        /* the other port's word: its top position and the operand, signed */
-        int top = 0, bits;
-        const mq_pack_operand *other = p->fix_weights ? p->activation : p->weight;
-        for (int i = 0; i < (p->fix_weights ? p->activations : p->weights); i++)
-            if (other[i].position > top) top = other[i].position;
-        bits = p->fix_weights ? bits_of(p->activation_codes.high) + 1
-                              : bits_of((int64_t)p->weight_codes.high - p->weight_codes.low);
-        p->luts += mq_luts_extra(top + bits);
+        p->luts += mq_luts_port(p);
         p->class = MQ_CLASS_III;
     }
     /* Inverting the highest activation's top bit is free; any other zero point needs the pre-adder or a

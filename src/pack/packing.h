@@ -95,8 +95,9 @@ int64_t mq_packing_cycles(const mq_packing *packing);
 
 /* luts.c: LUT6 counts of the repair logic. */
 int mq_luts_repair(int overlap, int products, int width); /* of the boundary below a field */
-int mq_luts_extra(int other_word_bits);
-int mq_luts_canary(const mq_packing *packing, int64_t cycles);
+int mq_luts_port(const mq_packing *packing);              /* of an extra port bit */
+int mq_luts_canary(const mq_packing *packing,
+                   int64_t cycles);            /* instead of the repair, extra port bit included */
 double mq_luts_multiplier(int wbit, int abit); /* what one multiplication costs in LUTs instead */
 
 /* codes.c: w int32[weights], a int32[activations], within their ranges. */

@@ -22,6 +22,7 @@ typedef struct mq_pack_request {
     bool symmetric;      /* weight codes without -2^(w-1) */
     mq_pack_class class; /* at most */
     int64_t cycles;      /* dot length accumulated inside the slice; 1 = outside */
+    bool canary;         /* may accumulate past the windows by counting carries (mq_canary) */
     double lut_price; /* multiplications that one LUT is worth; < 0: the price of LUT multipliers, 0: LUTs are
                          free */
     const char *kinds; /* solvers, comma separated; NULL = all */
@@ -34,6 +35,8 @@ typedef struct mq_pack_part {
     double count;                       /* such pieces in the kernel */
     double share;                       /* of the slice cycles; all parts add up to 1 */
     int weight_shift, activation_shift; /* the part's products count times 2^(their sum) */
+    bool canary;                        /* accumulates past its windows, carries counted */
+    double luts;                        /* per slice: repair, or the canaries for the request's cycles */
 } mq_pack_part;
 
 typedef struct mq_pack_plan {
@@ -59,7 +62,7 @@ mq_status mq_pack_best(mq_pack_explorer *explorer, const mq_pack_request *reques
 
 enum { MQ_PACK_PARETO = 32 };
 /* The plans that no other beats in (multiplications, LUTs, accumulations), by rising LUTs, then falling
- * multiplications. The request's price and cycles are ignored; its class is the limit. */
+ * multiplications. The request's price, cycles and canary are ignored; its class is the limit. */
 mq_status mq_pack_pareto(mq_pack_explorer *explorer, const mq_pack_request *request,
                          mq_pack_plan out[MQ_PACK_PARETO], int *count, mq_error *error) MQ_MUST_CHECK;
 
