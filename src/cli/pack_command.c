@@ -7,11 +7,15 @@
 
 static mq_status run(const cli_args *args, mq_error *error) {
     const char *word = args->word[0];
+    if (strcmp(word, "known") == 0) return pack_run_known(args, error);
+    if (args->word_count > 1)
+        return mq_fail(error, MQ_USAGE, "mixq pack %s: unexpected argument '%s'", word, args->word[1]);
     if (strcmp(word, "table") == 0) return pack_run_table(args, error);
     if (strcmp(word, "show") == 0) return pack_run_show(args, error);
     if (strcmp(word, "pareto") == 0) return pack_run_pareto(args, error);
     if (strcmp(word, "verify") == 0) return pack_run_verify(args, error);
-    return mq_fail(error, MQ_USAGE, "mixq pack: got '%s', expected table, show, pareto or verify", word);
+    return mq_fail(error, MQ_USAGE, "mixq pack: got '%s', expected table, show, pareto, known or verify",
+                   word);
 }
 
 static const cli_option OPTIONS[] = {
@@ -34,19 +38,20 @@ static const cli_option OPTIONS[] = {
      "table: as a cost table, ideal or ours (what can be built), for kernels 1, 3, 5, 7 or --kernel"},
     {"--svg", "FILE", "show: also a drawing of the main packing"},
     {"--file", "FILE", "show, verify: a packing written by hand (JSON)"},
-    {"--all", NULL, "verify: every cell of kernels 1, 3, 5, 7, both ranges"},
+    {"--all", NULL, "verify: every cell of kernels 1, 3, 5, 7, dense and depthwise, both ranges"},
     {"--vectors", "N", "verify: random vectors per packing that is not run exhaustively (10000000)"},
     {NULL, NULL, NULL},
 };
 
 const cli_command cli_pack = {
     .name = "pack",
-    .usage = "table|show|pareto|verify [options]",
+    .usage = "table|show|pareto|known NET|verify [options]",
     .summary = "Multiplications per DSP slice: tables, drawings, proofs",
     .least_words = 1,
-    .most_words = 1,
+    .most_words = 2,
     .options = OPTIONS,
     .details = "Examples:\n  mixq pack table --kernel 3\n  mixq pack show --wbit 4 --abit 4 --kernel 1\n"
-               "  mixq pack table --compare published\n  mixq pack verify --all\n",
+               "  mixq pack table --compare published\n  mixq pack verify --all\n"
+               "  mixq pack known net --accumulate 3\n",
     .run = run,
 };

@@ -116,6 +116,10 @@ json_t *pack_cell_json(const mq_pack_request *r, const mq_pack_plan *plan, const
     for (int i = 0; i < plan->parts; i++) json_array_append_new(parts, part_json(&plan->part[i]));
     if (!cell) return NULL;
     json_object_set_new(cell, "of_bound", json_real(plan->mults / plan->bound));
+    int taps = r->kernel < MQ_PACK_TAPS ? r->kernel : MQ_PACK_TAPS;
+    json_object_set_new(cell, "bound_2d",
+                        json_integer(mq_pack_area_bound(&r->dsp, mq_pack_weight_codes(r->wbit, r->symmetric),
+                                                        mq_pack_activation_codes(r->abit), taps, r->class)));
     json_object_set_new(cell, "parts", parts);
     json_object_set_new(cell, "proof", proof ? proof_json(proof) : json_null());
     json_object_set_new(cell, "realised", built ? json_real(built->realised) : json_null());

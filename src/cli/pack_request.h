@@ -26,6 +26,7 @@ json_t *pack_cell_json(const mq_pack_request *request, const mq_pack_plan *plan,
 mq_status pack_run_table(const cli_args *args, mq_error *error) MQ_MUST_CHECK;
 mq_status pack_run_show(const cli_args *args, mq_error *error) MQ_MUST_CHECK;
 mq_status pack_run_pareto(const cli_args *args, mq_error *error) MQ_MUST_CHECK;
+mq_status pack_run_known(const cli_args *args, mq_error *error) MQ_MUST_CHECK;
 mq_status pack_run_verify(const cli_args *args, mq_error *error) MQ_MUST_CHECK;
 
 #endif

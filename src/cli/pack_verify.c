@@ -34,17 +34,23 @@ static mq_status add_cell(verify_job *job, mq_pack_explorer *explorer, const mq_
     mq_pack_plan plan;
     MQ_TRY(mq_pack_best(explorer, r, &plan, error));
     for (int i = 0; i < plan.parts; i++) MQ_TRY(add_packing(job, plan.part[i].packing, error));
+    if (r->stride > 1) return MQ_OK;
+    mq_pack_built built;
+    MQ_TRY(mq_pack_build(explorer, r, &built, error));
+    for (int i = 0; i < built.kinds; i++) MQ_TRY(add_packing(job, built.packing[i], error));
     return MQ_OK;
 }
 
 static mq_status add_all(verify_job *job, mq_pack_explorer *explorer, mq_pack_request r, mq_error *error) {
     static const int kernels[] = {1, 3, 5, 7};
-    for (int symmetric = 0; symmetric < 2; symmetric++)
+    for (int variant = 0; variant < 4; variant++)
         for (int k = 0; k < 4; k++)
-            for (r.wbit = PACK_LOWEST_BITS; r.wbit <= MQ_PACK_BITS; r.wbit++)
-                for (r.abit = PACK_LOWEST_BITS; r.abit <= MQ_PACK_BITS; r.abit++) {
+            for (r.wbit = 1; r.wbit <= MQ_PACK_BITS; r.wbit++)
+                for (r.abit = 1; r.abit <= MQ_PACK_BITS; r.abit++) {
                     r.kernel = kernels[k];
-                    r.symmetric = symmetric;
+                    r.symmetric = variant & 1;
+                    r.depthwise = variant & 2;
+                    if (r.symmetric && r.wbit == 1) continue;
                     MQ_TRY(add_cell(job, explorer, &r, error));
                 }
     return MQ_OK;

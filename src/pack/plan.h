@@ -74,6 +74,9 @@ bool mq_pack_plan_splits(const mq_pack_plan *plan);
 /* bound.c: the largest product count whose fields, at their least distances, fit (port1 - w) + (port2 - a)
  * bits above the lowest field, for filter pieces of 1..taps taps in any number of groups. */
 int mq_pack_field_bound(const mq_dsp *dsp, mq_span weight, mq_span activation, int taps, mq_pack_class class);
+/* The same for two-dimensional pieces: rows x columns of taps against h x w pixels, each at least 2, have
+ * (rows+h-1)*(columns+w-1) fields at one distance, which the middle ones decide. 0 = none fits. */
+int mq_pack_area_bound(const mq_dsp *dsp, mq_span weight, mq_span activation, int taps, mq_pack_class class);
 /* mixq's weight codes of w bits. */
 mq_span mq_pack_weight_codes(int wbit, bool symmetric);
 mq_span mq_pack_activation_codes(int abit);
