@@ -159,7 +159,7 @@ static void refuses(void **state) {
     cli_fails(state, 2, "stride", "pack table --kernel 3 --stride 4");
     cli_fails(state, 2, "no packing of w8a8|within the budget",
               "pack show --wbit 8 --abit 8 --kernel 3 --accumulate 16777216 --kinds filter");
-    cli_fails(state, 2, "draw|table, show, pareto or verify", "pack draw");
+    cli_fails(state, 2, "draw|table, show, pareto, known or verify", "pack draw");
     cli_fails(state, 2, "symmetric|1 bit", "pack show --wbit 1 --abit 4 --kernel 3 --range symmetric");
     cli_fails(state, 2, "kernel size 7", "pack table --compare published --kernel 7");
     cli_fails(state, 2, "--csv", "pack table --csv ours --json");
