@@ -125,7 +125,7 @@ static void weigh(const cell *c, const row *r, mq_pack_built *best) {
     b.chain = (double)longest < slices ? (int)longest : (int)slices;
     int accumulator = accumulator_bits(c, p);
     double trees = tree_luts(c, r, slices, b.chain, accumulator),
-           canaries = canary_luts(c, r, slices, accumulator);
+           canaries = request->canary ? canary_luts(c, r, slices, accumulator) : INFINITY;
     b.canary = canaries < trees;
     b.luts = repair_luts(r) + (fmin(trees, canaries) + border_luts(r, accumulator)) / slices;
     b.realised = b.mults - b.luts / c->multiplier;
