@@ -1,11 +1,12 @@
 /* bench_sim.c - the fast simulator beside its alternatives, in turns in one run.
  *
- * usage: bench_sim [model [threads [batch [rounds [bits]]]]]   (defaults: vgg_tiny, one per core, 64, 7, 4)
+ * usage: bench_sim [model [threads [batch [rounds [bits [only]]]]]]   (vgg_tiny, one per core, 64, 7, 4)
  * Random parameters and images; weights and activations of `bits` bits. Prints images/s, the fastest of the
  * rounds, of: the integer network in the fast simulator with each table of kernels; in float32 the network as
  * oneDNN runs it, without and with quantisation; a plain int64 convolution, as the published simulation has
  * it, its convolutions alone, on a few images. And the machine's own rate of vpdpbusd on registers, which is
- * the ceiling. On one thread times are the processor's (others may be running), else the clock's. */
+ * the ceiling. only: the rivals whose name holds this text. On one thread times are the processor's (others
+ * may be running), else the clock's. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,7 +205,7 @@ static mq_status run_rival(bench *b, int rival, mq_error *error) {
     }
 }
 
-static mq_status measure(bench *b, int rounds, mq_error *error) {
+static mq_status measure(bench *b, int rounds, const char *only, mq_error *error) {
     static const char *const names[RIVALS + 1] = {
         "peak of vpdpbusd", "fast, avx512_vnni",  "fast, avx2",        "fast, plain C",
         "float32 oneDNN",   "float32, quantised", "int64 convolutions"};
@@ -213,7 +214,7 @@ static mq_status measure(bench *b, int rounds, mq_error *error) {
         double macs = peak();
         if (round && macs > best[0]) best[0] = macs;
         for (int rival = 1; rival < RIVALS; rival++) {
-            if (rival < MQ_SIM_CPU_COUNT && !b->sim[rival]) continue;
+            if ((rival < MQ_SIM_CPU_COUNT && !b->sim[rival]) || !strstr(names[rival], only)) continue;
             double start = now();
             MQ_TRY(run_rival(b, rival, error));
             double rate = (double)(rival == 6 ? INT64_IMAGES : b->batch) / (now() - start);
@@ -229,7 +230,7 @@ static mq_status measure(bench *b, int rounds, mq_error *error) {
         printf("  %-20s %9.1f images/s  %7.1f GMAC/s", names[rival], best[rival],
                1e-9 * best[rival] * b->macs);
         if (best[0] > 0) printf("  %5.1f %% of peak", 100 * best[rival] * b->macs / best[0]);
-        if (rival == 1 && best[4] > 0)
+        if (rival == 1 && best[4] > 0 && best[6] > 0)
             printf(", %.2f times float32, %.0f times int64", best[1] / best[4], best[1] / best[6]);
         printf("\n");
     }
@@ -243,7 +244,7 @@ int main(int argc, char **argv) {
     mq_error error = {0};
     mq_net *net;
     if (batch < 1 || rounds < 1 || bits < 1 || bits > 8) {
-        fprintf(stderr, "usage: bench_sim [model [threads [batch [rounds [bits]]]]]\n");
+        fprintf(stderr, "usage: bench_sim [model [threads [batch [rounds [bits [only]]]]]]\n");
         return MQ_USAGE;
     }
     mq_threads_set(threads);
@@ -251,7 +252,7 @@ int main(int argc, char **argv) {
     mq_status status = mq_net_open(model, &net, &error);
     b.net = net;
     if (status == MQ_OK) status = open_bench(&b, bits, &error);
-    if (status == MQ_OK) status = measure(&b, rounds, &error);
+    if (status == MQ_OK) status = measure(&b, rounds, argc > 6 ? argv[6] : "", &error);
     if (status != MQ_OK) fprintf(stderr, "bench_sim: %s\n", error.text);
     return status;
 }

@@ -149,29 +149,72 @@ static void run_requant(const mq_fast *f, const mq_fast_work *work, int n, const
 
 /* ---- pools ---- */
 
-MQ_CLONES static void largest_bytes(uint8_t *restrict to, const uint8_t *restrict from, size_t n) {
-    for (size_t i = 0; i < n; i++) to[i] = to[i] > from[i] ? to[i] : from[i];
-}
+/* Rows of pixels, and the result's pixels. */
+typedef struct window {
+    const uint8_t *from; /* the first input row */
+    size_t row, pixel;   /* bytes in the input */
+    int kernel, stride, columns;
+    uint8_t *to;
+    size_t to_pixel;
+} window;
 
-MQ_CLONES static void largest_int32(uint8_t *restrict to_bytes, const uint8_t *restrict from_bytes,
-                                    size_t n) {
-    int32_t *restrict to = (int32_t *)to_bytes;
-    const int32_t *restrict from = (const int32_t *)from_bytes;
-    for (size_t i = 0; i < n; i++) to[i] = to[i] > from[i] ? to[i] : from[i];
-}
-
-/* One row of the result; from: its first input row. */
-static void pool_row(const mq_inet_pool *pool, const mq_fast_edge *in, const uint8_t *from, size_t in_row,
-                     uint8_t *to, size_t to_pixel, int columns) {
-    const size_t items = in->type == MQ_FAST_CODES ? in->pixel : in->pixel / sizeof(int32_t);
-    for (int x = 0; x < columns; x++, to += to_pixel) {
-        const uint8_t *window = from + (size_t)(x * pool->stride) * in->pixel;
-        memcpy(to, window, in->pixel);
-        for (int ky = 0; ky < pool->kernel; ky++)
-            for (int kx = 0; kx < pool->kernel; kx++)
-                (in->type == MQ_FAST_CODES ? largest_bytes : largest_int32)(
-                    to, window + (size_t)ky * in_row + (size_t)kx * in->pixel, items);
+/* n bytes, a constant where it is inlined, of every pixel from byte c on. */
+static inline __attribute__((always_inline)) void largest_codes(const window *v, size_t c, const size_t n) {
+    const uint8_t *from = v->from + c;
+    uint8_t *to = v->to + c;
+    for (int x = 0; x < v->columns; x++, from += (size_t)v->stride * v->pixel, to += v->to_pixel) {
+        uint8_t most[64];
+        memcpy(most, from, n);
+        for (int ky = 0; ky < v->kernel; ky++) {
+            for (int kx = 0; kx < v->kernel; kx++) {
+                const uint8_t *code = from + (size_t)ky * v->row + (size_t)kx * v->pixel;
+                for (size_t i = 0; i < n; i++) most[i] = most[i] > code[i] ? most[i] : code[i];
+            }
+        }
+        memcpy(to, most, n);
     }
+}
+
+/* Successive bytes in vectors as wide as the pixel has; the last ones overlap, which a maximum does not mind.
+ */
+MQ_CLONES static void pool_codes(const window *v) {
+    size_t c = 0;
+    for (; c + 64 <= v->pixel; c += 64) largest_codes(v, c, 64);
+    for (; c + 16 <= v->pixel; c += 16) largest_codes(v, c, 16);
+    if (c < v->pixel && v->pixel >= 16) {
+        largest_codes(v, v->pixel - 16, 16);
+        return;
+    }
+    for (; c < v->pixel; c += 4) largest_codes(v, c, 4);
+}
+
+MQ_CLONES static void pool_int32(const window *v) {
+    const size_t channels = v->pixel / sizeof(int32_t);
+    for (int x = 0; x < v->columns; x++) {
+        const uint8_t *from = v->from + (size_t)(x * v->stride) * v->pixel;
+        int32_t *to = (int32_t *)(v->to + (size_t)x * v->to_pixel);
+        memcpy(to, from, v->pixel);
+        for (int ky = 0; ky < v->kernel; ky++) {
+            for (int kx = 0; kx < v->kernel; kx++) {
+                const int32_t *acc = (const int32_t *)(from + (size_t)ky * v->row + (size_t)kx * v->pixel);
+                for (size_t c = 0; c < channels; c++) to[c] = to[c] > acc[c] ? to[c] : acc[c];
+            }
+        }
+    }
+}
+
+/* One row of the result of node n. */
+static void pool_row(const mq_fast *f, int n, const mq_fast_edge *in, const uint8_t *from, uint8_t *to) {
+    const mq_inet_node *node = &f->net->nodes[n];
+    const window v = {.from = from,
+                      .row = in->row,
+                      .pixel = in->pixel,
+                      .kernel = node->pool.kernel,
+                      .stride = node->pool.stride,
+                      .columns = node->edge.w,
+                      .to = to,
+                      .to_pixel = f->node[n].edge.pixel};
+    (in->type == MQ_FAST_CODES ? pool_codes : pool_int32)(&v);
 }
 
 /* Layer, requantisation and pool as one: as many rows of codes as the scratch memory takes, then their
@@ -195,9 +238,8 @@ static void run_fused_pool(const mq_fast *f, const mq_fast_work *work, int n, co
             const sink out = {.edge = &codes, .memory = work->scratch, .first_row = piece.row};
             run_layer(f, work, layer, requant, &piece, &out);
             for (int row = y; row < end; row++)
-                pool_row(&node->pool, &codes, work->scratch + (size_t)((row - y) * kernel) * codes.row,
-                         codes.row, pixel_at(edge, mq_fast_memory(f, work, n, i), row, 0), edge->pixel,
-                         node->edge.w);
+                pool_row(f, n, &codes, work->scratch + (size_t)((row - y) * kernel) * codes.row,
+                         pixel_at(edge, mq_fast_memory(f, work, n, i), row, 0));
         }
     }
 }
@@ -211,9 +253,9 @@ static void run_pool(const mq_fast *f, const mq_fast_work *work, int n, const mq
     }
     for (size_t i = part->image; i < part->image_end; i++)
         for (int y = part->row; y < part->row_end; y++)
-            pool_row(&node->pool, in,
+            pool_row(f, n, in,
                      pixel_at(in, mq_fast_memory(f, work, node->input[0], i), y * node->pool.stride, 0),
-                     in->row, pixel_at(out, mq_fast_memory(f, work, n, i), y, 0), out->pixel, node->edge.w);
+                     pixel_at(out, mq_fast_memory(f, work, n, i), y, 0));
 }
 
 /* ---- nodes that move codes ---- */
