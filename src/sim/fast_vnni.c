@@ -59,7 +59,8 @@ INLINE void conv_tile(const mq_fast_dot *d, const uint8_t *const *pixel, int32_t
 CONVS(1)
 CONVS(2)
 CONVS(3)
-CONVS(4) CONVS(5) CONVS(6)
+CONVS(4)
+CONVS(5) CONVS(6)
 #define ROW(P)                                                                                               \
     { conv_##P##_1, conv_##P##_2, conv_##P##_3, conv_##P##_4 }
 

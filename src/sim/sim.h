@@ -90,7 +90,7 @@ mq_status mq_sim_dump_create(const mq_inet *net, size_t images, mq_sim_dump **ou
 size_t mq_sim_dump_bytes(const mq_inet *net); /* memory that a dump takes for each image */
 /* For mq_sim_run; its image 0 is image `first` of the dump. */
 mq_sim_visitor mq_sim_dump_visitor(mq_sim_dump *dump, size_t first);
-/* DIR/<dump name>.npy, [N, C, H, W]. The folder is made. */
+/* DIR/<dump name>.npy, [N, C, H, W], then DIR/dump.json with their names in order. The folder is made. */
 mq_status mq_sim_dump_save(const mq_sim_dump *dump, const char *dir, mq_error *error) MQ_MUST_CHECK;
 void mq_sim_dump_free(mq_sim_dump *dump); /* NULL is fine */
 

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "io/npy.h"
+#include "sim/dump_index.h"
 #include "sim/sim.h"
 #include "tensor/tensor.h"
 
@@ -104,5 +105,5 @@ mq_status mq_sim_dump_save(const mq_sim_dump *dump, const char *dir, mq_error *e
         MQ_TRY(mq_path_join(dir, name, path, error));
         MQ_TRY(mq_npy_save(path, &dump->tensors[i], error));
     }
-    return MQ_OK;
+    return mq_dump_index_save(dir, dump->net, dump->images, error);
 }
