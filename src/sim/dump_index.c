@@ -2,7 +2,9 @@
 #include "sim/dump_index.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "io/json.h"
@@ -23,6 +25,13 @@ mq_status mq_dump_index_save(const char *dir, const mq_inet *net, size_t images,
     mq_status status = mq_json_save(path, root, error);
     json_decref(root);
     return status;
+}
+
+mq_status mq_dump_index_remove(const char *dir, mq_error *error) {
+    char path[MQ_PATH];
+    MQ_TRY(mq_path_join(dir, MQ_DUMP_INDEX, path, error));
+    if (unlink(path) != 0 && errno != ENOENT) return mq_fail_errno(error, "cannot remove", path);
+    return MQ_OK;
 }
 
 /* As in net.json: letters, digits, '_', '-', '.', not first '.'. */

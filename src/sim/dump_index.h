@@ -14,6 +14,7 @@ typedef struct mq_dump_layers {
 
 mq_status mq_dump_index_save(const char *dir, const mq_inet *net, size_t images,
                              mq_error *error) MQ_MUST_CHECK;
+mq_status mq_dump_index_remove(const char *dir, mq_error *error) MQ_MUST_CHECK; /* where there is one */
 /* NULL in *out where the folder has no dump.json; else release with mq_free. Names are safe file names. */
 mq_status mq_dump_layers_load(const char *dir, mq_dump_layers **out, mq_error *error) MQ_MUST_CHECK;
 

@@ -60,11 +60,12 @@ CONVS(1)
 CONVS(2)
 CONVS(3)
 CONVS(4)
-CONVS(5) CONVS(6)
+CONVS(5)
+CONVS(6)
 #define ROW(P)                                                                                               \
     { conv_##P##_1, conv_##P##_2, conv_##P##_3, conv_##P##_4 }
 
-    static void conv(const mq_fast_dot *d, const uint8_t *const *pixel, int pixels, int32_t *acc) {
+static void conv(const mq_fast_dot *d, const uint8_t *const *pixel, int pixels, int32_t *acc) {
     static void (*const table[PIXELS][BLOCKS])(const mq_fast_dot *, const uint8_t *const *,
                                                int32_t *) = {ROW(1), ROW(2), ROW(3), ROW(4), ROW(5), ROW(6)};
     table[pixels - 1][d->blocks - 1](d, pixel, acc);

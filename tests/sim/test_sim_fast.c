@@ -268,7 +268,7 @@ static void random_networks(void **state) {
     (void)state;
     coverage c = {0};
     char what[32];
-    for (uint64_t seed = 0; seed < 250; seed++) {
+    for (uint64_t seed = 0; seed < 150; seed++) {
         mq_inet *net = draw_network(seed);
         snprintf(what, sizeof what, "network %d", (int)seed);
         cover(net, &c);
@@ -292,10 +292,104 @@ static void small_networks(void **state) {
     }
 }
 
+/* Edges of more bytes than stay in the cache: layer, requantisation and pool run as one, in pieces of rows.
+ */
+static void fused_pools(void **state) {
+    (void)state;
+    static const struct {
+        int h, w, kernel, stride, channels;
+        bool fused;
+    } cases[] = {{65, 63, 2, 2, 32, true},  {70, 61, 3, 3, 40, true},
+                 {130, 19, 4, 4, 65, true}, {66, 66, 3, 2, 33, false}, /* windows overlap */
+                 {20, 21, 2, 2, 32, false},                            /* small */
+                 {21, 300, 2, 2, 128, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        small_net s;
+        char what[32];
+        coverage c = {0};
+        mq_inet *net = begin(&s, i, cases[i].h, cases[i].w, 3, 8);
+        add_conv(&s, "conv0", cases[i].channels, 3, 1, 1, 4, RANDOM);
+        small_requant(&s, "requant0", "conv0", 4, i % 2, false);
+        mq_inet_node pool = {.kind = MQ_INET_MAX_POOL, .name = "pool0"};
+        pool.pool = (mq_inet_pool){cases[i].kernel, cases[i].stride};
+        small_add(&s, &pool);
+        add_conv(&s, "head", 9, 3, 1, 1, 4, RANDOM);
+        end(&s);
+        cover(net, &c);
+        assert_int_equal(c.fused[MQ_FAST_POOLS], cases[i].fused);
+        snprintf(what, sizeof what, "pool %zu", i);
+        check_random(what, net, i, 3);
+        mq_inet_free(net);
+    }
+}
+
+/* 65792 products of 255*-128 are the most that int32 holds, 67500 are too many; so are codes of 16 bits. */
+static void wide_sums(void **state) {
+    (void)state;
+    static const struct { int h, w, slow; } cases[] = {{256, 257, 0}, {300, 225, 1}};
+    for (int i = 0; i < 2; i++) {
+        small_net s;
+        coverage c = {0};
+        mq_inet *net = begin(&s, 0, cases[i].h, cases[i].w, 1, 8);
+        mq_inet_node linear = {.kind = MQ_INET_LINEAR, .name = "linear"};
+        int8_t *w = draw_weights(&s, (size_t)(5 * cases[i].h * cases[i].w), 8, LOWEST);
+        linear.linear = (mq_inet_linear){5, 8, false, 1, w, NULL};
+        small_add(&s, &linear);
+        small_requant(&s, "linear.requant", "linear", 8, true, true);
+        small_linear(&s, "last", 3);
+        end(&s);
+        cover(net, &c);
+        assert_int_equal(c.slow[MQ_INET_LINEAR], cases[i].slow);
+        assert_int_equal(c.slow[MQ_INET_REQUANT], cases[i].slow);
+        check_random("wide sums", net, 1, 3);
+        free(w);
+        mq_inet_free(net);
+    }
+    /* Accumulators of a layer read by the next; pooled, reorganised and joined in between. */
+    small_net s;
+    coverage c = {0};
+    mq_inet *net = begin(&s, 5, 12, 10, 3, 6);
+    add_conv(&s, "conv0", 6, 1, 1, 1, 7, MIXED_EXTREMES);
+    const int accumulators = s.last;
+    mq_inet_node pool = {.kind = MQ_INET_MAX_POOL, .name = "pool", .pool = {2, 2}};
+    small_add(&s, &pool);
+    const int pooled = s.last;
+    mq_inet_node reorg = {.kind = MQ_INET_REORG, .name = "reorg", .input = {accumulators}, .input_count = 1};
+    small_add(&s, &reorg);
+    mq_inet_node join = {.kind = MQ_INET_CONCAT, .name = "join", .input = {s.last, pooled}, .input_count = 2};
+    small_add(&s, &join);
+    add_conv(&s, "conv1", 7, 3, 1, 1, 8, RANDOM);
+    small_requant(&s, "requant1", "conv1", 8, false, true);
+    add_conv(&s, "head", 8, 3, 1, 1, 8, RANDOM);
+    end(&s);
+    cover(net, &c);
+    assert_int_equal(c.slow[MQ_INET_CONV], 1);
+    assert_int_equal(c.slow[MQ_INET_REORG] + c.slow[MQ_INET_CONCAT] + c.slow[MQ_INET_REQUANT], 3);
+    check_random("accumulators into weights", net, 2, 5);
+    mq_inet_free(net);
+}
+
+/* Kernels that a processor lacks are refused, not run. */
+static void missing_kernels(void **state) {
+    (void)state;
+    mq_error error = {0};
+    mq_inet *net = small_net_random(1);
+    for (mq_sim_cpu cpu = 0; cpu < MQ_SIM_CPU_COUNT; cpu++) {
+        const mq_sim_options options = {.engine = MQ_SIM_FAST, .cpu = cpu};
+        mq_sim *sim;
+        mq_status status = mq_sim_create_with(net, &options, &sim, &error);
+        assert_int_equal(status, mq_sim_cpu_available(cpu) ? MQ_OK : MQ_USAGE);
+        if (status != MQ_OK) assert_non_null(strstr(error.text, mq_sim_cpu_name(cpu)));
+        mq_sim_free(sim);
+    }
+    assert_true(mq_sim_cpu_available(MQ_SIM_CPU_C) && mq_sim_cpu_available(MQ_SIM_CPU_BEST));
+    mq_inet_free(net);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_networks),
-        cmocka_unit_test(small_networks),
+        cmocka_unit_test(random_networks), cmocka_unit_test(small_networks),  cmocka_unit_test(fused_pools),
+        cmocka_unit_test(wide_sums),       cmocka_unit_test(missing_kernels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
