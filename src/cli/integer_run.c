@@ -5,13 +5,14 @@
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/memory.h"
+#include "base/parallel.h"
 #include "base/stop.h"
 #include "base/text.h"
 #ifdef MIXQ_TRAIN
 #include "lower/lower.h"
 #endif
 
-/* Images of one call to the simulator, and bytes that a dump may hold in memory. */
+/* Images of one call to the simulator at least, and bytes that a dump may hold in memory. */
 enum { PIECE = 64 };
 #define DUMP_BYTES ((size_t)4 << 30)
 
@@ -78,9 +79,10 @@ static mq_status run_pieces(const mq_inet *net, const mq_sim *sim, integer_job *
                             mq_error *error) {
     const mq_inet_edge *in = &net->nodes[0].edge;
     size_t image = (size_t)in->h * (size_t)in->w * (size_t)in->c, outputs = integer_outputs(net);
+    const size_t threads = (size_t)mq_threads(), piece = threads * 4 > PIECE ? threads * 4 : PIECE;
     double start = mq_seconds();
-    for (size_t first = 0; first < job->count; first += PIECE) {
-        size_t n = job->count - first < PIECE ? job->count - first : PIECE;
+    for (size_t first = 0; first < job->count; first += piece) {
+        size_t n = job->count - first < piece ? job->count - first : piece;
         mq_sim_visitor visitor = {0};
         if (dump) visitor = mq_sim_dump_visitor(dump, first);
         MQ_TRY(mq_sim_run(sim, job->images + first * image, n, job->layout, dump ? &visitor : NULL,
@@ -92,12 +94,14 @@ static mq_status run_pieces(const mq_inet *net, const mq_sim *sim, integer_job *
     return MQ_OK;
 }
 
-static mq_status open_dump(const mq_inet *net, size_t images, mq_sim_dump **out, mq_error *error) {
+static mq_status open_dump(const mq_inet *net, const char *dir, size_t images, mq_sim_dump **out,
+                           mq_error *error) {
     size_t each = mq_sim_dump_bytes(net), bytes;
     if (mq_mul_overflow(each, images, &bytes) || bytes > DUMP_BYTES)
         return mq_fail(error, MQ_USAGE,
                        "--dump: %zu images of %zu bytes are more than %zu bytes: give a smaller --limit",
                        images, each, DUMP_BYTES);
+    MQ_TRY(mq_make_dirs(dir, error)); /* better now than after the run */
     return mq_sim_dump_create(net, images, out, error);
 }
 
@@ -106,10 +110,11 @@ mq_status integer_run(const mq_inet *net, integer_job *job, mq_error *error) {
     mq_sim_dump *dump = NULL;
     size_t outputs = integer_outputs(net);
     mq_status status = MQ_OK;
-    if (job->dump) MQ_TRY_GOTO(open_dump(net, job->count, &dump, error), done);
+    if (job->dump) MQ_TRY_GOTO(open_dump(net, job->dump, job->count, &dump, error), done);
     MQ_TRY_GOTO(mq_alloc(job->count, outputs * sizeof *job->out, "outputs", &job->out, error), done);
     MQ_TRY_GOTO(mq_alloc(job->count, outputs * sizeof *job->values, "outputs", &job->values, error), done);
-    MQ_TRY_GOTO(mq_sim_create(net, &sim, error), done);
+    MQ_TRY_GOTO(mq_sim_create_with(net, &job->options, &sim, error), done);
+    job->kernels = mq_sim_kernels(sim);
     MQ_TRY_GOTO(run_pieces(net, sim, job, dump, error), done);
     if (dump) status = mq_sim_dump_save(dump, job->dump, error);
 done:

@@ -21,10 +21,12 @@ typedef struct integer_job {
     const uint8_t *images; /* [count], laid out as layout says */
     size_t count;
     mq_sim_layout layout;
-    const char *dump; /* folder for every layer's codes, or NULL */
-    int64_t *out;     /* [count][c][h][w]; owned */
-    float *values;    /* the same as real numbers; owned */
-    double seconds;   /* spent simulating */
+    mq_sim_options options; /* zero: the fast engine with the best kernels */
+    const char *dump;       /* folder for every layer's codes, or NULL */
+    int64_t *out;           /* [count][c][h][w]; owned */
+    float *values;          /* the same as real numbers; owned */
+    double seconds;         /* spent simulating */
+    const char *kernels;    /* what computed: mq_sim_kernels */
 } integer_job;
 
 /* Runs job->images in pieces, showing progress. Interrupted between pieces: MQ_INTERRUPTED. Fills out, values

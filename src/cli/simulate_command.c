@@ -59,7 +59,8 @@ static mq_status report(const cli_args *args, const mq_inet *net, const source *
     double accuracy = (double)correct / (double)job->count;
     if (args->json) {
         json_t *root =
-            json_pack("{s:s, s:s, s:b, s:I, s:f, s:s, s:s}", "model", net->model, "level", "integer",
+            json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:f, s:s, s:s}", "model", net->model, "level",
+                      "integer", "engine", mq_sim_engine_names[job->options.engine], "kernels", job->kernels,
                       "compat", (int)net->compat, "images", (json_int_t)job->count, "images_per_second", rate,
                       "output_sha256", digest, "net_sha256", net->sha256);
         if (root && s->dataset) json_object_set_new(root, "accuracy", json_real(accuracy));
@@ -73,13 +74,15 @@ static mq_status report(const cli_args *args, const mq_inet *net, const source *
 
 static mq_status run(const cli_args *args, mq_error *error) {
     static const char *const levels[] = {"integer", NULL};
-    int level = 0;
+    int level = 0, engine = MQ_SIM_FAST;
     mq_inet *net = NULL;
     source s = {0};
     integer_job job = {.dump = cli_value(args, "--dump")};
     const char *output = cli_value(args, "--output");
     mq_status status;
     MQ_TRY(cli_choice(args, "--level", levels, &level, error));
+    MQ_TRY(cli_choice(args, "--engine", mq_sim_engine_names, &engine, error));
+    job.options.engine = (mq_sim_engine)engine;
     MQ_TRY_GOTO(integer_open(args->word[0], &net, error), done);
     MQ_TRY_GOTO(open_source(args, net, &s, &job, error), done);
     MQ_TRY_GOTO(integer_run(net, &job, error), done);
@@ -97,15 +100,17 @@ static const cli_option OPTIONS[] = {
     {"--data", "DATA", "the test split of fashion-mnist[:DIR], mnist:DIR, cifar10:DIR"},
     {"--input", "F", "images from a .npy, or from tensor `images` of a .safetensors, [N,C,H,W], 0..255"},
     {"--limit", "N", "only the first N images"},
-    {"--level", "L", "integer: the reference simulator (integer)"},
-    {"--dump", "DIR", "every layer's codes as DIR/<layer>.npy, [N,C,H,W]"},
+    {"--level", "L", "integer: codes and accumulators as integers (integer)"},
+    {"--engine", "E", "fast: vector kernels; reference: plain loops, the same numbers (fast)"},
+    {"--dump", "DIR", "every layer's codes as DIR/<layer>.npy, [N,C,H,W]; compare with mixq diff"},
     {"--output", "F", "the outputs as .npy, int64: [N,classes], or [N,C,H,W] of a detector's head"},
     {NULL, NULL, NULL},
 };
 
 const cli_command cli_simulate = {
     .name = "simulate",
-    .usage = "NET-or-CKPT (--data D [--limit N] or --input F) [--dump DIR] [--output F.npy]",
+    .usage = "NET-or-CKPT (--data D [--limit N] or --input F) [--engine fast|reference] [--dump DIR] "
+             "[--output F.npy]",
     .summary = "Run the integer network on images, bit for bit",
     .least_words = 1,
     .most_words = 1,

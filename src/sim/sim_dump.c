@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "io/npy.h"
+#include "sim/dump_index.h"
 #include "sim/sim.h"
 #include "tensor/tensor.h"
 
@@ -97,6 +98,7 @@ mq_sim_visitor mq_sim_dump_visitor(mq_sim_dump *dump, size_t first) {
 
 mq_status mq_sim_dump_save(const mq_sim_dump *dump, const char *dir, mq_error *error) {
     MQ_TRY(mq_make_dirs(dir, error));
+    MQ_TRY(mq_dump_index_remove(dir, error)); /* files of two runs are no dump */
     for (int i = 0; i < dump->net->node_count; i++) {
         char name[MQ_INET_MAX_NAME + 8], path[MQ_PATH];
         if (!dump->tensors[i].data) continue;
@@ -104,5 +106,5 @@ mq_status mq_sim_dump_save(const mq_sim_dump *dump, const char *dir, mq_error *e
         MQ_TRY(mq_path_join(dir, name, path, error));
         MQ_TRY(mq_npy_save(path, &dump->tensors[i], error));
     }
-    return MQ_OK;
+    return mq_dump_index_save(dir, dump->net, dump->images, error);
 }

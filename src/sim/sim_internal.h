@@ -1,51 +1,42 @@
-/* sim_internal.h - what the simulator's files share: a prepared network and one image's working memory. */
+/* sim_internal.h - what an engine is to sim.c: a row of functions. */
 #ifndef MIXQ_SIM_SIM_INTERNAL_H
 #define MIXQ_SIM_SIM_INTERNAL_H
 
-#include <stdbool.h>
-
+#include "base/memory.h"
 #include "sim/sim.h"
 
-/* A CONV, or a LINEAR seen as a convolution whose kernel covers its whole input. */
-typedef struct mq_sim_layer {
-    int kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, groups;
-    size_t taps;     /* weights per output: kernel_h*kernel_w*(ic/groups) */
-    int16_t *weight; /* [oc][kernel_h][kernel_w][ic/groups] */
-    const int64_t *bias;
-    bool fits_int32; /* every partial sum of every output */
-} mq_sim_layer;
-
-struct mq_sim {
-    const mq_inet *net;
-    mq_sim_layer *layer;  /* [node]; unused for other kinds */
-    size_t *offset;       /* [node] of its edge in mq_sim_work.memory */
-    size_t memory, patch; /* elements of the two arrays below */
-    mq_arena *arena;
-};
-
-/* One image's working memory. Edges share it: a node's codes live until the last node that reads them has
- * run. */
-typedef struct mq_sim_work {
-    int64_t *memory;
-    int16_t *patch; /* [groups][kernel_h][kernel_w][ic/groups]: what one output pixel sees */
-    const uint8_t *image;
+/* The arguments of mq_sim_run; count is not 0. */
+typedef struct mq_sim_batch {
+    const uint8_t *images;
+    size_t count;
     mq_sim_layout layout;
-} mq_sim_work;
+    const mq_sim_visitor *visitor; /* or NULL */
+    int64_t *out;                  /* or NULL */
+    float *values;                 /* or NULL */
+} mq_sim_batch;
 
-static inline int64_t *mq_sim_codes(const mq_sim *sim, const mq_sim_work *work, int node) {
-    return work->memory + sim->offset[node];
+typedef struct mq_sim_engine_row {
+    /* *engine is the engine's own; net is borrowed until release. On failure nothing is left. */
+    mq_status (*create)(const mq_inet *net, const mq_sim_options *options, void **engine, mq_error *error);
+    void (*release)(void *engine);
+    mq_status (*run)(const void *engine, const mq_sim_batch *batch, mq_error *error);
+    const char *(*kernels)(const void *engine); /* name of what computes; NULL: "plain C" */
+} mq_sim_engine_row;
+
+#define MQ_SIM_ROW(id, name) extern const mq_sim_engine_row mq_sim_row_##id;
+MQ_SIM_ENGINES(MQ_SIM_ROW)
+#undef MQ_SIM_ROW
+
+/* Lays out what the nodes store, by liveness: node i, in order, takes the largest place that no later node
+ * reads any more, or a new one. need [n] in whatever unit, 0 = stores nothing; last_reader [n]: index of the
+ * last node that reads it, 0 = none. offset [n] and *memory are set; work arrays come from the arena. */
+mq_status mq_sim_place(mq_arena *arena, size_t n, const size_t *need, const int *last_reader, size_t *offset,
+                       size_t *memory, mq_error *error) MQ_MUST_CHECK;
+
+/* Element `at` of the batch's outputs [count][c][h][w]. */
+static inline void mq_sim_put_output(const mq_inet *net, const mq_sim_batch *batch, size_t at, int64_t acc) {
+    if (batch->out) batch->out[at] = acc;
+    if (batch->values) batch->values[at] = (float)acc / (float)mq_inet_last(net)->output.divisor;
 }
-static inline const mq_inet_edge *mq_sim_edge(const mq_sim *sim, int node) {
-    return &sim->net->nodes[node].edge;
-}
-
-/* Prepares the weights of node n (CONV, LINEAR). */
-mq_status mq_sim_layer_prepare(mq_sim *sim, int n, mq_error *error) MQ_MUST_CHECK;
-
-/* One function per kind: computes the codes of node n from those of its inputs. */
-#define MQ_SIM_DECLARE(id, name, least, most)                                                                \
-    void mq_sim_run_##id(const mq_sim *sim, int n, mq_sim_work *work);
-MQ_INET_KINDS(MQ_SIM_DECLARE)
-#undef MQ_SIM_DECLARE
 
 #endif

@@ -8,7 +8,7 @@
 
 #include "base/memory.h"
 #include "base/parallel.h"
-#include "sim/sim_internal.h"
+#include "sim/sim_reference.h"
 
 /* The definition's weights [oc][ic/groups][kh][kw] (a LINEAR's [out][c*h*w] too) in gathering order. */
 static void reorder(const mq_sim_layer *layer, const int8_t *from, int outputs, int channels) {
@@ -37,7 +37,7 @@ static bool proves_int32(const mq_sim_layer *layer, const mq_inet_edge *in, int 
     return most <= INT32_MAX;
 }
 
-mq_status mq_sim_layer_prepare(mq_sim *sim, int n, mq_error *error) {
+mq_status mq_sim_layer_prepare(mq_sim_reference *sim, int n, mq_error *error) {
     const mq_inet_node *node = &sim->net->nodes[n];
     const mq_inet_edge *in = mq_sim_edge(sim, node->input[0]);
     mq_sim_layer *layer = &sim->layer[n];
@@ -107,7 +107,7 @@ static void dots_int64(const int16_t *patch, const int16_t *weight, size_t taps,
     }
 }
 
-static void run_layer(const mq_sim *sim, int n, mq_sim_work *work) {
+static void run_layer(const mq_sim_reference *sim, int n, mq_sim_work *work) {
     const mq_inet_node *node = &sim->net->nodes[n];
     const mq_sim_layer *layer = &sim->layer[n];
     const mq_inet_edge *in = mq_sim_edge(sim, node->input[0]), *out = &node->edge;
@@ -129,10 +129,10 @@ static void run_layer(const mq_sim *sim, int n, mq_sim_work *work) {
     }
 }
 
-void mq_sim_run_CONV(const mq_sim *sim, int n, mq_sim_work *work) {
+void mq_sim_run_CONV(const mq_sim_reference *sim, int n, mq_sim_work *work) {
     run_layer(sim, n, work);
 }
 
-void mq_sim_run_LINEAR(const mq_sim *sim, int n, mq_sim_work *work) {
+void mq_sim_run_LINEAR(const mq_sim_reference *sim, int n, mq_sim_work *work) {
     run_layer(sim, n, work);
 }

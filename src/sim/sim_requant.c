@@ -2,7 +2,7 @@
  * channel; and RESCALE, the published bypass. */
 #include <math.h>
 
-#include "sim/sim_internal.h"
+#include "sim/sim_reference.h"
 
 static int64_t clip(int64_t v, int64_t low, int64_t high) {
     return v < low ? low : v > high ? high : v;
@@ -19,7 +19,7 @@ static int64_t requantise(const mq_inet_requant *r, size_t c, int64_t acc) {
     return code;
 }
 
-void mq_sim_run_REQUANT(const mq_sim *sim, int n, mq_sim_work *work) {
+void mq_sim_run_REQUANT(const mq_sim_reference *sim, int n, mq_sim_work *work) {
     const mq_inet_node *node = &sim->net->nodes[n];
     const int64_t *acc = mq_sim_codes(sim, work, node->input[0]);
     int64_t *code = mq_sim_codes(sim, work, n);
@@ -29,13 +29,15 @@ void mq_sim_run_REQUANT(const mq_sim *sim, int n, mq_sim_work *work) {
             code[p * channels + c] = requantise(&node->requant, c, acc[p * channels + c]);
 }
 
-void mq_sim_run_RESCALE(const mq_sim *sim, int n, mq_sim_work *work) {
+int64_t mq_sim_rescale(const mq_inet_rescale *r, int64_t code) {
+    float product = (float)code * r->multiply;
+    return (int64_t)rintf(product / r->divide);
+}
+
+void mq_sim_run_RESCALE(const mq_sim_reference *sim, int n, mq_sim_work *work) {
     const mq_inet_node *node = &sim->net->nodes[n];
     const int64_t *from = mq_sim_codes(sim, work, node->input[0]);
     int64_t *to = mq_sim_codes(sim, work, n);
     size_t count = (size_t)node->edge.h * (size_t)node->edge.w * (size_t)node->edge.c;
-    for (size_t i = 0; i < count; i++) {
-        float product = (float)from[i] * node->rescale.multiply;
-        to[i] = (int64_t)rintf(product / node->rescale.divide);
-    }
+    for (size_t i = 0; i < count; i++) to[i] = mq_sim_rescale(&node->rescale, from[i]);
 }

@@ -1,13 +1,13 @@
 /* sim_shape.c - the nodes that move codes without computing: IMAGE, MAX_POOL, REORG, CONCAT, OUTPUT. */
 #include <string.h>
 
-#include "sim/sim_internal.h"
+#include "sim/sim_reference.h"
 
 static size_t place(const mq_inet_edge *edge, int y, int x) {
     return ((size_t)y * (size_t)edge->w + (size_t)x) * (size_t)edge->c;
 }
 
-void mq_sim_run_IMAGE(const mq_sim *sim, int n, mq_sim_work *work) {
+void mq_sim_run_IMAGE(const mq_sim_reference *sim, int n, mq_sim_work *work) {
     const mq_inet_node *node = &sim->net->nodes[n];
     int64_t *code = mq_sim_codes(sim, work, n);
     size_t pixels = (size_t)node->edge.h * (size_t)node->edge.w, channels = (size_t)node->edge.c;
@@ -18,7 +18,7 @@ void mq_sim_run_IMAGE(const mq_sim *sim, int n, mq_sim_work *work) {
                 work->image[nchw ? c * pixels + p : p * channels + c] >> (8 - node->image.bits);
 }
 
-void mq_sim_run_MAX_POOL(const mq_sim *sim, int n, mq_sim_work *work) {
+void mq_sim_run_MAX_POOL(const mq_sim_reference *sim, int n, mq_sim_work *work) {
     const mq_inet_node *node = &sim->net->nodes[n];
     const mq_inet_edge *in = mq_sim_edge(sim, node->input[0]), *out = &node->edge;
     const int64_t *from = mq_sim_codes(sim, work, node->input[0]);
@@ -38,7 +38,7 @@ void mq_sim_run_MAX_POOL(const mq_sim *sim, int n, mq_sim_work *work) {
     }
 }
 
-void mq_sim_run_REORG(const mq_sim *sim, int n, mq_sim_work *work) {
+void mq_sim_run_REORG(const mq_sim_reference *sim, int n, mq_sim_work *work) {
     const mq_inet_node *node = &sim->net->nodes[n];
     const mq_inet_edge *in = mq_sim_edge(sim, node->input[0]), *out = &node->edge;
     const int64_t *from = mq_sim_codes(sim, work, node->input[0]);
@@ -49,7 +49,7 @@ void mq_sim_run_REORG(const mq_sim *sim, int n, mq_sim_work *work) {
                 memcpy(to, from + place(in, 2 * y + d / 2, 2 * x + d % 2), (size_t)in->c * sizeof *to);
 }
 
-void mq_sim_run_CONCAT(const mq_sim *sim, int n, mq_sim_work *work) {
+void mq_sim_run_CONCAT(const mq_sim_reference *sim, int n, mq_sim_work *work) {
     const mq_inet_node *node = &sim->net->nodes[n];
     size_t pixels = (size_t)node->edge.h * (size_t)node->edge.w;
     int64_t *to = mq_sim_codes(sim, work, n);
@@ -62,7 +62,7 @@ void mq_sim_run_CONCAT(const mq_sim *sim, int n, mq_sim_work *work) {
     }
 }
 
-void mq_sim_run_OUTPUT(const mq_sim *sim, int n, mq_sim_work *work) {
+void mq_sim_run_OUTPUT(const mq_sim_reference *sim, int n, mq_sim_work *work) {
     const mq_inet_edge *edge = mq_sim_edge(sim, n);
     memcpy(mq_sim_codes(sim, work, n), mq_sim_codes(sim, work, sim->net->nodes[n].input[0]),
            (size_t)edge->h * (size_t)edge->w * (size_t)edge->c * sizeof(int64_t));

@@ -96,20 +96,25 @@ static void check_outputs(const char *folder, const mq_inet *net, run *r) {
 
     int64_t *got = calloc(count, sizeof *got);
     float *values = calloc(count, sizeof *values);
-    NEED(mq_sim_create(net, &sim, &error));
-    NEED(mq_sim_run(sim, images->tensor.data, n, MQ_SIM_NCHW, NULL, got, values, &error));
     const int64_t *want = expected->tensor.data;
-    for (size_t i = 0; i < count; i++)
-        if (got[i] != want[i])
-            fail_msg("%s: output %zu: got %lld, expected %lld", folder, i, (long long)got[i],
-                     (long long)want[i]);
-    if (real) {
-        assert_int_equal(real->tensor.dtype, MQ_F32);
-        assert_memory_equal(values, real->tensor.data, count * sizeof *values);
+    for (mq_sim_cpu cpu = 0; cpu < MQ_SIM_CPU_COUNT;
+         cpu++) { /* the reference, then the fast engine's kernels */
+        const mq_sim_options options = {.engine = cpu ? MQ_SIM_FAST : MQ_SIM_REFERENCE, .cpu = cpu};
+        if (!mq_sim_cpu_available(cpu)) continue;
+        NEED(mq_sim_create_with(net, &options, &sim, &error));
+        NEED(mq_sim_run(sim, images->tensor.data, n, MQ_SIM_NCHW, NULL, got, values, &error));
+        for (size_t i = 0; i < count; i++)
+            if (got[i] != want[i])
+                fail_msg("%s, %s: output %zu: got %lld, expected %lld", folder, mq_sim_kernels(sim), i,
+                         (long long)got[i], (long long)want[i]);
+        if (real) {
+            assert_int_equal(real->tensor.dtype, MQ_F32);
+            assert_memory_equal(values, real->tensor.data, count * sizeof *values);
+        }
+        mq_sim_free(sim);
     }
     free(got);
     free(values);
-    mq_sim_free(sim);
     mq_st_free(file);
     r->outputs++;
 }
