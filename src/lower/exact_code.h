@@ -1,9 +1,9 @@
-/* exact_code.h - the definition of thresholds.h evaluated for one accumulator value at a time, as plainly as it
- * reads: what the certificate and the exact evaluation of a network stand on. It shares no arithmetic with the
- * solver.
+/* exact_code.h - the definition of thresholds.h evaluated for one accumulator value at a time, as plainly as
+ * it reads: what the certificate and the exact evaluation of a network stand on. It shares no arithmetic with
+ * the solver.
  *
- * A long double evaluation whose error is bounded decides where the value is farther from a rounding edge than
- * that; rational numbers (GMP) decide the rest. Private to this folder. */
+ * A long double evaluation whose error is bounded decides where the value is farther from a rounding edge
+ * than that; rational numbers (GMP) decide the rest. Private to this folder. */
 #ifndef MIXQ_LOWER_EXACT_CODE_H
 #define MIXQ_LOWER_EXACT_CODE_H
 

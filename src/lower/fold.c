@@ -28,10 +28,10 @@ mq_channel mq_fold_channel(const mq_fold *f, const mq_qtype *type, int c) {
 typedef struct layer {
     int channels, levels;
     const mq_inet_edge *acc;
-    mq_thresholds *thresholds;         /* [channels] */
-    mq_staircase *stairs;              /* [channels] */
-    bool *affine;                      /* [channels] */
-    int64_t *least_inc, *most_inc;     /* [channels] of the affine ones */
+    mq_thresholds *thresholds;     /* [channels] */
+    mq_staircase *stairs;          /* [channels] */
+    bool *affine;                  /* [channels] */
+    int64_t *least_inc, *most_inc; /* [channels] of the affine ones */
     mq_rules *rules;
 } layer;
 
@@ -89,8 +89,8 @@ static int magnitude_bits(int64_t v) {
 static void choose_rules(layer *l) {
     int bits = 1;
     for (int c = 0; c < l->channels; c++) {
-        l->affine[c] = l->affine[c] && mq_affine_feasible(&l->stairs[c], l->rules->shift, &l->least_inc[c],
-                                                          &l->most_inc[c]);
+        l->affine[c] = l->affine[c] &&
+                       mq_affine_feasible(&l->stairs[c], l->rules->shift, &l->least_inc[c], &l->most_inc[c]);
         if (l->affine[c] && magnitude_bits(l->least_inc[c]) > bits) bits = magnitude_bits(l->least_inc[c]);
     }
     int64_t limit = ((int64_t)1 << (bits - 1)) - 1;

@@ -1,5 +1,5 @@
-/* test_exact_rules.c - thresholds against their definition, inc, bias and shift against brute force, and whole
- * layers over whole accumulator ranges. */
+/* test_exact_rules.c - thresholds against their definition, inc, bias and shift against brute force, and
+ * whole layers over whole accumulator ranges. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -165,7 +165,8 @@ static bool brute_force(const mq_thresholds *t, int levels, int64_t low, int64_t
         if (magnitude_bits(size) > *inc_bits) break;
         int64_t inc = t->direction == MQ_FALLING ? -size : size;
         for (int64_t bias = -furthest; bias <= furthest; bias++) {
-            if (magnitude_bits(bias) >= *bias_bits || !gives(t, levels, low, high, inc, bias, shift)) continue;
+            if (magnitude_bits(bias) >= *bias_bits || !gives(t, levels, low, high, inc, bias, shift))
+                continue;
             *inc_bits = magnitude_bits(size);
             *bias_bits = magnitude_bits(bias);
         }
@@ -359,9 +360,12 @@ static void head_bias(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(thresholds_by_definition), cmocka_unit_test(ties),
-        cmocka_unit_test(rules_by_brute_force),     cmocka_unit_test(layers),
-        cmocka_unit_test(ties_are_stored),          cmocka_unit_test(limits_part_channels),
+        cmocka_unit_test(thresholds_by_definition),
+        cmocka_unit_test(ties),
+        cmocka_unit_test(rules_by_brute_force),
+        cmocka_unit_test(layers),
+        cmocka_unit_test(ties_are_stored),
+        cmocka_unit_test(limits_part_channels),
         cmocka_unit_test(head_bias),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

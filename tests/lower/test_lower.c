@@ -281,9 +281,8 @@ static void refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_as_trained), cmocka_unit_test(structure),
-        cmocka_unit_test(compat_bypass),   cmocka_unit_test(special_clamps),
-        cmocka_unit_test(equal_weights),   cmocka_unit_test(refused),
+        cmocka_unit_test(same_as_trained), cmocka_unit_test(structure),     cmocka_unit_test(compat_bypass),
+        cmocka_unit_test(special_clamps),  cmocka_unit_test(equal_weights), cmocka_unit_test(refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
