@@ -109,6 +109,21 @@ static long long total(const json_t *certificate, const char *key) {
     return json_integer_value(v);
 }
 
+/* Names the layers with stored thresholds, and why: few channels should need them. */
+static void list_stored(const draw *d, const mq_inet *net) {
+    for (int i = 0; i < net->node_count; i++) {
+        const mq_inet_node *n = &net->nodes[i];
+        if (n->kind != MQ_INET_REQUANT || !n->requant.rule) continue;
+        for (int c = 0; c < n->edge.c; c++)
+            if (n->requant.rule[c] != MQ_INET_AFFINE)
+                print_message(
+                    "%s, seed %d: %s, %d bits, shift %d: channel %d is stored, accumulators %lld..%lld\n",
+                    net->model, (int)d->seed, n->name, n->requant.bits, n->requant.shift, c,
+                    (long long)net->nodes[n->input[0]].edge.channel_low[c],
+                    (long long)net->nodes[n->input[0]].edge.channel_high[c]);
+    }
+}
+
 /* Lowers, certifies and compares. */
 static void check_network(const draw *d, int images, counts *all) {
     mq_error error = {0};
@@ -122,6 +137,7 @@ static void check_network(const draw *d, int images, counts *all) {
     all->thresholds += total(certificate, "thresholds");
     all->stored += total(certificate, "stored");
     all->channels += total(certificate, "channels");
+    list_stored(d, net);
     compare_images(&c, net, images, d->seed, all);
     json_decref(certificate);
     mq_inet_free(net);
