@@ -62,6 +62,12 @@ memory() {
     done)
 }
 
+# The integer network against the trained one evaluated exactly: every model, bits and seeds beyond what `make check` takes.
+exact() {
+    cmake --preset ci && cmake --build --preset ci || return 1
+    MIXQ_DEEP=1 OMP_WAIT_POLICY=passive build-ci/tests/test_exact_network
+}
+
 format() {
     git ls-files '*.c' '*.h' | xargs clang-format --dry-run --Werror
 }
@@ -97,6 +103,7 @@ step deploy deploy
 step memory memory
 step luts luts
 step packings packings
+step exact exact
 step format format
 step tidy tidy
 step cppcheck cpp_check

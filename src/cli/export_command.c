@@ -1,32 +1,43 @@
-/* export_command.c - `mixq export`: from a checkpoint to the integer network's folder.
+/* export_command.c - `mixq export`: from a checkpoint to the integer network's folder, with its certificate.
  *
  * Everything is written into a hidden folder first and then moved into place, net.json last: without it
  * nothing is taken for a network, and after a failure what was there before is still there. */
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "cli/commands.h"
+#include "cli/export_vectors.h"
 #include "gen/hls_headers.h"
+#include "inet/inet_files.h"
+#include "inet/manifest.h"
+#include "lower/certify.h"
 #include "lower/lower.h"
 
-#define STAGE ".partial"
+#define STAGE       ".partial"
+#define OLD_VECTORS "old-vectors"
 
 /* What an export may hold, in the order of moving. */
-static const char *const FILES[] = {"config.h", "weights.hpp", "weights.safetensors", "net.json"};
-enum { FILE_COUNT = sizeof FILES / sizeof *FILES };
+static const char *const FILES[] = {"config.h",          "weights.hpp",    "weights.safetensors",
+                                    MQ_CERTIFICATE_FILE, MQ_MANIFEST_FILE, MQ_INET_NET_FILE};
+enum { FILE_COUNT = sizeof FILES / sizeof *FILES, MOST_FILES = FILE_COUNT + MQ_INET_MAX_NODES };
 
 typedef struct export_job {
     const char *out;
+    mq_checkpoint checkpoint;
     mq_inet *net;
     mq_parallelism parallelism;
+    export_vectors vectors;
+    json_t *certificate; /* NULL with --compat */
     bool force, headers;
     mq_error reason; /* why there are no headers */
 } export_job;
 
-static mq_status lower(const cli_args *args, mq_inet **out, mq_error *error) {
+static mq_status lower(const cli_args *args, export_job *job, mq_error *error) {
     static const char *const rules[] = {"anypacking", NULL};
     int which = -1;
     int64_t lshift = MQ_LSHIFT_BY_NAME;
@@ -35,12 +46,9 @@ static mq_status lower(const cli_args *args, mq_inet **out, mq_error *error) {
     if (which < 0 && cli_flag(args, "--lshift"))
         return mq_fail(error, MQ_USAGE, "--lshift belongs to --compat anypacking");
     mq_lower_options options = {.compat = which >= 0, .lshift = (int)lshift};
-    mq_checkpoint checkpoint;
-    MQ_TRY(mq_checkpoint_load(args->word[0], &checkpoint, error));
-    mq_status status = mq_lower(&checkpoint, &options, out, error);
-    if (status != MQ_OK) status = mq_fail_context(error, status, "%s", args->word[0]);
-    mq_checkpoint_free(&checkpoint);
-    return status;
+    MQ_TRY(mq_checkpoint_load(args->word[0], &job->checkpoint, error));
+    mq_status status = mq_lower(&job->checkpoint, &options, &job->net, error);
+    return status == MQ_OK ? MQ_OK : mq_fail_context(error, status, "%s", args->word[0]);
 }
 
 /* Whether the headers can and must be written. */
@@ -61,10 +69,27 @@ static mq_status choose_formats(const cli_args *args, export_job *job, mq_error 
     return MQ_OK;
 }
 
+/* ---- the folder ---- */
+
+/* Removes a folder of .npy files; other files in it keep it. */
+static void remove_vectors(const char *stage, const char *name) {
+    char folder[MQ_PATH], path[MQ_PATH];
+    if (mq_path_join(stage, name, folder, NULL) != MQ_OK) return;
+    DIR *dir = opendir(folder);
+    if (!dir) return;
+    for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
+        if (mq_ends_with(entry->d_name, ".npy") && mq_path_join(folder, entry->d_name, path, NULL) == MQ_OK)
+            unlink(path);
+    closedir(dir);
+    rmdir(folder);
+}
+
 static void remove_staged(const char *stage) {
     char path[MQ_PATH];
     for (int i = 0; i < FILE_COUNT; i++)
         if (mq_path_join(stage, FILES[i], path, NULL) == MQ_OK) unlink(path);
+    remove_vectors(stage, VECTORS_FOLDER);
+    remove_vectors(stage, OLD_VECTORS);
 }
 
 /* Removes what is staged; the folders only when they are empty. */
@@ -74,10 +99,21 @@ static void clean(const export_job *job, const char *stage, bool made) {
     if (made) rmdir(job->out);
 }
 
+static mq_status move_vectors(const export_job *job, const char *stage, mq_error *error) {
+    char from[MQ_PATH], to[MQ_PATH], old[MQ_PATH];
+    MQ_TRY(mq_path_join(stage, VECTORS_FOLDER, from, error));
+    MQ_TRY(mq_path_join(stage, OLD_VECTORS, old, error));
+    MQ_TRY(mq_path_join(job->out, VECTORS_FOLDER, to, error));
+    if (mq_path_exists(to) && rename(to, old) != 0) return mq_fail_errno(error, "cannot replace", to);
+    if (mq_path_exists(from) && rename(from, to) != 0) return mq_fail_errno(error, "cannot write", to);
+    return MQ_OK;
+}
+
 static mq_status move_into_place(const export_job *job, const char *stage, mq_error *error) {
     char from[MQ_PATH], to[MQ_PATH];
-    MQ_TRY(mq_path_join(job->out, "net.json", to, error));
+    MQ_TRY(mq_path_join(job->out, MQ_INET_NET_FILE, to, error));
     if (unlink(to) != 0 && mq_path_exists(to)) return mq_fail_errno(error, "cannot replace", to);
+    MQ_TRY(move_vectors(job, stage, error));
     for (int i = 0; i < FILE_COUNT; i++) {
         MQ_TRY(mq_path_join(stage, FILES[i], from, error));
         MQ_TRY(mq_path_join(job->out, FILES[i], to, error));
@@ -88,6 +124,55 @@ static mq_status move_into_place(const export_job *job, const char *stage, mq_er
         }
     }
     return MQ_OK;
+}
+
+/* The proof that this network, as saved, is the trained one. A failure would be a fault of the program. */
+static mq_status write_certificate(export_job *job, const char *stage, mq_error *error) {
+    char path[MQ_PATH], digest[MQ_DIGEST_TEXT];
+    if (job->net->compat) return MQ_OK;
+    MQ_TRY(mq_inet_hash_file(mq_st_path(job->checkpoint.file), digest, error));
+    mq_status status = mq_certify(&job->checkpoint, digest, job->net, &job->certificate, error);
+    if (status == MQ_CHECK_FAILED) status = MQ_INTERNAL;
+    if (status != MQ_OK) return mq_fail_context(error, status, "certificate");
+    MQ_TRY(mq_path_join(stage, MQ_CERTIFICATE_FILE, path, error));
+    return mq_json_save(path, job->certificate, error);
+}
+
+static mq_status write_manifest(const export_job *job, const char *stage, mq_error *error) {
+    static char text[MOST_FILES][MQ_INET_MAX_NAME + 16];
+    const char *names[MOST_FILES];
+    size_t count = 0;
+    char path[MQ_PATH];
+    for (int i = 0; i < FILE_COUNT; i++) {
+        MQ_TRY(mq_path_join(stage, FILES[i], path, error));
+        if (strcmp(FILES[i], MQ_MANIFEST_FILE) != 0 && mq_path_exists(path)) names[count++] = FILES[i];
+    }
+    if (job->vectors.count) {
+        snprintf(text[count], sizeof *text, VECTORS_FOLDER "/" VECTORS_IMAGES ".npy");
+        names[count] = text[count];
+        count++;
+        for (int i = 0; i < job->net->node_count; i++) {
+            const char *dump = job->net->nodes[i].dump;
+            if (!dump[0]) continue;
+            snprintf(text[count], sizeof *text, VECTORS_FOLDER "/%s.npy", dump);
+            names[count] = text[count];
+            count++;
+        }
+    }
+    return mq_manifest_write(stage, names, count, error);
+}
+
+static mq_status write_files(export_job *job, const char *stage, mq_error *error) {
+    char path[MQ_PATH];
+    if (job->headers) MQ_TRY(mq_hls_headers_write(job->net, &job->parallelism, stage, error));
+    MQ_TRY(mq_inet_save(job->net, stage, error));
+    MQ_TRY(write_certificate(job, stage, error));
+    if (job->vectors.count) {
+        MQ_TRY(mq_path_join(stage, VECTORS_FOLDER, path, error));
+        MQ_TRY(export_vectors_write(&job->vectors, &job->checkpoint, job->net, path, error));
+    }
+    MQ_TRY(write_manifest(job, stage, error));
+    return move_into_place(job, stage, error);
 }
 
 static mq_status write_folder(export_job *job, mq_error *error) {
@@ -103,12 +188,41 @@ static mq_status write_folder(export_job *job, mq_error *error) {
     MQ_TRY(mq_path_join(job->out, STAGE, stage, error));
     MQ_TRY(mq_make_dirs(stage, error));
     remove_staged(stage); /* of an export that was killed */
-    mq_status status = MQ_OK;
-    if (job->headers) status = mq_hls_headers_write(job->net, &job->parallelism, stage, error);
-    if (status == MQ_OK) status = mq_inet_save(job->net, stage, error);
-    if (status == MQ_OK) status = move_into_place(job, stage, error);
+    mq_status status = write_files(job, stage, error);
     clean(job, stage, made && status != MQ_OK);
     return status;
+}
+
+/* ---- what was done ---- */
+
+static long long number(const json_t *object, const char *key) {
+    return json_integer_value(json_object_get(object, key));
+}
+
+/* Widths of every requantisation beside the published rule's at lshift 16, and channels of stored thresholds.
+ */
+static void print_layers(const json_t *certificate, bool all) {
+    const json_t *layers = json_object_get(certificate, "layers"),
+                 *published = json_object_get(certificate, "published"), *layer;
+    size_t i;
+    if (all)
+        printf("  %-20s channels thresholds  shift inc bias   published: shift inc bias  inexact channels\n",
+               "requantisation");
+    json_array_foreach(layers, i, layer) {
+        const json_t *rules = json_object_get(layer, "rules"), *other = json_array_get(published, i);
+        long long stored = number(rules, "rising") + number(rules, "falling");
+        const char *name = json_string_value(json_object_get(layer, "name"));
+        if (all)
+            printf("  %-20s %8lld %10lld  %5lld %3lld %4lld %17lld %3lld %4lld %17lld\n", name,
+                   number(layer, "channels"), number(layer, "thresholds"), number(layer, "shift"),
+                   number(layer, "inc_bits"), number(layer, "bias_bits"), number(other, "shift"),
+                   number(other, "inc_bits"), number(other, "bias_bits"),
+                   number(other, "channels_differing"));
+        if (stored)
+            printf(
+                "  %s: %lld of %lld channels have stored thresholds: no inc and bias of 48 bits are exact\n",
+                name, stored, number(layer, "channels"));
+    }
 }
 
 static mq_status report(const cli_args *args, const export_job *job, mq_error *error) {
@@ -120,11 +234,21 @@ static mq_status report(const cli_args *args, const export_job *job, mq_error *e
                                  net->weights_sha256, "formats");
         if (root && job->headers) json_array_append_new(json_object_get(root, "formats"), json_string("hls"));
         if (root && !job->headers) json_object_set_new(root, "without_hls", json_string(job->reason.text));
+        if (root) json_object_set_new(root, "vectors", json_integer((json_int_t)job->vectors.count));
+        if (root && job->certificate) json_object_set(root, "certificate", job->certificate);
         return cli_print_json(root, error);
     }
     printf("%s: %s%s, weights %s activations %s, net.json%s, sha256 %s\n", job->out, net->model,
            net->compat ? " by the published rules" : "", net->bitw, net->bita,
            job->headers ? ", config.h and weights.hpp" : "", net->sha256);
+    if (job->certificate) {
+        const json_t *totals = json_object_get(job->certificate, "totals");
+        printf("certified: %lld thresholds of %lld channels are the trained network's\n",
+               number(totals, "thresholds"), number(totals, "channels"));
+        print_layers(job->certificate, args->verbose);
+    }
+    if (job->vectors.count)
+        printf("vectors: %zu images with the trained network's codes\n", job->vectors.count);
     return MQ_OK;
 }
 
@@ -132,12 +256,16 @@ static mq_status run(const cli_args *args, mq_error *error) {
     export_job job = {.force = cli_flag(args, "--force")};
     mq_status status;
     MQ_TRY(cli_required(args, "--out", &job.out, error));
-    MQ_TRY(lower(args, &job.net, error));
+    MQ_TRY_GOTO(lower(args, &job, error), done);
+    MQ_TRY_GOTO(export_vectors_open(args, job.net, &job.vectors, error), done);
     MQ_TRY_GOTO(choose_formats(args, &job, error), done);
     MQ_TRY_GOTO(write_folder(&job, error), done);
     status = report(args, &job, error);
 done:
+    json_decref(job.certificate);
+    export_vectors_close(&job.vectors);
     mq_inet_free(job.net);
+    mq_checkpoint_free(&job.checkpoint);
     return status;
 }
 
@@ -147,23 +275,32 @@ static const cli_option OPTIONS[] = {
     {"--compat", "RULES", "anypacking: the published rules to the last bit"},
     {"--lshift", "N", "with --compat: the shift of networks that the published framework does not have"},
     {"--format", "F", "hls: config.h and weights.hpp of the published templates (hls where possible)"},
+    {"--vectors", "N", "also N images and the trained network's codes of every layer, for `mixq verify`"},
+    {"--data", "DATA", "with --vectors: the first N of its test split"},
+    {"--input", "F", "with --vectors: the first N images of a .npy or .safetensors, as in `mixq simulate`"},
     {"--force", NULL, "replace the export in --out"},
     {NULL, NULL, NULL},
 };
 
 const cli_command cli_export = {
     .name = "export",
-    .usage = "CKPT --out DIR [--parallelism FILE] [--compat anypacking [--lshift N]] [--force]",
+    .usage = "CKPT --out DIR [--parallelism FILE] [--data D --vectors N] [--compat anypacking [--lshift N]] "
+             "[--force]",
     .summary = "Write the integer network of a trained checkpoint, and its HLS headers",
     .least_words = 1,
     .most_words = 1,
     .options = OPTIONS,
     .details =
-        "The folder gets net.json and weights.safetensors, and config.h and weights.hpp where these can "
-        "express the\n"
-        "network; without --format hls a network they cannot express is written with a warning.\n\n"
+        "The folder gets net.json and weights.safetensors, certificate.json, which says that every code of "
+        "every\n"
+        "layer is the trained network's, manifest.json, and config.h and weights.hpp where these can express "
+        "the\n"
+        "network; without --format hls a network they cannot express is written with a warning. --verbose "
+        "prints\n"
+        "the widths of every layer beside those of the published rule at lshift 16.\n\n"
         "Examples:\n"
         "  mixq export main --out export\n"
+        "  mixq export main --out export --data fashion-mnist --vectors 20 --verbose\n"
         "  mixq export vgg.safetensors --compat anypacking --parallelism config_simd_pe.txt --out hls\n",
     .run = run,
 };

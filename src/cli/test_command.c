@@ -1,5 +1,6 @@
 /* test_command.c - `mixq test`: accuracy of a checkpoint, as it was trained or as the integer network made of
  * it. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,7 +20,50 @@ static const char *const ENGINE_NAMES[] = {"float", "integer", NULL};
 typedef struct findings {
     mq_scores scores;
     int32_t *classes; /* [images]; owned */
+    float *outputs;   /* [images][classes], to compare; else NULL; owned */
 } findings;
+
+/* An image's outputs differ when one does by more than this part of the largest of them. Rounding of float32
+ * sums alone stays a tenth below; a code on the other side of a threshold mostly comes out above. */
+static const double OUTPUT_TOLERANCE = 1e-4;
+
+/* How the two engines differ. */
+typedef struct comparison {
+    uint64_t classes, outputs; /* images */
+    double largest;            /* difference of two outputs, as part of the image's largest */
+} comparison;
+
+static void compare_engines(const findings *a, const findings *b, size_t images, int classes,
+                            comparison *out) {
+    *out = (comparison){0};
+    for (size_t i = 0; i < images; i++) {
+        double size = 0, difference = 0;
+        for (size_t k = i * (size_t)classes; k < (i + 1) * (size_t)classes; k++) {
+            size = fmax(size, fmax(fabs((double)a->outputs[k]), fabs((double)b->outputs[k])));
+            difference = fmax(difference, fabs((double)a->outputs[k] - (double)b->outputs[k]));
+        }
+        if (size > 0) difference /= size;
+        out->classes += a->classes[i] != b->classes[i];
+        out->outputs += difference > OUTPUT_TOLERANCE;
+        out->largest = fmax(out->largest, difference);
+    }
+}
+
+/* Classes and scores of a classifier from its outputs. */
+static void score_outputs(const mq_checkpoint *checkpoint, const mq_dataset *dataset, findings *out) {
+    int classes = checkpoint->net->classes;
+    uint64_t correct = 0;
+    double loss = mq_cross_entropy(out->outputs, dataset->labels, dataset->count, classes, NULL, &correct);
+    for (size_t i = 0; i < dataset->count; i++) {
+        const float *z = out->outputs + i * (size_t)classes;
+        out->classes[i] = 0;
+        for (int32_t c = 1; c < classes; c++)
+            if (z[c] > z[out->classes[i]]) out->classes[i] = c;
+    }
+    out->scores = (mq_scores){.loss = loss * (double)dataset->count,
+                              .quality = (double)correct,
+                              .images = (uint64_t)dataset->count};
+}
 
 static mq_status run_float(const cli_args *args, const mq_checkpoint *checkpoint, const mq_dataset *dataset,
                            findings *out, mq_error *error) {
@@ -33,7 +77,13 @@ static mq_status run_float(const cli_args *args, const mq_checkpoint *checkpoint
     MQ_TRY(mq_precision((mq_precision_word)which, &compute, error));
     if ((size_t)batch > dataset->count) batch = (int64_t)dataset->count;
     MQ_TRY(mq_model_from_checkpoint(checkpoint, (int)batch, compute, &model, error));
-    mq_status status = mq_evaluate(model, dataset, &out->scores, out->classes, error);
+    mq_status status;
+    if (out->outputs) {
+        status = mq_evaluate_outputs(model, dataset, out->outputs, error);
+        if (status == MQ_OK) score_outputs(checkpoint, dataset, out);
+    } else {
+        status = mq_evaluate(model, dataset, &out->scores, out->classes, error);
+    }
     mq_model_destroy(model);
     return status;
 }
@@ -55,6 +105,8 @@ static mq_status run_integer(const mq_checkpoint *checkpoint, const mq_dataset *
         }
         out->scores = (mq_scores){
             .loss = loss * (double)job.count, .quality = (double)correct, .images = (uint64_t)job.count};
+        if (out->outputs)
+            memcpy(out->outputs, job.values, job.count * (size_t)net->classes * sizeof *out->outputs);
     }
     integer_job_clear(&job);
     mq_inet_free(net);
@@ -66,22 +118,30 @@ static mq_status report(const cli_args *args, const mq_checkpoint *checkpoint, e
     const mq_scores *s = &found[which].scores;
     double images = (double)s->images, quality = s->quality / images, loss = s->loss / images;
     const char *name = checkpoint->net->task == MQ_TASK_CLASSIFICATION ? "accuracy" : "iou";
-    uint64_t differing = 0;
-    for (uint64_t i = 0; compare && i < s->images; i++)
-        differing += found[ENGINE_FLOAT].classes[i] != found[ENGINE_INTEGER].classes[i];
+    comparison found_by = {0};
+    if (compare)
+        compare_engines(&found[ENGINE_FLOAT], &found[ENGINE_INTEGER], (size_t)s->images,
+                        checkpoint->net->classes, &found_by);
     if (args->json) {
         json_t *root = json_pack("{s:s, s:s, s:s, s:f, s:f, s:I}", "model", checkpoint->net->name, "mode",
                                  mq_mode_name(checkpoint->mode), "engine", ENGINE_NAMES[which], name, quality,
                                  "loss", loss, "images", (json_int_t)s->images);
-        if (root && compare) json_object_set_new(root, "differing", json_integer((json_int_t)differing));
+        if (root && compare) {
+            json_object_set_new(root, "differing", json_integer((json_int_t)found_by.classes));
+            json_object_set_new(root, "outputs_differing", json_integer((json_int_t)found_by.outputs));
+            json_object_set_new(root, "largest_difference", json_real(found_by.largest));
+        }
         return cli_print_json(root, error);
     }
     printf("%s (%s%s): %s %.4f, loss %.4f, %llu images\n", checkpoint->net->name,
            mq_mode_name(checkpoint->mode), which == ENGINE_INTEGER ? ", integer network" : "", name, quality,
            loss, (unsigned long long)s->images);
     if (compare)
-        printf("the class differs between the trained and the integer network for %llu images\n",
-               (unsigned long long)differing);
+        printf(
+            "float32 evaluation against the integer network: the class differs for %llu images, an output by "
+            "more than %g of\nthe largest for %llu, at most by %.3g\n",
+            (unsigned long long)found_by.classes, OUTPUT_TOLERANCE, (unsigned long long)found_by.outputs,
+            found_by.largest);
     return MQ_OK;
 }
 
@@ -93,6 +153,12 @@ static mq_status evaluate(const cli_args *args, const mq_checkpoint *checkpoint,
     mq_status status = cli_choice(args, "--engine", ENGINE_NAMES, &which, error);
     for (int i = 0; i < ENGINES && status == MQ_OK; i++)
         status = mq_alloc(dataset->count, sizeof *found[i].classes, "classes", &found[i].classes, error);
+    if (status == MQ_OK && compare && checkpoint->net->task != MQ_TASK_CLASSIFICATION)
+        status = mq_fail(error, MQ_USAGE, "--compare: a classifier expected, %s is a detector",
+                         checkpoint->net->name);
+    for (int i = 0; compare && i < ENGINES && status == MQ_OK; i++)
+        status = mq_alloc(dataset->count, (size_t)checkpoint->net->classes * sizeof *found[i].outputs,
+                          "outputs", &found[i].outputs, error);
     if (status == MQ_OK && (compare || which == ENGINE_FLOAT))
         status = run_float(args, checkpoint, dataset, &found[ENGINE_FLOAT], error);
     if (status == MQ_OK && (compare || which == ENGINE_INTEGER)) {
@@ -100,7 +166,10 @@ static mq_status evaluate(const cli_args *args, const mq_checkpoint *checkpoint,
         if (status != MQ_OK) status = mq_fail_context(error, status, "%s", args->word[0]);
     }
     if (status == MQ_OK) status = report(args, checkpoint, (engine)which, compare, found, error);
-    for (int i = 0; i < ENGINES; i++) mq_free(found[i].classes);
+    for (int i = 0; i < ENGINES; i++) {
+        mq_free(found[i].classes);
+        mq_free(found[i].outputs);
+    }
     return status;
 }
 
@@ -128,7 +197,7 @@ static const cli_option OPTIONS[] = {
     {"--data", "DATA", "fashion-mnist[:DIR], mnist:DIR, cifar10:DIR; its test split is used"},
     {"--limit", "N", "only the first N images"},
     {"--engine", "E", "float: as trained; integer: lowered in memory and simulated (float)"},
-    {"--compare", NULL, "run both engines and count the images whose class differs"},
+    {"--compare", NULL, "run both engines and count the images whose class or outputs differ"},
     {"--batch", "N", "float: images per forward pass (100)"},
     {"--precision", "P", "float: f32, bf16 or auto: operands of the convolutions (f32)"},
     {NULL, NULL, NULL},

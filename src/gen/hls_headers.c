@@ -63,11 +63,13 @@ static void print_banner(text *t, const mq_inet *net, const char *file) {
 /* The bias as the templates want it: without the rounding half. */
 static int64_t published_bias(const mq_hls_layer *layer, int c) {
     if (!layer->requant) return layer->bias[c];
-    return layer->requant->requant.bias[c] - ((int64_t)1 << (layer->requant->requant.shift - 1));
+    const mq_inet_requant *r = &layer->requant->requant;
+    int64_t scale = (int64_t)1 << layer->doubled;
+    return r->bias[c] * scale - ((int64_t)1 << (r->shift + layer->doubled - 1));
 }
 
 static int64_t published_inc(const mq_hls_layer *layer, int c) {
-    return layer->requant->requant.inc[c];
+    return layer->requant->requant.inc[c] * ((int64_t)1 << layer->doubled);
 }
 
 /* 1 + bit length of the largest magnitude over the layer's channels. */

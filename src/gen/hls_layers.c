@@ -47,10 +47,15 @@ static mq_status check_requant(mq_hls_layer *layer, mq_error *error) {
     if (r->is_signed || r->low != 0 || r->high != (1 << r->bits) - 1)
         return refuse(layer, error, "result codes other than 0..2^bits-1");
     layer->l_shift = r->shift - (layer->weight_bits + layer->in->bits - 1);
-    if (layer->l_shift < 0 || r->shift < 1) return refuse(layer, error, "a shift below W_BIT + IN_BIT - 1");
-    int64_t bias, half = (int64_t)1 << (r->shift - 1);
+    if (layer->l_shift < 0) {
+        layer->doubled = -layer->l_shift;
+        layer->l_shift = 0;
+    }
+    int64_t scale = (int64_t)1 << layer->doubled, half = (int64_t)1 << (r->shift + layer->doubled - 1), v;
     for (int c = 0; c < layer->requant->edge.c; c++)
-        if (__builtin_sub_overflow(r->bias[c], half, &bias)) return refuse(layer, error, "a bias near -2^63");
+        if (__builtin_mul_overflow(r->inc[c], scale, &v) || __builtin_mul_overflow(r->bias[c], scale, &v) ||
+            __builtin_sub_overflow(v, half, &v))
+            return refuse(layer, error, "inc or bias near 2^63");
     return MQ_OK;
 }
 

@@ -9,7 +9,8 @@ typedef struct mq_hls_layer {
     const mq_inet_edge *in;
     const mq_inet_node *requant; /* NULL for the head */
     int weight_bits;
-    int l_shift;          /* where there is a requant */
+    int l_shift;          /* where there is a requant: 0 or more, */
+    int doubled;          /* for which inc and bias were doubled so often: the same codes */
     const int8_t *weight; /* as in the node */
     const int64_t *bias;  /* the head's, or NULL */
 } mq_hls_layer;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lower/exact_code.h"
 #include "lower/fold.h"
 #include "quant/quant.h"
 
@@ -33,7 +34,7 @@ typedef struct lowering {
     mq_inet *out;
     mq_arena *scratch;
     int accumulator[MQ_MAX_NODES]; /* integer node of a trained conv or linear node */
-    double step[MQ_MAX_NODES];     /* one unit of that accumulator */
+    double weight_step[MQ_MAX_NODES], input_step[MQ_MAX_NODES]; /* of that node */
     made codes[MQ_INET_MAX_NODES];
     int code_count;
     mq_error *error;
@@ -111,13 +112,24 @@ static int published_shift(const lowering *l, int layer) {
     return l->lshift + bits->weight[layer] + bits->activation[layer] - 1;
 }
 
+static mq_status published_rules(const lowering *l, const mq_fold *fold, int shift, const mq_qtype *type,
+                                 mq_rules *out) {
+    size_t n = (size_t)fold->channels;
+    *out = (mq_rules){.shift = shift};
+    MQ_TRY(mq_arena_alloc(l->scratch, n, sizeof *out->inc, "inc", &out->inc, l->error));
+    MQ_TRY(mq_arena_alloc(l->scratch, n, sizeof *out->bias, "bias", &out->bias, l->error));
+    return mq_fold_published(fold, shift, type, out->inc, out->bias, l->error);
+}
+
 /* Codes of a conv or linear node's result: of its batch norm's, when norm is one. */
 static mq_status add_requant(lowering *l, int layer_node, int norm, const mq_qtype *type, int *index) {
     const mq_checkpoint *c = l->checkpoint;
     const mq_node *layer = &l->net->nodes[layer_node];
     const made *first = find_codes(l, norm >= 0 ? norm : layer_node, NULL);
     if (l->compat && first) return add_rescale(l, first, layer->name, type, index);
-    mq_fold fold = {.channels = layer->c, .step = l->step[layer_node]};
+    mq_fold fold = {.channels = layer->c};
+    fold.weight_step = l->weight_step[layer_node];
+    fold.input_step = l->input_step[layer_node];
     fold.bias = mq_checkpoint_values(c, layer_node, MQ_PARAM_BIAS);
     if (norm >= 0) {
         fold.gamma = mq_checkpoint_values(c, norm, MQ_PARAM_GAMMA);
@@ -125,28 +137,27 @@ static mq_status add_requant(lowering *l, int layer_node, int norm, const mq_qty
         fold.mean = mq_checkpoint_values(c, norm, MQ_PARAM_MEAN);
         fold.var = mq_checkpoint_values(c, norm, MQ_PARAM_VAR);
     }
-    int64_t *inc, *bias;
-    MQ_TRY(mq_arena_alloc(l->scratch, (size_t)layer->c, sizeof *inc, "inc", &inc, l->error));
-    MQ_TRY(mq_arena_alloc(l->scratch, (size_t)layer->c, sizeof *bias, "bias", &bias, l->error));
+    mq_rules rules;
+    mq_status status;
+    if (l->compat)
+        status = published_rules(l, &fold, published_shift(l, layer->layer), type, &rules);
+    else
+        status = mq_fold_exact(&fold, &l->out->nodes[l->accumulator[layer_node]].edge, type, l->scratch,
+                               &rules, l->error);
+    if (status != MQ_OK)
+        return mq_fail_context(l->error, status, "lowering %s: layer %s", l->net->name, layer->name);
     mq_inet_node node = {.kind = MQ_INET_REQUANT, .input = {l->accumulator[layer_node]}, .input_count = 1};
     node.requant = (mq_inet_requant){.bits = type->bits,
                                      .is_signed = type->is_signed,
                                      .narrow = type->narrow,
                                      .scale = type->scale,
+                                     .shift = rules.shift,
                                      .low = mq_code_low(type->bits, type->is_signed, type->narrow),
                                      .high = mq_code_high(type->bits, type->is_signed),
-                                     .inc = inc,
-                                     .bias = bias};
-    mq_status status;
-    if (l->compat) {
-        node.requant.shift = published_shift(l, layer->layer);
-        status = mq_fold_published(&fold, node.requant.shift, type, inc, bias, l->error);
-    } else {
-        const mq_inet_edge *acc = &l->out->nodes[l->accumulator[layer_node]].edge;
-        status = mq_fold_default(&fold, acc, type, inc, bias, &node.requant.shift, l->error);
-    }
-    if (status != MQ_OK)
-        return mq_fail_context(l->error, status, "lowering %s: layer %s", l->net->name, layer->name);
+                                     .inc = rules.inc,
+                                     .bias = rules.bias,
+                                     .rule = rules.rule,
+                                     .threshold = rules.threshold};
     MQ_TRY(set_name(l, layer->name, ".requant", node.name));
     set_dump(layer->name, &node);
     return add(l, &node, index);
@@ -245,7 +256,7 @@ static mq_status weight_codes(lowering *l, const mq_node *layer, size_t count, c
     return MQ_OK;
 }
 
-/* The head's bias joins its accumulators, in their unit. */
+/* The head's bias joins its accumulators, in their unit: off by at most half of one. */
 static mq_status output_bias(lowering *l, const mq_node *layer, double divisor, const int64_t **out) {
     const float *bias = mq_checkpoint_values(l->checkpoint, layer->index, MQ_PARAM_BIAS);
     *out = NULL;
@@ -253,12 +264,16 @@ static mq_status output_bias(lowering *l, const mq_node *layer, double divisor, 
     int64_t *codes;
     MQ_TRY(mq_arena_alloc(l->scratch, (size_t)layer->c, sizeof *codes, "bias", &codes, l->error));
     for (int c = 0; c < layer->c; c++) {
-        double v = l->compat ? (double)rintf(bias[c] * (float)divisor) : rint(bias[c] * divisor);
-        if (!(fabs(v) < 0x1p61))
+        float v = rintf(bias[c] * (float)divisor);
+        bool fits = l->compat ? fabsf(v) < 0x1p61f
+                              : isfinite(l->weight_step[layer->index]) &&
+                                    mq_exact_bias(bias[c], l->weight_step[layer->index],
+                                                  l->input_step[layer->index], &codes[c]);
+        if (!fits)
             return mq_fail(l->error, MQ_BAD_INPUT,
                            "lowering %s: layer %s: bias %g of channel %d does not fit: %g units",
-                           l->net->name, layer->name, (double)bias[c], c, v);
-        codes[c] = (int64_t)v;
+                           l->net->name, layer->name, (double)bias[c], c, bias[c] * divisor);
+        if (l->compat) codes[c] = (int64_t)v;
     }
     *out = codes;
     return MQ_OK;
@@ -279,8 +294,9 @@ static mq_status lower_layer(lowering *l, const mq_node *layer) {
     double step;
     bool narrow;
     MQ_TRY(weight_codes(l, layer, per_output * (size_t)layer->c, &weight, &step, &narrow));
-    l->step[layer->index] = step * type.scale;
-    double divisor = 1 / l->step[layer->index];
+    l->weight_step[layer->index] = step;
+    l->input_step[layer->index] = type.scale;
+    double divisor = 1 / (step * type.scale);
     if (head) MQ_TRY(output_bias(l, layer, divisor, &bias));
     int bits = l->checkpoint->bits.weight[layer->layer];
     if (layer->op == MQ_OP_LINEAR) {

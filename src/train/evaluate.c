@@ -46,6 +46,23 @@ mq_status mq_evaluate(mq_model *model, const mq_dataset *dataset, mq_scores *out
     return MQ_OK;
 }
 
+mq_status mq_evaluate_outputs(mq_model *model, const mq_dataset *dataset, float *outputs, mq_error *error) {
+    const mq_net *net = mq_model_net(model);
+    const mq_node *head = mq_net_output(net);
+    MQ_TRY(mq_check_dataset(net, dataset, error));
+    size_t most = (size_t)mq_model_get_options(model)->batch, image = mq_dataset_image_bytes(dataset);
+    size_t each = (size_t)head->h * (size_t)head->w * (size_t)head->c;
+    for (size_t first = 0; first < dataset->count; first += most) {
+        size_t n = dataset->count - first < most ? dataset->count - first : most;
+        const float *output;
+        MQ_TRY(mq_model_forward(model, dataset->images + first * image, (int)n, false, &output, error));
+        memcpy(outputs + first * each, output, n * each * sizeof *outputs);
+        mq_progress("test", first + n, dataset->count, "outputs");
+        if (mq_stop_requested()) return mq_fail(error, MQ_INTERRUPTED, "interrupted");
+    }
+    return MQ_OK;
+}
+
 mq_status mq_model_load(mq_model *model, const mq_checkpoint *checkpoint, mq_error *error) {
     int count;
     mq_param *params = mq_model_params(model, &count);

@@ -12,6 +12,10 @@
 mq_status mq_evaluate(mq_model *model, const mq_dataset *dataset, mq_scores *out, int32_t *predicted,
                       mq_error *error) MQ_MUST_CHECK;
 
+/* The same pass, keeping every image's outputs: float32 [count][h][w][c] of the last node. */
+mq_status mq_evaluate_outputs(mq_model *model, const mq_dataset *dataset, float *outputs,
+                              mq_error *error) MQ_MUST_CHECK;
+
 /* Copies a checkpoint's tensors into a model of the same network, mode and sharing. */
 mq_status mq_model_load(mq_model *model, const mq_checkpoint *checkpoint, mq_error *error) MQ_MUST_CHECK;
 

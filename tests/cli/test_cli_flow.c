@@ -35,6 +35,8 @@ static void search_train_test(void **state) {
     json_t *i = cli_json(state, "test main --data mnist:data --threads 1 --engine integer --compare");
     assert_string_equal(cli_text(i, "engine"), "integer");
     assert_true(cli_number(i, "differing") <= 1);
+    assert_true(cli_number(i, "outputs_differing") <= 2);
+    assert_true(cli_number(i, "largest_difference") < 0.1);
     assert_int_equal(cli_number(i, "images"), 50);
     json_t *few = cli_json(state, "test main/last.safetensors --data mnist:data --limit 7 --engine integer");
     assert_int_equal(cli_number(few, "images"), 7);

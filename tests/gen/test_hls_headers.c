@@ -151,6 +151,36 @@ static void refused(spec s, const char *expected) {
     mq_inet_free(net);
 }
 
+static void contains(void **state, const char *name, const char *expected) {
+    uint8_t *text;
+    size_t size;
+    mq_error error = {0};
+    char path[64];
+    snprintf(path, sizeof path, "headers/%s", name);
+    assert_int_equal(mq_file_read(temp_dir_path(state, path), 1 << 20, &text, &size, &error), MQ_OK);
+    if (!strstr((const char *)text, expected)) fail_msg("%s: '%s' expected in:\n%s", name, expected, text);
+    mq_free(text);
+}
+
+/* A shift below W_BIT + IN_BIT - 1 = 3: inc and bias are doubled until it is reached. */
+static void small_shift(void **state) {
+    static mq_parallelism p;
+    mq_error error = {0};
+    spec s = GOOD;
+    s.shift = 1;
+    mq_inet *net = make(s);
+    mq_parallelism_default(net, &p);
+    if (mq_hls_headers_write(net, &p, temp_dir_path(state, "headers"), &error) != MQ_OK)
+        fail_msg("%s", error.text);
+    contains(state, "config.h", "#define CONV_0_L_SHIFT 0\n");
+    contains(state, "config.h", "#define CONV_0_INC_BIT 11\n");
+    contains(state, "weights.hpp", "\"0x44\"");
+    contains(state, "weights.hpp", "\"-0x3fc\"");
+    contains(state, "weights.hpp", "\"0x1fc\""); /* 128*4 - 2^2 */
+    contains(state, "weights.hpp", "\"0x1f8\"");
+    mq_inet_free(net);
+}
+
 static void refusals(void **state) {
     static mq_parallelism p;
     mq_error error = {0};
@@ -163,13 +193,6 @@ static void refusals(void **state) {
     assert_non_null(strstr(error.text, "conv1: simd"));
     assert_false(mq_path_exists(temp_dir_path(state, "none")));
     mq_inet_free(net);
-    s.shift = 3; /* the smallest that L_SHIFT can say */
-    net = make(s);
-    assert_int_equal(mq_hls_headers_check(net, &error), MQ_OK);
-    mq_inet_free(net);
-    s.shift = 2;
-    refused(s, "conv0: config.h and weights.hpp cannot express a shift");
-    s = GOOD;
     s.stride = 2;
     refused(s, "a stride");
     s = GOOD;
@@ -257,6 +280,7 @@ static void parallelism_files(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(headers_by_hand, temp_dir_make, temp_dir_remove),
+        cmocka_unit_test_setup_teardown(small_shift, temp_dir_make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(refusals, temp_dir_make, temp_dir_remove),
         cmocka_unit_test(bad_parallelism),
         cmocka_unit_test_setup_teardown(parallelism_files, temp_dir_make, temp_dir_remove),

@@ -1,0 +1,159 @@
+/* verify_vectors.c - stored vectors against the reference simulator. */
+#include "cli/verify_vectors.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/stop.h"
+#include "io/npy.h"
+#include "sim/sim.h"
+
+enum { PIECE = 16 };
+
+static mq_status load(const char *dir, const char *name, const mq_inet_edge *e, int64_t count, mq_tensor *out,
+                      mq_error *error) {
+    char file[MQ_INET_MAX_NAME + 24], path[MQ_PATH], text[MQ_SHAPE_TEXT], wanted[MQ_SHAPE_TEXT];
+    snprintf(file, sizeof file, "vectors/%s.npy", name);
+    MQ_TRY(mq_path_join(dir, file, path, error));
+    MQ_TRY(mq_npy_load(path, out, error));
+    mq_shape shape = mq_shape4(count ? count : out->shape.dim[0], e->c, e->h, e->w);
+    if (!mq_shape_equal(&out->shape, &shape) || shape.dim[0] < 1)
+        return mq_fail(error, MQ_BAD_INPUT, "%s: shape: got %s, expected %s", path,
+                       mq_shape_text(&out->shape, text), mq_shape_text(&shape, wanted));
+    if (out->dtype > MQ_I64 || (!count && out->dtype != MQ_U8))
+        return mq_fail(error, MQ_BAD_INPUT, "%s: type: got %s, expected %s", path, mq_dtype_name(out->dtype),
+                       count ? "integers" : "uint8");
+    return MQ_OK;
+}
+
+static mq_status load_all(const char *dir, const mq_inet *net, verify_vectors *v, mq_error *error) {
+    MQ_TRY(load(dir, "images", &net->nodes[0].edge, 0, &v->images, error));
+    for (int i = 0; i < net->node_count; i++) {
+        const mq_inet_node *n = &net->nodes[i];
+        if (n->dump[0]) MQ_TRY(load(dir, n->dump, &n->edge, v->images.shape.dim[0], &v->codes[i], error));
+    }
+    return MQ_OK;
+}
+
+mq_status verify_vectors_open(const char *dir, const mq_inet *net, size_t most, verify_vectors **out,
+                              mq_error *error) {
+    *out = NULL;
+    verify_vectors *v;
+    MQ_TRY(mq_alloc(1, sizeof *v, "vectors", &v, error));
+    mq_status status = load_all(dir, net, v, error);
+    if (status != MQ_OK) {
+        verify_vectors_close(v);
+        return status;
+    }
+    v->count = (size_t)v->images.shape.dim[0];
+    if (most && most < v->count) v->count = most;
+    *out = v;
+    return MQ_OK;
+}
+
+void verify_vectors_close(verify_vectors *v) {
+    if (!v) return;
+    mq_tensor_free(&v->images);
+    for (int i = 0; i < MQ_INET_MAX_NODES; i++) mq_tensor_free(&v->codes[i]);
+    mq_free(v);
+}
+
+int64_t verify_vectors_code(const verify_vectors *v, const mq_inet *net, int node, size_t n, int c, int p) {
+    const mq_tensor *t = &v->codes[node];
+    const mq_inet_edge *e = &net->nodes[node].edge;
+    size_t at = (n * (size_t)e->c + (size_t)c) * (size_t)e->h * (size_t)e->w + (size_t)p;
+    switch (t->dtype) {
+    case MQ_U8:
+        return ((const uint8_t *)t->data)[at];
+    case MQ_I8:
+        return ((const int8_t *)t->data)[at];
+    case MQ_I16:
+        return ((const int16_t *)t->data)[at];
+    case MQ_I32:
+        return ((const int32_t *)t->data)[at];
+    default:
+        return ((const int64_t *)t->data)[at];
+    }
+}
+
+mq_status verify_result_status(const verify_result *r, const mq_inet *net, const char *what,
+                               mq_error *error) {
+    if (!r->any) return MQ_OK;
+    return mq_fail(error, MQ_CHECK_FAILED,
+                   "%s: %llu codes differ; the first is %s: image %zu, channel %d, row %d, column %d: got "
+                   "%lld, expected %lld",
+                   what, (unsigned long long)r->mismatches, net->nodes[r->node].dump, r->image, r->channel,
+                   r->row, r->column, (long long)r->got, (long long)r->expected);
+}
+
+/* ---- the reference simulator; images run on several threads, each with its own result ---- */
+
+typedef struct comparison {
+    const verify_vectors *vectors;
+    const mq_inet *net;
+    size_t first;
+    verify_result image[PIECE];
+} comparison;
+
+static void see(void *context, size_t image, int node, const int64_t *codes) {
+    comparison *j = context;
+    const mq_inet_edge *e = &j->net->nodes[node].edge;
+    verify_result *r = &j->image[image];
+    if (!j->vectors->codes[node].data) return;
+    for (int p = 0; p < e->h * e->w; p++)
+        for (int c = 0; c < e->c; c++) {
+            int64_t got = codes[p * e->c + c];
+            int64_t expected = verify_vectors_code(j->vectors, j->net, node, j->first + image, c, p);
+            if (got == expected) continue;
+            if (!r->any)
+                *r = (verify_result){.any = true,
+                                     .image = j->first + image,
+                                     .node = node,
+                                     .channel = c,
+                                     .row = p / e->w,
+                                     .column = p % e->w,
+                                     .got = got,
+                                     .expected = expected};
+            r->mismatches++;
+        }
+}
+
+static mq_status run_pieces(const mq_sim *sim, comparison *j, verify_result *out, mq_error *error) {
+    const mq_inet_edge *in = &j->net->nodes[0].edge;
+    const mq_sim_visitor visitor = {.see = see, .context = j};
+    size_t bytes = (size_t)in->h * (size_t)in->w * (size_t)in->c, count = j->vectors->count;
+    for (j->first = 0; j->first < count; j->first += PIECE) {
+        size_t n = count - j->first < PIECE ? count - j->first : PIECE;
+        memset(j->image, 0, sizeof j->image);
+        const uint8_t *images = (const uint8_t *)j->vectors->images.data + j->first * bytes;
+        MQ_TRY(mq_sim_run(sim, images, n, MQ_SIM_NCHW, &visitor, NULL, NULL, error));
+        for (size_t i = 0; i < n; i++) {
+            uint64_t before = out->mismatches;
+            if (!out->any) *out = j->image[i];
+            out->mismatches = before + j->image[i].mismatches;
+        }
+        mq_progress("verify", j->first + n, count, "integer");
+        if (mq_stop_requested()) return mq_fail(error, MQ_INTERRUPTED, "interrupted");
+    }
+    return MQ_OK;
+}
+
+mq_status verify_integer(const verify_vectors *vectors, const mq_inet *net, verify_result *out,
+                         mq_error *error) {
+    *out = (verify_result){0};
+    mq_sim *sim = NULL;
+    comparison *j = NULL;
+    mq_status status;
+    MQ_TRY(mq_sim_create(net, &sim, error));
+    MQ_TRY_GOTO(mq_alloc(1, sizeof *j, "vectors", &j, error), done);
+    j->vectors = vectors;
+    j->net = net;
+    status = run_pieces(sim, j, out, error);
+done:
+    mq_free(j);
+    mq_sim_free(sim);
+    return status;
+}

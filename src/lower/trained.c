@@ -1,0 +1,53 @@
+/* trained.c - weights, types and channels of a checkpoint by the quantisers' plain definitions. */
+#include "lower/trained.h"
+
+#include <math.h>
+
+#include "quant/reference.h"
+
+mq_trained_layer mq_trained_layer_of(const mq_checkpoint *c, int index) {
+    const mq_net *net = c->net;
+    const mq_node *node = &net->nodes[index], *act = &net->nodes[net->layers[node->layer].act];
+    mq_trained_layer l = {.node = node, .in = &net->nodes[act->input[0]], .conv = node->conv};
+    if (node->op == MQ_OP_LINEAR)
+        l.conv = (mq_conv_attr){.out_channels = node->c,
+                                .in_channels = l.in->c,
+                                .kernel_h = l.in->h,
+                                .kernel_w = l.in->w,
+                                .stride = 1,
+                                .groups = 1};
+    l.per_output =
+        (size_t)(l.conv.in_channels / l.conv.groups) * (size_t)l.conv.kernel_h * (size_t)l.conv.kernel_w;
+    l.count = l.per_output * (size_t)node->c;
+    l.weight_bits = c->bits.weight[node->layer];
+    const float *weight = mq_checkpoint_values(c, index, MQ_PARAM_WEIGHT);
+    l.weight_step = mq_weight_step(l.weight_bits, mq_weight_deviation(weight, l.count));
+    if (l.weight_step == 0) l.weight_step = mq_weight_unit(l.weight_bits);
+    int bits = c->bits.activation[node->layer];
+    l.input = (mq_qtype){.bits = bits, .scale = mq_activation_unit(bits)};
+    if (act->act.kind == MQ_ACT_IMAGE) l.input.scale = ldexp(1, -bits);
+    l.bias = mq_checkpoint_values(c, index, MQ_PARAM_BIAS);
+    return l;
+}
+
+void mq_trained_weights(const mq_checkpoint *c, const mq_trained_layer *l, int8_t *codes) {
+    const float *weight = mq_checkpoint_values(c, l->node->index, MQ_PARAM_WEIGHT);
+    double step = mq_weight_step(l->weight_bits, mq_weight_deviation(weight, l->count));
+    for (size_t i = 0; i < l->count; i++)
+        codes[i] = (int8_t)mq_reference_weight_code(weight[i], l->weight_bits, c->symmetric, step);
+}
+
+mq_channel mq_trained_channel(const mq_checkpoint *c, const mq_trained_layer *l, int norm,
+                              const mq_qtype *type, int channel) {
+    mq_channel out = {.weight_step = l->weight_step, .input_step = l->input.scale};
+    out.bias = l->bias ? l->bias[channel] : 0;
+    out.out_step = type->scale;
+    out.levels = (1 << type->bits) - 1;
+    if (norm < 0) return out;
+    out.norm = true;
+    out.gamma = mq_checkpoint_values(c, norm, MQ_PARAM_GAMMA)[channel];
+    out.beta = mq_checkpoint_values(c, norm, MQ_PARAM_BETA)[channel];
+    out.mean = mq_checkpoint_values(c, norm, MQ_PARAM_MEAN)[channel];
+    out.var = mq_checkpoint_values(c, norm, MQ_PARAM_VAR)[channel];
+    return out;
+}
