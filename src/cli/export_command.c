@@ -14,6 +14,7 @@
 #include "cli/export_vectors.h"
 #include "gen/hls_headers.h"
 #include "inet/inet_files.h"
+#include "inet/inet_plan.h"
 #include "inet/manifest.h"
 #include "lower/certify.h"
 #include "lower/lower.h"
@@ -22,8 +23,9 @@
 #define OLD_VECTORS "old-vectors"
 
 /* What an export may hold, in the order of moving. */
-static const char *const FILES[] = {"config.h",          "weights.hpp",    "weights.safetensors",
-                                    MQ_CERTIFICATE_FILE, MQ_MANIFEST_FILE, MQ_INET_NET_FILE};
+static const char *const FILES[] = {"config.h",          "weights.hpp", "weights.safetensors",
+                                    MQ_CERTIFICATE_FILE, MQ_PLAN_FILE,  MQ_MANIFEST_FILE,
+                                    MQ_INET_NET_FILE};
 enum { FILE_COUNT = sizeof FILES / sizeof *FILES, MOST_FILES = FILE_COUNT + MQ_INET_MAX_NODES };
 
 typedef struct export_job {
@@ -31,6 +33,7 @@ typedef struct export_job {
     mq_checkpoint checkpoint;
     mq_inet *net;
     mq_parallelism parallelism;
+    mq_dsp dsp;
     export_vectors vectors;
     json_t *certificate; /* NULL with --compat */
     bool force, headers;
@@ -138,6 +141,22 @@ static mq_status write_certificate(export_job *job, const char *stage, mq_error 
     return mq_json_save(path, job->certificate, error);
 }
 
+/* How the layers are multiplied: the best packings for their bits, and the parallelism of the headers. */
+static mq_status write_plan(const export_job *job, const char *stage, mq_error *error) {
+    char path[MQ_PATH];
+    mq_inet_plan *plan;
+    MQ_TRY(mq_path_join(stage, MQ_PLAN_FILE, path, error));
+    MQ_TRY(mq_inet_plan_choose(job->net, &job->dsp, MQ_CLASS_II, &plan, error));
+    for (int i = 0, conv = 0; i < plan->count; i++) {
+        if (job->net->nodes[plan->layer[i].node].kind != MQ_INET_CONV) continue;
+        plan->layer[i].simd = job->parallelism.rows[conv].simd;
+        plan->layer[i].pe = job->parallelism.rows[conv++].pe;
+    }
+    mq_status status = mq_inet_plan_save(plan, job->net, path, error);
+    mq_inet_plan_free(plan);
+    return status;
+}
+
 static mq_status write_manifest(const export_job *job, const char *stage, mq_error *error) {
     static char text[MOST_FILES][MQ_INET_MAX_NAME + 16];
     const char *names[MOST_FILES];
@@ -167,6 +186,7 @@ static mq_status write_files(export_job *job, const char *stage, mq_error *error
     if (job->headers) MQ_TRY(mq_hls_headers_write(job->net, &job->parallelism, stage, error));
     MQ_TRY(mq_inet_save(job->net, stage, error));
     MQ_TRY(write_certificate(job, stage, error));
+    MQ_TRY(write_plan(job, stage, error));
     if (job->vectors.count) {
         MQ_TRY(mq_path_join(stage, VECTORS_FOLDER, path, error));
         MQ_TRY(export_vectors_write(&job->vectors, &job->checkpoint, job->net, path, error));
@@ -255,7 +275,9 @@ static mq_status report(const cli_args *args, const export_job *job, mq_error *e
 static mq_status run(const cli_args *args, mq_error *error) {
     export_job job = {.force = cli_flag(args, "--force")};
     mq_status status;
+    const char *dsp = cli_value(args, "--dsp");
     MQ_TRY(cli_required(args, "--out", &job.out, error));
+    MQ_TRY(mq_dsp_find(dsp ? dsp : "dsp48e2", &job.dsp, error));
     MQ_TRY_GOTO(lower(args, &job, error), done);
     MQ_TRY_GOTO(export_vectors_open(args, job.net, &job.vectors, error), done);
     MQ_TRY_GOTO(choose_formats(args, &job, error), done);
@@ -272,6 +294,7 @@ done:
 static const cli_option OPTIONS[] = {
     {"--out", "DIR", "the folder to write"},
     {"--parallelism", "FILE", "SIMD and PE of every convolution, as the published config_simd_pe.txt"},
+    {"--dsp", "D", "the slice that plan.json packs for: dsp48e2 (default), dsp48e1, dsp58, or NxM"},
     {"--compat", "RULES", "anypacking: the published rules to the last bit"},
     {"--lshift", "N", "with --compat: the shift of networks that the published framework does not have"},
     {"--format", "F", "hls: config.h and weights.hpp of the published templates (hls where possible)"},
@@ -293,7 +316,8 @@ const cli_command cli_export = {
     .details =
         "The folder gets net.json and weights.safetensors, certificate.json, which says that every code of "
         "every\n"
-        "layer is the trained network's, manifest.json, and config.h and weights.hpp where these can express "
+        "layer is the trained network's, plan.json (how every layer is multiplied), manifest.json, and "
+        "config.h and weights.hpp where these can express "
         "the\n"
         "network; without --format hls a network they cannot express is written with a warning. --verbose "
         "prints\n"

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "base/digest.h"
+#include "base/file.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "cli/commands.h"
 #include "cli/integer_run.h"
@@ -60,30 +62,64 @@ static mq_status report(const cli_args *args, const mq_inet *net, const source *
     if (args->json) {
         json_t *root =
             json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:f, s:s, s:s}", "model", net->model, "level",
-                      "integer", "engine", mq_sim_engine_names[job->options.engine], "kernels", job->kernels,
-                      "compat", (int)net->compat, "images", (json_int_t)job->count, "images_per_second", rate,
+                      job->options.engine == MQ_SIM_PACKED ? "packed" : "integer", "engine",
+                      mq_sim_engine_names[job->options.engine], "kernels", job->kernels, "compat",
+                      (int)net->compat, "images", (json_int_t)job->count, "images_per_second", rate,
                       "output_sha256", digest, "net_sha256", net->sha256);
         if (root && s->dataset) json_object_set_new(root, "accuracy", json_real(accuracy));
         return cli_print_json(root, error);
     }
-    printf("%s (integer%s): ", net->model, net->compat ? ", published rules" : "");
+    printf("%s (%s%s): ", net->model, job->options.engine == MQ_SIM_PACKED ? "packed" : "integer",
+           net->compat ? ", published rules" : "");
     if (s->dataset) printf("accuracy %.4f, ", accuracy);
     printf("%zu images, %.0f images/s, output sha256 %s\n", job->count, rate, digest);
     return MQ_OK;
 }
 
-static mq_status run(const cli_args *args, mq_error *error) {
-    static const char *const levels[] = {"integer", NULL};
+/* --plan, or the plan beside the network, or the best packings for its bits. */
+static mq_status open_plan(const cli_args *args, const mq_inet *net, mq_inet_plan **out, mq_error *error) {
+    char path[MQ_PATH], folder[MQ_PATH];
+    const char *file = cli_value(args, "--plan");
+    mq_dsp dsp;
+    if (file) return mq_inet_plan_load(file, net, out, error);
+    snprintf(folder, sizeof folder, "%s", args->word[0]);
+    if (!mq_path_is_dir(folder)) {
+        char *slash = strrchr(folder, '/');
+        snprintf(slash ? slash : folder, 2, "%s", slash ? "" : ".");
+    }
+    MQ_TRY(mq_path_join(folder, MQ_PLAN_FILE, path, error));
+    if (mq_path_exists(path) && net->sha256[0]) return mq_inet_plan_load(path, net, out, error);
+    MQ_TRY(mq_dsp_find("dsp48e2", &dsp, error));
+    mq_log(MQ_LOG_INFO, "no " MQ_PLAN_FILE " there: packed for %s by the layers' bits", dsp.name);
+    return mq_inet_plan_choose(net, &dsp, MQ_CLASS_II, out, error);
+}
+
+/* --level and --engine: which simulator. */
+static mq_status choose_engine(const cli_args *args, mq_sim_engine *out, mq_error *error) {
+    static const char *const levels[] = {"integer", "packed", NULL}, *const engines[] = {"fast", "reference",
+                                                                                         NULL};
     int level = 0, engine = MQ_SIM_FAST;
+    MQ_TRY(cli_choice(args, "--level", levels, &level, error));
+    MQ_TRY(cli_choice(args, "--engine", engines, &engine, error));
+    if (level == 1 && cli_value(args, "--engine"))
+        return mq_fail(error, MQ_USAGE, "--engine belongs to --level integer");
+    if (level == 0 && cli_value(args, "--plan"))
+        return mq_fail(error, MQ_USAGE, "--plan belongs to --level packed");
+    *out = level == 1 ? MQ_SIM_PACKED : (mq_sim_engine)engine;
+    return MQ_OK;
+}
+
+static mq_status run(const cli_args *args, mq_error *error) {
     mq_inet *net = NULL;
+    mq_inet_plan *plan = NULL;
     source s = {0};
     integer_job job = {.dump = cli_value(args, "--dump")};
     const char *output = cli_value(args, "--output");
     mq_status status;
-    MQ_TRY(cli_choice(args, "--level", levels, &level, error));
-    MQ_TRY(cli_choice(args, "--engine", mq_sim_engine_names, &engine, error));
-    job.options.engine = (mq_sim_engine)engine;
+    MQ_TRY(choose_engine(args, &job.options.engine, error));
     MQ_TRY_GOTO(integer_open(args->word[0], &net, error), done);
+    if (job.options.engine == MQ_SIM_PACKED) MQ_TRY_GOTO(open_plan(args, net, &plan, error), done);
+    job.options.plan = plan;
     MQ_TRY_GOTO(open_source(args, net, &s, &job, error), done);
     MQ_TRY_GOTO(integer_run(net, &job, error), done);
     if (output) MQ_TRY_GOTO(save_output(output, net, &job, error), done);
@@ -92,6 +128,7 @@ done:
     integer_job_clear(&job);
     image_file_close(&s.file);
     mq_dataset_free(s.dataset);
+    mq_inet_plan_free(plan);
     mq_inet_free(net);
     return status;
 }
@@ -100,7 +137,10 @@ static const cli_option OPTIONS[] = {
     {"--data", "DATA", "the test split of fashion-mnist[:DIR], mnist:DIR, cifar10:DIR"},
     {"--input", "F", "images from a .npy, or from tensor `images` of a .safetensors, [N,C,H,W], 0..255"},
     {"--limit", "N", "only the first N images"},
-    {"--level", "L", "integer: codes and accumulators as integers (integer)"},
+    {"--level", "L",
+     "integer: codes and accumulators; packed: word by word through the DSP slices of the plan (integer)"},
+    {"--plan", "F",
+     "packed: a plan.json (default: the one beside the network, else packed by the layers' bits)"},
     {"--engine", "E", "fast: vector kernels; reference: plain loops, the same numbers (fast)"},
     {"--dump", "DIR", "every layer's codes as DIR/<layer>.npy, [N,C,H,W]; compare with mixq diff"},
     {"--output", "F", "the outputs as .npy, int64: [N,classes], or [N,C,H,W] of a detector's head"},
@@ -109,7 +149,7 @@ static const cli_option OPTIONS[] = {
 
 const cli_command cli_simulate = {
     .name = "simulate",
-    .usage = "NET-or-CKPT (--data D [--limit N] or --input F) [--engine fast|reference] [--dump DIR] "
+    .usage = "NET-or-CKPT (--data D [--limit N] or --input F) [--level packed] [--dump DIR] "
              "[--output F.npy]",
     .summary = "Run the integer network on images, bit for bit",
     .least_words = 1,

@@ -12,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/verify_vectors.h"
 #include "inet/certificate.h"
+#include "inet/inet_plan.h"
 #include "inet/inet_files.h"
 #include "inet/manifest.h"
 #ifdef MIXQ_TRAIN
@@ -172,21 +173,43 @@ static mq_status check_trained(verify_job *job, verify_step *step, mq_error *err
 static mq_status check_integer(verify_job *job, verify_step *step, mq_error *error) {
     verify_result result;
     if (no_vectors(job, step)) return MQ_OK;
-    MQ_TRY(verify_integer(job->vectors, job->net, &result, error));
+    mq_sim_options options = {.engine = MQ_SIM_REFERENCE};
+    MQ_TRY(verify_simulated(job->vectors, job->net, &options, &result, error));
     step->mismatches = result.mismatches;
     snprintf(step->note, sizeof step->note, "%zu images through the reference simulator",
              job->vectors->count);
     return verify_result_status(&result, job->net, "integer", error);
 }
 
+/* Every multiplication through the slices of plan.json. */
+static mq_status check_packed(verify_job *job, verify_step *step, mq_error *error) {
+    verify_result result;
+    char path[MQ_PATH];
+    mq_inet_plan *plan;
+    if (no_vectors(job, step)) return MQ_OK;
+    if (!mq_manifest_has(job->manifest, MQ_PLAN_FILE)) {
+        step->skipped = true;
+        snprintf(step->note, sizeof step->note, "the export has no " MQ_PLAN_FILE);
+        return MQ_OK;
+    }
+    MQ_TRY(mq_path_join(job->dir, MQ_PLAN_FILE, path, error));
+    MQ_TRY(mq_inet_plan_load(path, job->net, &plan, error));
+    mq_sim_options options = {.engine = MQ_SIM_PACKED, .plan = plan};
+    mq_status status = verify_simulated(job->vectors, job->net, &options, &result, error);
+    mq_inet_plan_free(plan);
+    snprintf(step->note, sizeof step->note, "%zu images word by word through the slices of " MQ_PLAN_FILE,
+             job->vectors->count);
+    MQ_TRY(status);
+    step->mismatches = result.mismatches;
+    return verify_result_status(&result, job->net, "packed", error);
+}
+
 static const struct {
     const char *name;
     mq_status (*check)(verify_job *job, verify_step *step, mq_error *error);
 } RUNGS[] = {
-    {"files", check_files},
-    {"certificate", check_certificate},
-    {"trained", check_trained},
-    {"integer", check_integer},
+    {"files", check_files},     {"certificate", check_certificate}, {"trained", check_trained},
+    {"integer", check_integer}, {"packed", check_packed},
 };
 enum { RUNG_COUNT = sizeof RUNGS / sizeof *RUNGS };
 
@@ -289,9 +312,14 @@ const cli_command cli_verify = {
     .details =
         "DIR is a folder written by `mixq export`. The steps: files (their SHA-256 in manifest.json),\n"
         "certificate (all of it that the files say too), trained (the stored codes of the trained network) "
-        "and\n"
-        "integer (the reference simulator gives these codes in every layer). The first step that fails ends\n"
-        "it, with exit code 1 and the place named.\n\n"
+        "\n"
+        "integer (the reference simulator gives these codes in every layer) and packed (so does every "
+        "multiplication "
+        "word\n"
+        "by word through the DSP slices of plan.json). The first step that fails ends it, with exit code 1 "
+        "and the "
+        "place\n"
+        "named.\n\n"
         "Examples:\n"
         "  mixq verify export\n"
         "  mixq verify export --checkpoint main --json\n",

@@ -89,7 +89,7 @@ mq_status verify_result_status(const verify_result *r, const mq_inet *net, const
                    r->row, r->column, (long long)r->got, (long long)r->expected);
 }
 
-/* ---- the reference simulator; images run on several threads, each with its own result ---- */
+/* ---- a simulator; images run on several threads, each with its own result ---- */
 
 typedef struct comparison {
     const verify_vectors *vectors;
@@ -135,19 +135,19 @@ static mq_status run_pieces(const mq_sim *sim, comparison *j, verify_result *out
             if (!out->any) *out = j->image[i];
             out->mismatches = before + j->image[i].mismatches;
         }
-        mq_progress("verify", j->first + n, count, "integer");
+        mq_progress("verify", j->first + n, count, "images");
         if (mq_stop_requested()) return mq_fail(error, MQ_INTERRUPTED, "interrupted");
     }
     return MQ_OK;
 }
 
-mq_status verify_integer(const verify_vectors *vectors, const mq_inet *net, verify_result *out,
-                         mq_error *error) {
+mq_status verify_simulated(const verify_vectors *vectors, const mq_inet *net, const mq_sim_options *options,
+                           verify_result *out, mq_error *error) {
     *out = (verify_result){0};
     mq_sim *sim = NULL;
     comparison *j = NULL;
     mq_status status;
-    MQ_TRY(mq_sim_create(net, &sim, error));
+    MQ_TRY(mq_sim_create_with(net, options, &sim, error));
     MQ_TRY_GOTO(mq_alloc(1, sizeof *j, "vectors", &j, error), done);
     j->vectors = vectors;
     j->net = net;

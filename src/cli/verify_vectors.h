@@ -3,6 +3,7 @@
 #define MIXQ_CLI_VERIFY_VECTORS_H
 
 #include "inet/inet.h"
+#include "sim/sim.h"
 #include "tensor/tensor.h"
 
 /* vectors/images.npy and vectors/<dump>.npy of every dumped node. */
@@ -35,8 +36,8 @@ typedef struct verify_result {
 mq_status verify_result_status(const verify_result *result, const mq_inet *net, const char *what,
                                mq_error *error) MQ_MUST_CHECK;
 
-/* Every dumped node by the reference simulator. */
-mq_status verify_integer(const verify_vectors *vectors, const mq_inet *net, verify_result *out,
-                         mq_error *error) MQ_MUST_CHECK;
+/* Every dumped node by one engine of the simulator. */
+mq_status verify_simulated(const verify_vectors *vectors, const mq_inet *net, const mq_sim_options *options,
+                           verify_result *out, mq_error *error) MQ_MUST_CHECK;
 
 #endif

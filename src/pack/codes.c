@@ -11,10 +11,23 @@ int64_t mq_pack_bias(const mq_packing *p, int64_t cycles) {
     return mq_wrap((int64_t)bias, p->dsp.accumulator);
 }
 
+int64_t mq_pack_weights_word(const mq_packing *p, const int32_t *w) {
+    int64_t word = 0;
+    for (int i = 0; i < p->weights; i++) word += w[i] * ((int64_t)1 << p->weight[i].position);
+    return word;
+}
+
+int64_t mq_pack_raw_word(const mq_packing *p, const int32_t *a) {
+    int64_t word = 0;
+    for (int j = 0; j < p->activations; j++) word += (int64_t)a[j] << p->activation[j].position;
+    return word;
+}
+
 void mq_pack_encode(const mq_packing *p, const int32_t *w, const int32_t *a, mq_dsp_inputs *out) {
-    int64_t weights = 0, raw = 0;
-    for (int i = 0; i < p->weights; i++) weights += w[i] * ((int64_t)1 << p->weight[i].position);
-    for (int j = 0; j < p->activations; j++) raw += (int64_t)a[j] << p->activation[j].position;
+    mq_pack_ports(p, mq_pack_weights_word(p, w), mq_pack_raw_word(p, a), out);
+}
+
+void mq_pack_ports(const mq_packing *p, int64_t weights, int64_t raw, mq_dsp_inputs *out) {
     int64_t activations = raw - p->zero_word;
     int64_t value[2] = {weights, activations}, c = 0;
     if (p->fix != MQ_PORT_FITS) {

@@ -81,8 +81,8 @@ bool mq_pack_explorer_recall(const mq_pack_explorer *e, const mq_pack_request *r
         const mq_pack_request *o = &e->built[i].request;
         if (o->wbit == r->wbit && o->abit == r->abit && o->kernel == r->kernel &&
             o->depthwise == r->depthwise && o->symmetric == r->symmetric && o->class == r->class &&
-            o->channels == r->channels && o->canary == r->canary && o->dsp.wide == r->dsp.wide && o->dsp.narrow == r->dsp.narrow &&
-            strcmp(o->dsp.name, r->dsp.name) == 0 &&
+            o->channels == r->channels && o->canary == r->canary && o->dsp.wide == r->dsp.wide &&
+            o->dsp.narrow == r->dsp.narrow && strcmp(o->dsp.name, r->dsp.name) == 0 &&
             strcmp(e->built[i].kinds, r->kinds ? r->kinds : "") == 0) {
             *out = e->built[i].built;
             return true;

@@ -326,6 +326,7 @@ static mq_status finish_or_say(mq_packing *packing, const mq_pack_words *words, 
     char reason[REASON] = "";
     if (!finish(packing, words, cycles, reason))
         return mq_fail(error, MQ_CHECK_FAILED, "packing is not exact: %s", reason);
+    packing->cycles = cycles;
     packing->accumulations = mq_packing_cycles(packing);
     packing->canary = canary_cycles(packing);
     return MQ_OK;

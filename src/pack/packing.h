@@ -72,6 +72,7 @@ typedef struct mq_packing {
     int fix_shift, fix_sign;
     int64_t zero_word;     /* sum zero * 2^t */
     int64_t bias;          /* sum -low * 2^p: one cycle's constant */
+    int64_t cycles;        /* accumulations the windows were made for */
     int64_t accumulations; /* most cycles in P with these windows */
     int64_t canary;        /* most cycles in P when carries over every boundary are counted (mq_canary) */
     mq_pack_class class;   /* i constants and wires; ii overlaps of 1 bit; iii overlaps of 2 bits or an extra
@@ -112,7 +113,12 @@ int mq_luts_canary(const mq_packing *packing,
                    int64_t cycles);            /* instead of the repair, extra port bit included */
 double mq_luts_multiplier(int wbit, int abit); /* what one multiplication costs in LUTs instead */
 
-/* codes.c: w int32[weights], a int32[activations], within their ranges. */
+/* codes.c: w int32[weights], a int32[activations], within their ranges. The words: weights at their
+ * positions; codes side by side, zero points not yet subtracted. */
+int64_t mq_pack_weights_word(const mq_packing *packing, const int32_t *w);
+int64_t mq_pack_raw_word(const mq_packing *packing, const int32_t *a);
+/* From the words to the ports, the constant of one cycle in W. */
+void mq_pack_ports(const mq_packing *packing, int64_t weights_word, int64_t raw_word, mq_dsp_inputs *out);
 void mq_pack_encode(const mq_packing *packing, const int32_t *w, const int32_t *a, mq_dsp_inputs *out);
 /* The constant that `cycles` accumulations need once (RND, C or a preset). */
 int64_t mq_pack_bias(const mq_packing *packing, int64_t cycles);

@@ -35,10 +35,10 @@ json_t *mq_packing_json(const mq_packing *p) {
                                                 (json_int_t)field->low, "high", (json_int_t)field->high));
     }
     return json_pack(
-        "{s:s, s:o, s:o, s:s, s:i, s:o, s:o, s:s, s:s, s:o, s:s, s:b, s:i, s:i, s:I, s:I, s:I, s:i, s:i}",
+        "{s:s, s:o, s:o, s:s, s:I, s:o, s:o, s:s, s:s, s:o, s:s, s:b, s:i, s:i, s:I, s:I, s:I, s:i, s:i}",
         "dsp", p->dsp.name, "weight_codes", span_json(p->weight_codes), "activation_codes",
-        span_json(p->activation_codes), "weights_port", p->weights_wide ? "wide" : "narrow", "cycles", 1,
-        "weights", operands_json(p->weight, p->weights, false), "activations",
+        span_json(p->activation_codes), "weights_port", p->weights_wide ? "wide" : "narrow", "cycles",
+        (json_int_t)p->cycles, "weights", operands_json(p->weight, p->weights, false), "activations",
         operands_json(p->activation, p->activations, true), "kind", p->kind, "class", classes[p->class],
         "fields", fields, "port_fix", fixes[p->fix], "port_fix_weights", p->fix_weights, "port_fix_shift",
         p->fix_shift, "port_fix_sign", p->fix_sign, "bias", (json_int_t)p->bias, "accumulations",
@@ -93,7 +93,8 @@ static mq_status read_operands(const json_t *root, const char *path, const char 
     return MQ_OK;
 }
 
-static mq_status read(const json_t *root, const char *path, mq_packing *out, mq_error *error) {
+mq_status mq_packing_read(const json_t *root, const char *path, mq_packing *out, mq_error *error) {
+    *out = (mq_packing){0};
     const char *dsp, *port;
     int64_t cycles = 1;
     if (!json_is_object(root)) return mq_fail(error, MQ_BAD_INPUT, "%s: an object expected", path);
@@ -114,7 +115,8 @@ static mq_status read(const json_t *root, const char *path, mq_packing *out, mq_
         MQ_TRY(mq_json_int(root, path, "cycles", 1, (int64_t)1 << 24, &cycles, error));
     MQ_TRY(read_operands(root, path, "weights", false, out->weight, &out->weights, error));
     MQ_TRY(read_operands(root, path, "activations", true, out->activation, &out->activations, error));
-    snprintf(out->kind, sizeof out->kind, "by hand");
+    const char *kind = json_string_value(json_object_get(root, "kind"));
+    snprintf(out->kind, sizeof out->kind, "%s", kind ? kind : "by hand");
     status = mq_packing_finish(out, cycles, error);
     return status == MQ_OK ? MQ_OK : mq_fail_context(error, MQ_BAD_INPUT, "%s", path);
 }
@@ -123,7 +125,7 @@ mq_status mq_packing_load(const char *path, mq_packing *out, mq_error *error) {
     json_t *root;
     *out = (mq_packing){0};
     MQ_TRY(mq_json_load(path, &root, error));
-    mq_status status = read(root, path, out, error);
+    mq_status status = mq_packing_read(root, path, out, error);
     json_decref(root);
     return status;
 }

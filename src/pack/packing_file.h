@@ -14,6 +14,8 @@
 /* A new reference with description and derived values; NULL = out of memory. */
 json_t *mq_packing_json(const mq_packing *packing);
 /* MQ_BAD_INPUT with what is wrong; a packing that is not exact: the field and the values that break it. */
+mq_status mq_packing_read(const json_t *root, const char *where, mq_packing *out,
+                          mq_error *error) MQ_MUST_CHECK;
 mq_status mq_packing_load(const char *path, mq_packing *out, mq_error *error) MQ_MUST_CHECK;
 
 #endif

@@ -24,8 +24,8 @@ static uint64_t draw(prover *v) {
     return z ^ (z >> 31);
 }
 
-/* A code from 16 random bits: a quarter of them extreme, the others spread evenly over the range (at most 2^12
- * codes). */
+/* A code from 16 random bits: a quarter of them extreme, the others spread evenly over the range (at most
+ * 2^12 codes). */
 static int32_t code_of(unsigned bits, mq_span span) {
     if ((bits & 7) < 2) return bits & 1 ? span.high : span.low;
     return span.low + (int32_t)(((bits >> 3) * (unsigned)(span.high - span.low + 1)) >> 13);

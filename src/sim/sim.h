@@ -2,10 +2,12 @@
  * training or lowering; they read the integer network and only that.
  *
  * One interface, several engines: the reference is plain loops over the definition, exact by construction;
- * the fast one computes the same with 8-bit codes and vector kernels. Accumulators are int64; inside a layer
- * int32 is used where the sum of |weight|*|code| over its inputs proves that nothing leaves it. Images are
- * independent and every engine gives the same numbers on every CPU, so results depend on neither threads nor
- * kernels. */
+ * the fast one computes the same with 8-bit codes and vector kernels; the packed one sends every
+ * multiplication through the model of the DSP slice, word by word as the plan packs them, and fails with
+ * MQ_CHECK_FAILED at the first split whose sums are not those of plain multiplication. Accumulators are
+ * int64; inside a layer int32 is used where the sum of |weight|*|code| over its inputs proves that nothing
+ * leaves it. Images are independent and every engine gives the same numbers on every CPU, so results depend
+ * on neither threads nor kernels. */
 #ifndef MIXQ_SIM_SIM_H
 #define MIXQ_SIM_SIM_H
 
@@ -15,11 +17,13 @@
 
 #include "base/status.h"
 #include "inet/inet.h"
+#include "inet/inet_plan.h"
 
 /* The one table of engines: X(id, name). */
 #define MQ_SIM_ENGINES(X)                                                                                    \
     X(FAST, "fast")                                                                                          \
-    X(REFERENCE, "reference")
+    X(REFERENCE, "reference")                                                                                \
+    X(PACKED, "packed")
 
 typedef enum mq_sim_engine {
 #define MQ_SIM_ENUM(id, name) MQ_SIM_##id,
@@ -49,7 +53,8 @@ const char *mq_sim_cpu_name(mq_sim_cpu cpu);
 
 typedef struct mq_sim_options {
     mq_sim_engine engine;
-    mq_sim_cpu cpu; /* fast: kernels to use; those that the machine lacks are MQ_USAGE */
+    mq_sim_cpu cpu;           /* fast: kernels to use; those that the machine lacks are MQ_USAGE */
+    const mq_inet_plan *plan; /* packed: how every layer is multiplied; borrowed until mq_sim_free */
 } mq_sim_options;
 
 typedef struct mq_sim mq_sim;

@@ -71,42 +71,62 @@ typedef struct job {
     mq_error error[MAX_TASKS];
 } job;
 
-static void run_image(const job *j, mq_sim_work *work, size_t image) {
+void mq_sim_reference_node(const mq_sim_reference *sim, int n, mq_sim_work *work) {
     static void (*const table[])(const mq_sim_reference *, int, mq_sim_work *) = {
 #define RUN(id, name, least, most) mq_sim_run_##id,
         MQ_INET_KINDS(RUN)
 #undef RUN
     };
-    const mq_sim_reference *sim = j->sim;
-    const mq_inet *net = sim->net;
-    const mq_sim_visitor *visitor = j->batch->visitor;
-    work->image = j->batch->images + image * edge_count(&net->nodes[0].edge);
-    for (int n = 0; n < net->node_count; n++) {
-        table[net->nodes[n].kind](sim, n, work);
-        if (visitor) visitor->see(visitor->context, image, n, mq_sim_codes(sim, work, n));
-    }
+    table[sim->net->nodes[n].kind](sim, n, work);
+}
 
+mq_status mq_sim_reference_begin(const mq_sim_reference *sim, const mq_sim_batch *batch, mq_sim_work *out,
+                                 mq_error *error) {
+    *out = (mq_sim_work){.layout = batch->layout};
+    MQ_TRY(mq_alloc(sim->memory, sizeof *out->memory, "simulator", &out->memory, error));
+    return mq_alloc(sim->patch, sizeof *out->patch, "simulator", &out->patch, error);
+}
+
+void mq_sim_reference_end(mq_sim_work *work) {
+    mq_free(work->patch);
+    mq_free(work->memory);
+}
+
+void mq_sim_reference_image(const mq_sim_reference *sim, const mq_sim_batch *batch, mq_sim_work *work,
+                            size_t image) {
+    work->image = batch->images + image * edge_count(&sim->net->nodes[0].edge);
+}
+
+void mq_sim_reference_output(const mq_sim_reference *sim, const mq_sim_batch *batch, const mq_sim_work *work,
+                             size_t image) {
+    const mq_inet *net = sim->net;
     const mq_inet_edge *out = &mq_inet_last(net)->edge;
     const int64_t *codes = mq_sim_codes(sim, work, net->node_count - 1);
     size_t pixels = (size_t)out->h * (size_t)out->w, channels = (size_t)out->c;
     for (size_t c = 0; c < channels; c++)
         for (size_t p = 0; p < pixels; p++)
-            mq_sim_put_output(net, j->batch, (image * channels + c) * pixels + p, codes[p * channels + c]);
+            mq_sim_put_output(net, batch, (image * channels + c) * pixels + p, codes[p * channels + c]);
+}
+
+static void run_image(const job *j, mq_sim_work *work, size_t image) {
+    const mq_sim_visitor *visitor = j->batch->visitor;
+    mq_sim_reference_image(j->sim, j->batch, work, image);
+    for (int n = 0; n < j->sim->net->node_count; n++) {
+        mq_sim_reference_node(j->sim, n, work);
+        if (visitor) visitor->see(visitor->context, image, n, mq_sim_codes(j->sim, work, n));
+    }
+    mq_sim_reference_output(j->sim, j->batch, work, image);
 }
 
 static void run_task(void *context, size_t task) {
     job *j = context;
     size_t first = task * j->per_task, end = first + j->per_task;
     if (end > j->batch->count) end = j->batch->count;
-    mq_sim_work work = {.layout = j->batch->layout};
-    mq_status status =
-        mq_alloc(j->sim->memory, sizeof *work.memory, "simulator", &work.memory, &j->error[task]);
-    if (status == MQ_OK)
-        status = mq_alloc(j->sim->patch, sizeof *work.patch, "simulator", &work.patch, &j->error[task]);
+    mq_sim_work work;
+    mq_status status = mq_sim_reference_begin(j->sim, j->batch, &work, &j->error[task]);
     if (status == MQ_OK)
         for (size_t i = first; i < end; i++) run_image(j, &work, i);
-    mq_free(work.patch);
-    mq_free(work.memory);
+    mq_sim_reference_end(&work);
     j->status[task] = status;
 }
 
