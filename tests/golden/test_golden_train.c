@@ -21,7 +21,7 @@
 #include "ops/model.h"
 #include "search/search.h"
 #include "train/objective.h"
-#include "train/sgd.h"
+#include "train/optimizer.h"
 
 /* Twice the worst of five runs in another order (classification). */
 static const struct {
@@ -69,7 +69,7 @@ typedef struct golden_case {
     mq_net *net;
     mq_st_file *initial, *batches, *step1;
     mq_model *model;
-    mq_sgd *sgd;
+    mq_optimizer *optimizer;
     mq_search search;
     mq_factors factors;
     bool is_search;
@@ -122,7 +122,7 @@ static void open_case(golden_case *g, mq_dtype compute) {
     }
     mq_import_map_free(&map);
     mq_model_touch(g->model);
-    CHECK(mq_sgd_create(g->model, &g->sgd, &error));
+    CHECK(mq_optimizer_create(g->model, MQ_SGD, &g->optimizer, &error));
     CHECK(mq_factors_load("published", &g->factors, &error));
     CHECK(mq_cost_create(g->net, &g->factors, &g->search.cost, &error));
     g->search.prices = (mq_search_prices){.complexity = number(g->expected, "complexity_decay", 0),
@@ -130,7 +130,7 @@ static void open_case(golden_case *g, mq_dtype compute) {
 }
 
 static void close_case(golden_case *g) {
-    mq_sgd_destroy(g->sgd);
+    mq_optimizer_destroy(g->optimizer);
     mq_model_destroy(g->model);
     mq_net_free(g->net);
     mq_st_free(g->initial);
@@ -210,10 +210,15 @@ static void run_steps(golden_case *g) {
     CHECK(mq_alloc(outputs, sizeof *d_output, "gradient", &d_output, &error));
     double momentum = number(g->expected, "momentum", 0);
     bool nesterov = json_is_true(json_object_get(g->expected, "nesterov"));
-    const mq_sgd_group groups[MQ_SGD_GROUPS] = {
-        {number(g->expected, "lr", 0), momentum, number(g->expected, "weight_decay", 0), nesterov},
-        {number(g->expected, "lr_alpha", 0), number(g->expected, "alpha_momentum", momentum),
-         number(g->expected, "alpha_weight_decay", 0), false}};
+    const mq_rule weights = {number(g->expected, "lr", 0), momentum, number(g->expected, "weight_decay", 0),
+                             nesterov};
+    mq_rule rules[MQ_GROUPS] = {weights,
+                                weights,
+                                weights,
+                                {number(g->expected, "lr_alpha", 0),
+                                 number(g->expected, "alpha_momentum", momentum),
+                                 number(g->expected, "alpha_weight_decay", 0), false}};
+    rules[MQ_GROUP_BIASES].lr *= number(g->expected, "lr_bias_factor", 1);
     for (size_t s = 0; s < count; s++) {
         const json_t *step = json_array_get(steps, s);
         bool first = s == 0;
@@ -252,7 +257,7 @@ static void run_steps(golden_case *g) {
                      first ? BOUND.total_first : BOUND.total_later);
         }
         if (first) compare_gradients(g);
-        mq_sgd_step(g->sgd, groups, number(g->expected, "lr_bias_factor", 1));
+        mq_optimizer_step(g->optimizer, rules);
     }
     mq_free(pixels);
     mq_free(labels);
