@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/data_draw.h"
 #include "data/dataset.h"
 
 static json_t *split_json(const mq_dataset *set, const mq_dataset_info *info) {
@@ -51,7 +52,7 @@ static mq_status describe(const cli_args *args, const char *name, mq_error *erro
     mq_dataset_info info[SPLITS] = {0};
     mq_status status = MQ_OK;
     for (int i = 0; i < SPLITS && status == MQ_OK; i++) {
-        mq_data_request request = {.split = splits[i]};
+        mq_data_request request = {.split = splits[i], .seed = args->seed};
         status = mq_dataset_open(name, &request, &set[i], error);
         if (status == MQ_OK) status = mq_dataset_describe(set[i], &info[i], error);
     }
@@ -71,23 +72,31 @@ static mq_status describe(const cli_args *args, const char *name, mq_error *erro
 }
 
 static mq_status run(const cli_args *args, mq_error *error) {
-    if (strcmp(args->word[0], "info") == 0) return describe(args, args->word[1], error);
-    return mq_fail(error, MQ_USAGE, "mixq data: got '%s', expected info: mixq data info D", args->word[0]);
+    const char *what = args->word[0];
+    int words = strcmp(what, "info") == 0 ? 2 : 3;
+    if (strcmp(what, "info") != 0 && strcmp(what, "draw") != 0)
+        return mq_fail(error, MQ_USAGE, "mixq data: got '%s', expected info or draw", what);
+    if (args->word_count != words)
+        return mq_fail(error, MQ_USAGE, "mixq data %s: got %d words after it, expected %s", what,
+                       args->word_count - 1, words == 2 ? "D" : "D DIR");
+    return words == 2 ? describe(args, args->word[1], error) : data_draw(args, error);
 }
 
-static const cli_option OPTIONS[] = {{NULL, NULL, NULL}};
+static const cli_option OPTIONS[] = {{"--limit", "N", "draw: the first N images of each split (24)"},
+                                     {NULL, NULL, NULL}};
 
 const cli_command cli_data = {
     .name = "data",
-    .usage = "info D",
-    .summary = "Read a data set whole and describe it",
+    .usage = "info D | draw D DIR",
+    .summary = "Read a data set whole and describe it, or draw it",
     .least_words = 2,
-    .most_words = 2,
+    .most_words = 3,
     .options = OPTIONS,
-    .details =
-        "D is fashion-mnist[:DIR], mnist:DIR or cifar10:DIR. Shapes, means and hashes are those of the "
-        "images as a\n"
-        "network of the usual input size gets them: padded, grey copied to three channels, 0..255.\n\n"
-        "Example:\n  mixq data info fashion-mnist\n",
+    .details = "D is fashion-mnist[:DIR], mnist:DIR, cifar10:DIR or shapes[:N]. Shapes, means and hashes are "
+               "those of the "
+               "images as a\n"
+               "network of the usual input size gets them: padded, grey copied to three channels, 0..255.\n"
+               "draw writes sheets of a detection set's images with their boxes as PNG.\n\n"
+               "Examples:\n  mixq data info fashion-mnist\n  mixq data draw shapes /path/to/folder\n",
     .run = run,
 };

@@ -109,7 +109,8 @@ mq_status run_setup_data(const cli_args *args, run_setup *setup, mq_error *error
                                .limit = (size_t)limit,
                                .height = net->in_h,
                                .width = net->in_w,
-                               .channels = net->in_c};
+                               .channels = net->in_c,
+                               .seed = args->seed};
     const char *data = cli_value(args, "--data");
     MQ_TRY(mq_dataset_open(data, &request, &setup->train, error));
     request.split = MQ_SPLIT_TEST;

@@ -213,7 +213,8 @@ static mq_status run(const cli_args *args, mq_error *error) {
                                .limit = (size_t)limit,
                                .height = checkpoint.net->in_h,
                                .width = checkpoint.net->in_w,
-                               .channels = checkpoint.net->in_c};
+                               .channels = checkpoint.net->in_c,
+                               .seed = args->seed};
     mq_status status = mq_dataset_open(data, &request, &dataset, error);
     if (status == MQ_OK) status = evaluate(args, &checkpoint, dataset, error);
     mq_dataset_free(dataset);
