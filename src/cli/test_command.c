@@ -87,7 +87,7 @@ static mq_status run_integer(const mq_checkpoint *checkpoint, const mq_dataset *
     size_t first = 0;
     for (const mq_batch *batch; (batch = mq_loader_next(loader)); first += batch->count)
         MQ_TRY_GOTO(integer_batch(checkpoint->net, net, batch, first, values, out, error), done);
-    status = MQ_OK;
+    status = mq_loader_status(loader, error);
 done:
     mq_loader_stop(loader);
     mq_free(values);

@@ -38,7 +38,7 @@ static mq_status evaluate_batches(mq_model *model, mq_loader *loader, const mq_d
                     mq_scores_quality(out));
         if (mq_stop_requested()) return mq_fail(error, MQ_INTERRUPTED, "interrupted");
     }
-    return MQ_OK;
+    return mq_loader_status(loader, error);
 }
 
 mq_status mq_evaluate(mq_model *model, const mq_dataset *dataset, mq_scores *out, const mq_answers *answers,

@@ -155,6 +155,7 @@ static mq_status run_epoch(loop *l, mq_error *error) {
                            r->state.epoch + 1, (unsigned long long)r->state.step, batches);
         }
     }
+    MQ_TRY(mq_loader_status(l->loader, error));
     l->step_seconds += mq_seconds() - start;
     l->step_images += images;
     return MQ_OK;
