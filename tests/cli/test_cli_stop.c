@@ -192,7 +192,8 @@ static void damaged_position(void **state) {
     static const struct {
         int which;
         const char *value;
-    } cases[] = {{0, NULL}, {0, "-1"}, {0, "3"}, {0, "x"}, {1, "5"}, {-2, "20"}, {2, "nan"}, {-1, "inf"}};
+    } cases[] = {{0, NULL},   {0, "-1"},  {0, "3"},   {0, "x"},   {1, "5"},
+                 {9, "20"}, {10, "20"}, {2, "nan"}, {5, "inf"}, {-1, "x"}, {-2, "inf"}};
     cli_copy(state, "run/last.safetensors", "last");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         set_position(state, cases[i].which, cases[i].value);
@@ -201,7 +202,7 @@ static void damaged_position(void **state) {
     }
     set_position(state, 0, "1"); /* a step that the data set does not have */
     set_position(state, 1, "11");
-    set_position(state, -2, "200");
+    set_position(state, 9, "200");
     cli_fails(state, 3, "cannot resume|step 11|10 steps", RESUME);
     cli_copy(state, "run/best.safetensors", "run/last.safetensors");
     cli_fails(state, 3, "cannot resume|no optimiser state", RESUME);
