@@ -83,6 +83,7 @@ static mq_status run(const cli_args *args, mq_error *error) {
 }
 
 static const cli_option OPTIONS[] = {{"--limit", "N", "draw: the first N images of each split (24)"},
+                                     {"--augment", NULL, "draw: augmented as in training"},
                                      {NULL, NULL, NULL}};
 
 const cli_command cli_data = {

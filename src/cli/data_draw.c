@@ -68,6 +68,7 @@ mq_status data_draw(const cli_args *args, mq_error *error) {
     int64_t limit = USUAL;
     MQ_TRY(cli_int(args, "--limit", 1, MQ_DATA_SAMPLES, &limit, error));
     mq_loader_options options = {.batch = SHEET, .seed = args->seed};
+    if (cli_flag(args, "--augment")) options.augment = mq_augment_detector;
     size_t sheets = 0;
     MQ_TRY(mq_make_dirs(folder, error));
     for (int split = MQ_SPLIT_TRAIN; split <= MQ_SPLIT_TEST; split++) {

@@ -15,8 +15,9 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "data/warp.h"
 
-enum { AHEAD = 4, THREADS_USUAL = 4, RUN_BYTES = 1 << 16, GREY = 128 };
+enum { AHEAD = 4, THREADS_USUAL = 4, RUN_BYTES = 1 << 16, UNWARPED = MQ_SCRATCH_OWN, ROWS };
 
 typedef struct slot {
     uint8_t *images;
@@ -99,21 +100,28 @@ static void fill_labelled(mq_loader *loader, slot *to, size_t i, uint64_t epoch)
 /* The same of a detection set. */
 static mq_status fill_detected(mq_loader *loader, slot *to, size_t i, uint64_t epoch,
                                mq_data_scratch *scratch, mq_error *error) {
-    (void)epoch;
     const mq_dataset *set = loader->dataset;
     uint32_t sample = to->samples[i];
     size_t bytes = mq_dataset_image_bytes(set);
-    uint8_t *out = to->images + i * bytes;
+    uint8_t *out = to->images + i * bytes, *image = out;
     mq_target *targets = to->targets + i * loader->most;
+    mq_warp warp = mq_warp_choose(&loader->options.augment, loader->options.seed, epoch, sample, set->height,
+                                  set->width);
     to->kept[i] = 0;
-    mq_status status = mq_dataset_image(set, sample, scratch, out, error);
+    if (warp.moves || warp.colours) MQ_TRY(mq_scratch_need(scratch, UNWARPED, bytes, &image, error));
+    mq_status status = mq_dataset_image(set, sample, scratch, image, error);
     if (status != MQ_OK) {
-        memset(out, GREY, bytes);
+        memset(out, MQ_WARP_BORDER, bytes);
         return status;
     }
+    if (image != out)
+        MQ_TRY(mq_warp_image(&warp, set->height, set->width, set->channels, set->order, image, scratch, ROWS,
+                             out, error));
     for (size_t t = loader->first[sample]; t < loader->first[sample + 1]; t++) {
-        targets[to->kept[i]] = set->targets[t];
-        targets[to->kept[i]++].image = (int32_t)i;
+        mq_target *target = &targets[to->kept[i]];
+        *target = set->targets[t];
+        target->image = (int32_t)i;
+        if (mq_warp_box(&warp, set->height, set->width, &set->targets[t].box, &target->box)) to->kept[i]++;
     }
     return MQ_OK;
 }
@@ -234,7 +242,15 @@ static mq_status check(const mq_dataset *dataset, const mq_loader_options *optio
             error, MQ_USAGE,
             "loader: batch: got %d, expected at most the %zu samples of %s when a part batch is left out",
             options->batch, dataset->count, dataset->name);
-    return mq_augment_check(&options->augment, error);
+    const mq_augment *a = &options->augment;
+    MQ_TRY(mq_augment_check(a, error));
+    bool warps = a->rotate > 0 || a->scale > 0 || a->translate > 0 || a->shear > 0 || a->hue > 0 ||
+                 a->saturation > 0 || a->value > 0;
+    if (dataset->task == MQ_DATA_CLASSIFY ? warps : a->pad > 0)
+        return mq_fail(error, MQ_USAGE, "loader: augmentation: got %s for %s, expected that of a %s set",
+                       warps ? "that of detectors" : "padding", dataset->name,
+                       dataset->task == MQ_DATA_CLASSIFY ? "classification" : "detection");
+    return MQ_OK;
 }
 
 /* Where each image's targets begin, and how many an image has at most. */

@@ -8,8 +8,9 @@
 
 #include "base/status.h"
 
-/* Working memory of one thread that makes images; grows to the largest that was needed. {0} to begin with. */
-enum { MQ_SCRATCH_BLOCKS = 4 };
+/* Working memory of one thread that makes images; grows to the largest that was needed. {0} to begin with.
+ * The first MQ_SCRATCH_OWN blocks are the source's, the others the loader's. */
+enum { MQ_SCRATCH_OWN = 4, MQ_SCRATCH_BLOCKS = 6 };
 typedef struct mq_data_scratch {
     void *block[MQ_SCRATCH_BLOCKS];
     size_t room[MQ_SCRATCH_BLOCKS]; /* bytes */
