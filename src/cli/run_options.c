@@ -1,6 +1,7 @@
 /* run_options.c - options of training runs. */
 #include "cli/run_options.h"
 
+#include <stddef.h>
 #include <stdio.h>
 
 #include "ops/precision.h"
@@ -40,30 +41,76 @@ static mq_status read_schedule(const cli_args *args, const mq_recipe *recipe, bo
     return MQ_OK;
 }
 
+/* Augmentation by --set; the largest value is that of mq_augment_check. */
+static const struct {
+    const char *key;
+    mq_task task;
+    size_t offset; /* of a float in mq_augment */
+    double most;
+} WARPS[] = {
+    {"rotate", MQ_TASK_DETECTION, offsetof(mq_augment, rotate), 180},
+    {"scale", MQ_TASK_DETECTION, offsetof(mq_augment, scale), 0.9},
+    {"translate", MQ_TASK_DETECTION, offsetof(mq_augment, translate), 1},
+    {"shear", MQ_TASK_DETECTION, offsetof(mq_augment, shear), 45},
+    {"hue", MQ_TASK_DETECTION, offsetof(mq_augment, hue), 1},
+    {"saturation", MQ_TASK_DETECTION, offsetof(mq_augment, saturation), 1},
+    {"value", MQ_TASK_DETECTION, offsetof(mq_augment, value), 1},
+};
+enum { WARP_COUNT = sizeof WARPS / sizeof *WARPS };
+
+static float *warp_value(mq_augment *augment, int which) {
+    return (float *)(void *)((char *)augment + WARPS[which].offset);
+}
+
 static mq_status read_augment(const cli_args *args, const mq_recipe *recipe, run_setup *s, mq_error *error) {
-    double pad = recipe->augment.pad, flip = recipe->augment.flip;
-    MQ_TRY(cli_setting(args, "pad", 0, MQ_AUGMENT_PAD, &pad, error));
+    mq_augment *augment = &s->settings.augment;
+    bool detector = recipe->task == MQ_TASK_DETECTION;
+    *augment = *recipe->augment;
+    double pad = augment->pad, flip = augment->flip, given = -1;
+    MQ_TRY(cli_setting(args, "pad", 0, MQ_AUGMENT_PAD, &given, error));
+    if (given >= 0 && detector)
+        return mq_fail(error, MQ_USAGE, "--set pad is for classifiers: %s is a detector", s->net->name);
+    if (given >= 0) pad = given;
     MQ_TRY(cli_setting(args, "flip", 0, 1, &flip, error));
     if (pad != (int)pad || flip != (int)flip)
         return mq_fail(error, MQ_USAGE, "--set pad and flip: whole numbers expected (pixels; 0 or 1)");
-    s->settings.augment = (mq_augment){.pad = (int)pad, .flip = flip != 0};
+    augment->pad = (int)pad;
+    augment->flip = flip != 0;
+    for (int i = 0; i < WARP_COUNT; i++) {
+        given = -1;
+        MQ_TRY(cli_setting(args, WARPS[i].key, 0, WARPS[i].most, &given, error));
+        if (given < 0) continue;
+        if (!detector)
+            return mq_fail(error, MQ_USAGE, "--set %s is for detectors: %s classifies images", WARPS[i].key,
+                           s->net->name);
+        *warp_value(augment, i) = (float)given;
+    }
     return MQ_OK;
+}
+
+/* Adds them to the stored settings. */
+static void add_augment(json_t *json, const mq_recipe *recipe, mq_augment augment) {
+    json_object_set_new(json, "flip", json_integer(augment.flip));
+    if (recipe->task != MQ_TASK_DETECTION) json_object_set_new(json, "pad", json_integer(augment.pad));
+    for (int i = 0; i < WARP_COUNT; i++)
+        if (recipe->task == WARPS[i].task)
+            json_object_set_new(json, WARPS[i].key, json_real((double)*warp_value(&augment, i)));
 }
 
 static json_t *settings_json(const cli_args *args, const char *model, const char *data, int64_t limit,
                              const mq_train_settings *t) {
     const mq_schedule *s = &t->schedule;
-    return json_pack(
-        "{s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:I, s:s, s:f, s:f, s:b, s:f, s:f, s:f, s:i, s:f, s:f, s:i, "
-        "s:b, "
-        "s:s, s:b, s:s?}",
-        "command", args->command->name, "model", model, "data", data, "seed", (json_int_t)args->seed,
-        "epochs", t->epochs, "batch", t->batch, "accumulate", t->accumulate, "limit", (json_int_t)limit,
-        "optimizer", mq_method_names[t->method], "lr", s->weights.lr, "momentum", s->weights.momentum,
-        "nesterov", (int)s->weights.nesterov, "weight_decay", s->weights.decay, "lr_end", s->weights_end,
-        "bias_rate", s->bias_rate, "warm_up", s->warm_up, "warm_up_lr", s->warm_up_lr, "warm_up_momentum",
-        s->warm_up_momentum, "pad", t->augment.pad, "flip", (int)t->augment.flip, "precision",
-        t->model.compute == MQ_BF16 ? "bf16" : "f32", "symmetric", (int)t->model.symmetric, "init", t->init);
+    return json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:I, s:s, s:f, s:f, s:b, s:f, s:f, s:f, s:i, s:f, "
+                     "s:f, s:s, s:b, "
+                     "s:s?}",
+                     "command", args->command->name, "model", model, "data", data, "seed",
+                     (json_int_t)args->seed, "epochs", t->epochs, "batch", t->batch, "accumulate",
+                     t->accumulate, "limit", (json_int_t)limit, "optimizer", mq_method_names[t->method], "lr",
+                     s->weights.lr, "momentum", s->weights.momentum, "nesterov", (int)s->weights.nesterov,
+                     "weight_decay", s->weights.decay, "lr_end", s->weights_end, "bias_rate", s->bias_rate,
+                     "warm_up", s->warm_up, "warm_up_lr", s->warm_up_lr, "warm_up_momentum",
+                     s->warm_up_momentum, "precision", t->model.compute == MQ_BF16 ? "bf16" : "f32",
+                     "symmetric", (int)t->model.symmetric, "init", t->init);
 }
 
 mq_status run_setup_open(const cli_args *args, bool search, run_setup *out, mq_error *error) {
@@ -98,7 +145,9 @@ mq_status run_setup_open(const cli_args *args, bool search, run_setup *out, mq_e
     t->resume = cli_flag(args, "--resume");
     t->force = cli_flag(args, "--force");
     out->json = t->settings = settings_json(args, model, data, limit, t);
-    return out->json ? MQ_OK : mq_fail_memory(error, "settings", 0);
+    if (!out->json) return mq_fail_memory(error, "settings", 0);
+    add_augment(out->json, recipe, t->augment);
+    return MQ_OK;
 }
 
 mq_status run_setup_data(const cli_args *args, run_setup *setup, mq_error *error) {

@@ -9,7 +9,7 @@
 /* Rows for a command's option table. */
 #define RUN_OPTIONS                                                                                          \
     {"--model", "MODEL", "a built-in name (see mixq models) or a .yaml file"},                               \
-        {"--data", "DATA", "fashion-mnist[:DIR], mnist:DIR, cifar10:DIR"},                                   \
+        {"--data", "DATA", "fashion-mnist[:DIR], mnist:DIR, cifar10:DIR; detectors: shapes[:N]"},            \
         {"--out", "DIR", "the run folder to write"}, {"--epochs", "N", "passes over the training set"},      \
         {"--batch", "N", "images per step (128; detectors 64)"},                                             \
         {"--accumulate", "N", "batches whose gradients make one update (1)"},                                \
@@ -25,7 +25,8 @@
 
 #define RUN_SETTINGS                                                                                         \
     "momentum", "nesterov", "weight_decay", "lr_end", "bias_rate", "warm_up", "warm_up_lr",                  \
-        "warm_up_momentum", "pad", "flip"
+        "warm_up_momentum", "pad", "flip", "rotate", "scale", "translate", "shear", "hue", "saturation",     \
+        "value"
 
 typedef struct run_setup {
     mq_net *net;

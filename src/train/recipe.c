@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+static const mq_augment CLASSIFIER = {.pad = 4, .flip = true};
+
 static const mq_recipe RECIPES[] = {
     {.task = MQ_TASK_CLASSIFICATION,
      .search_epochs = 40,
@@ -18,7 +20,7 @@ static const mq_recipe RECIPES[] = {
                   .bias_rate = 1,
                   .decay_everywhere = true},
      .price = 1,
-     .augment = {.pad = 4, .flip = true}},
+     .augment = &CLASSIFIER},
     {.task = MQ_TASK_DETECTION,
      .search_epochs = 35,
      .train_epochs = 200,
@@ -34,7 +36,8 @@ static const mq_recipe RECIPES[] = {
                   .warm_up = MQ_WARM_UP_AUTO,
                   .warm_up_lr = 0.1,
                   .warm_up_momentum = 0.9},
-     .price = 4},
+     .price = 4,
+     .augment = &mq_augment_detector},
 };
 
 const mq_recipe *mq_recipe_for(mq_task task) {

@@ -30,7 +30,7 @@ typedef struct mq_recipe {
     double search_lr, train_lr, adam_lr; /* of the weights */
     mq_schedule schedule;                /* weights.lr is one of the three above */
     double price;                        /* factor of cd, cdt and bd */
-    mq_augment augment;
+    const mq_augment *augment;
 } mq_recipe;
 
 const mq_recipe *mq_recipe_for(mq_task task);
