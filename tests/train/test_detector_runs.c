@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "base/memory.h"
+#include "base/stop.h"
 #include "detect/constant_box.h"
 #include "train/evaluate.h"
 
@@ -127,6 +128,33 @@ static void resumed_unshared_search(void **state) {
     check_resume(state, MQ_MODE_SEARCH, false, MQ_SGD, 2);
 }
 
+static void stop_before_the_first_batch(test_run *run, mq_model *model) {
+    (void)model;
+    if (run->steps == 0) mq_stop_request();
+}
+
+/* Asked to stop in the middle of an update, a run completes it. */
+static void stopped_within_an_update(void **state) {
+    test_run a, b;
+    run_begin_detector(&a, state, "undisturbed", MQ_MODE_FIXED, true);
+    a.settings.accumulate = 3;
+    a.settings.epochs = 1;
+    run_well(&a);
+    run_begin_detector(&b, state, "stopped", MQ_MODE_FIXED, true);
+    b.settings.accumulate = 3;
+    b.settings.epochs = 1;
+    b.sabotage = stop_before_the_first_batch;
+    run_expect(&b, run_train(&b), MQ_INTERRUPTED, "epoch 1, step 3 of 7");
+    b.settings.resume = true;
+    run_expect(&b, run_train(&b), MQ_INTERRUPTED, "epoch 1, step 6 of 7");
+    run_expect(&b, run_train(&b), MQ_INTERRUPTED, "after the steps of epoch 1");
+    b.sabotage = NULL;
+    run_well(&b);
+    run_same_end(&a, &b);
+    run_end(&a);
+    run_end(&b);
+}
+
 /* Without batch norm, batches of 4 four at a time are batches of 16: the same updates to rounding. */
 static void accumulation_is_a_larger_batch(void **state) {
     static const char detector[] = "name: plain\ntask: detection\nclasses: 1\nanchors: [[8, 6]]\n"
@@ -234,6 +262,7 @@ int main(void) {
         IN_FOLDER(resumed),
         IN_FOLDER(resumed_with_accumulation),
         IN_FOLDER(resumed_with_adam),
+        IN_FOLDER(stopped_within_an_update),
         IN_FOLDER(resumed_search),
         IN_FOLDER(resumed_unshared_search),
         IN_FOLDER(accumulation_is_a_larger_batch),
