@@ -227,15 +227,15 @@ static void wrong_data(void **state) {
     test_run finder, classes;
     run_begin_detector(&finder, state, "finder", MQ_MODE_FLOAT, true);
     run_begin(&classes, state, "classes", MQ_MODE_FLOAT, true);
-    mq_dataset *scenes = finder.train;
-    finder.train = classes.train;
+    mq_dataset *scenes = finder.train, *quadrants = classes.train;
+    finder.train = quadrants;
     run_expect(&finder, run_train(&finder), MQ_USAGE, "network finder is a detector");
     classes.train = scenes;
     run_expect(&classes, run_train(&classes), MQ_USAGE, "network tiny classifies images");
     finder.train = scenes;
     finder.settings.accumulate = -1;
     run_expect(&finder, run_train(&finder), MQ_USAGE, "--accumulate -1");
-    classes.train = NULL;
+    classes.train = quadrants;
     run_end(&classes);
     run_end(&finder);
 }
