@@ -13,6 +13,8 @@ const mq_data_reader mq_data_readers[] = {
      "70,000 grey images of clothes; DIR defaults to Debian's dataset-fashion-mnist", mq_open_fashion_mnist},
     {"mnist", "mnist:DIR", "70,000 grey handwritten digits (idx files, plain or .gz)", mq_open_mnist},
     {"cifar10", "cifar10:DIR", "60,000 colour images of 10 classes (the binary version)", mq_open_cifar10},
+    {"dac-sdc", "dac-sdc:DIR", "folders of .jpg with a Pascal-VOC .xml beside each, one object per image",
+     mq_open_dac_sdc},
     {"shapes", "shapes[:N]",
      "N generated scenes of one object for training (2000), N/4 but at least 64 for testing", mq_open_shapes},
     {NULL, NULL, NULL, NULL},

@@ -13,6 +13,7 @@
 #ifndef MIXQ_DATA_DATASET_H
 #define MIXQ_DATA_DATASET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -59,6 +60,7 @@ typedef struct mq_data_request {
     int height, width, channels; /* the network's input; 0 = the usual one: at least 32 x 32 x 3, of detection
                                     sets 160 x 320 x 3 */
     uint64_t seed;               /* of generated sets; others ignore it */
+    bool strict;                 /* fail at the first faulty file instead of leaving it out (dac-sdc) */
     size_t kept;                 /* bytes of lazily made images to keep at most; 0 = MQ_STORE_KEPT */
 } mq_data_request;
 
