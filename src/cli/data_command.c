@@ -8,6 +8,19 @@
 #include "data/dataset.h"
 #include "data/export.h"
 
+/* What detection sets have on top. */
+static void add_boxes(json_t *root, const mq_dataset_info *info) {
+    json_t *areas = json_array();
+    for (int i = 0; i < MQ_DATA_AREAS; i++) json_array_append_new(areas, json_real(info->areas[i]));
+    const mq_box *box = &info->constant_box;
+    json_object_set_new(root, "box_areas", areas);
+    json_object_set_new(root, "constant_iou", json_real(info->constant_iou));
+    json_object_set_new(root, "constant_box",
+                        json_pack("{s:f, s:f, s:f, s:f}", "x", (double)box->x, "y", (double)box->y, "w",
+                                  (double)box->w, "h", (double)box->h));
+    json_object_set_new(root, "damaged", json_integer((json_int_t)info->damaged));
+}
+
 static json_t *split_json(const mq_dataset *set, const mq_dataset_info *info) {
     json_t *root =
         json_pack("{s:I, s:i, s:i, s:i, s:i, s:s, s:s}", "images", (json_int_t)info->count, "channels",
@@ -31,8 +44,20 @@ static json_t *split_json(const mq_dataset *set, const mq_dataset_info *info) {
         json_object_set_new(root, "class_names", names);
         json_object_set_new(root, "mean", mean);
         json_object_set_new(root, "deviation", deviation);
+        if (set->task == MQ_DATA_DETECT) add_boxes(root, info);
     }
     return root;
+}
+
+static void boxes_text(const mq_dataset_info *info) {
+    const double *a = info->areas;
+    const mq_box *box = &info->constant_box;
+    printf("  boxes cover %.2f %% to %.2f %% of the image; quartiles %.2f, %.2f, %.2f %%\n", 100 * a[0],
+           100 * a[4], 100 * a[1], 100 * a[2], 100 * a[3]);
+    printf("  best constant box: centre (%.3f, %.3f), size %.3f x %.3f, mean IoU %.4f\n", (double)box->x,
+           (double)box->y, (double)box->w, (double)box->h, info->constant_iou);
+    if (info->damaged)
+        printf("  %zu damaged images, the first: %s\n", info->damaged, info->first_damage.text);
 }
 
 static void split_text(const mq_dataset *set, const mq_dataset_info *info) {
@@ -41,6 +66,7 @@ static void split_text(const mq_dataset *set, const mq_dataset_info *info) {
     for (int c = 0; c < info->classes; c++)
         printf("  class %d%s%s: %zu images\n", c, set->class_names ? " " : "",
                set->class_names ? set->class_names[c] : "", info->class_counts[c]);
+    if (set->task == MQ_DATA_DETECT) boxes_text(info);
     for (int c = 0; c < info->channels; c++)
         printf("  channel %d: mean %.3f, standard deviation %.3f\n", c, info->mean[c], info->deviation[c]);
     printf("  sha256 of images %s, of labels %s\n", info->images_sha256, info->labels_sha256);
