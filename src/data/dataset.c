@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/parallel.h"
 #include "base/text.h"
 #include "data/reader.h"
 
@@ -13,12 +14,14 @@ const mq_data_reader mq_data_readers[] = {
      "70,000 grey images of clothes; DIR defaults to Debian's dataset-fashion-mnist", mq_open_fashion_mnist},
     {"mnist", "mnist:DIR", "70,000 grey handwritten digits (idx files, plain or .gz)", mq_open_mnist},
     {"cifar10", "cifar10:DIR", "60,000 colour images of 10 classes (the binary version)", mq_open_cifar10},
+    {"dac-sdc", "dac-sdc:DIR", "folders of .jpg with a Pascal-VOC .xml beside each, one object per image",
+     mq_open_dac_sdc},
     {"shapes", "shapes[:N]",
      "N generated scenes of one object for training (2000), N/4 but at least 64 for testing", mq_open_shapes},
     {NULL, NULL, NULL, NULL},
 };
 
-enum { READERS = sizeof mq_data_readers / sizeof mq_data_readers[0] - 1 };
+enum { LOAD_GRAIN = 16, READERS = sizeof mq_data_readers / sizeof mq_data_readers[0] - 1 };
 
 const char *mq_split_name(mq_split split) {
     return split == MQ_SPLIT_TRAIN ? "train" : "test";
@@ -79,6 +82,12 @@ static mq_status create_header(const char *name, size_t count, int height, int w
     set->channels = channels;
     set->classes = classes;
     return MQ_OK;
+}
+
+static mq_status fail_bytes(const mq_dataset *set, mq_error *error) {
+    return mq_fail(error, MQ_USAGE,
+                   "data set %s: %zu images of %d x %d x %d are more than %zu bytes; limit the samples",
+                   set->name, set->count, set->height, set->width, set->channels, MQ_DATA_BYTES);
 }
 
 mq_status mq_dataset_create(const char *name, size_t count, int height, int width, int channels, int classes,
@@ -148,6 +157,45 @@ mq_status mq_dataset_image(const mq_dataset *dataset, size_t sample, mq_data_scr
     mq_data_scratch own = {0};
     mq_status status = mq_store_image(dataset->store, sample, scratch ? scratch : &own, out, error);
     mq_scratch_free(&own);
+    return status;
+}
+
+typedef struct loading {
+    const mq_dataset *set;
+    uint8_t *images;
+    mq_error *errors; /* [tasks] */
+} loading;
+
+static void load_some(void *context, size_t task) {
+    loading *l = context;
+    mq_data_scratch scratch = {0};
+    mq_error *error = &l->errors[task];
+    size_t bytes = mq_dataset_image_bytes(l->set);
+    for (size_t i = task * LOAD_GRAIN; i < (task + 1) * LOAD_GRAIN && i < l->set->count; i++)
+        if (error->status == MQ_OK)
+            error->status = mq_dataset_image(l->set, i, &scratch, l->images + i * bytes, error);
+    mq_scratch_free(&scratch);
+}
+
+mq_status mq_dataset_load(mq_dataset *dataset, mq_error *error) {
+    if (dataset->images) return MQ_OK;
+    size_t bytes, tasks = mq_task_count(dataset->count, LOAD_GRAIN);
+    if (mq_mul_overflow(dataset->count, mq_dataset_image_bytes(dataset), &bytes) || bytes > MQ_DATA_BYTES)
+        return fail_bytes(dataset, error);
+    loading l = {.set = dataset};
+    mq_status status;
+    MQ_TRY_GOTO(mq_alloc(tasks, sizeof *l.errors, "errors", &l.errors, error), done);
+    MQ_TRY_GOTO(mq_alloc(bytes, 1, "the images of a data set", &l.images, error), done);
+    mq_parallel(tasks, load_some, &l);
+    for (size_t t = 0; t < tasks && status == MQ_OK; t++)
+        if ((status = l.errors[t].status) != MQ_OK && error) *error = l.errors[t];
+    if (status == MQ_OK) {
+        dataset->images = l.images;
+        l.images = NULL;
+    }
+done:
+    mq_free(l.images);
+    mq_free(l.errors);
     return status;
 }
 

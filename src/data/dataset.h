@@ -13,6 +13,7 @@
 #ifndef MIXQ_DATA_DATASET_H
 #define MIXQ_DATA_DATASET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -59,6 +60,7 @@ typedef struct mq_data_request {
     int height, width, channels; /* the network's input; 0 = the usual one: at least 32 x 32 x 3, of detection
                                     sets 160 x 320 x 3 */
     uint64_t seed;               /* of generated sets; others ignore it */
+    bool strict;                 /* fail at the first faulty file instead of leaving it out (dac-sdc) */
     size_t kept;                 /* bytes of lazily made images to keep at most; 0 = MQ_STORE_KEPT */
 } mq_data_request;
 
@@ -86,6 +88,10 @@ void mq_dataset_free(mq_dataset *dataset); /* NULL is fine */
  */
 mq_status mq_dataset_image(const mq_dataset *dataset, size_t sample, mq_data_scratch *scratch, uint8_t *out,
                            mq_error *error) MQ_MUST_CHECK;
+/* Brings all images into memory, so that dataset->images is there; for code that needs them at one place.
+ * MQ_USAGE when they are more than MQ_DATA_BYTES, MQ_BAD_INPUT at the first damaged one. At once done when
+ * they are there. */
+mq_status mq_dataset_load(mq_dataset *dataset, mq_error *error) MQ_MUST_CHECK;
 /* The sample's name in the set ("boat1/000001"; else its number "000041"), cut to MQ_DATA_SAMPLE_NAME - 1
  * bytes. */
 enum { MQ_DATA_SAMPLE_NAME = 256 };
@@ -108,6 +114,7 @@ typedef struct mq_data_reader {
 extern const mq_data_reader mq_data_readers[];
 
 /* What `mixq data info` prints of one split. */
+enum { MQ_DATA_AREAS = 5 };
 typedef struct mq_dataset_info {
     size_t count;
     int height, width, channels, classes;
@@ -116,7 +123,11 @@ typedef struct mq_dataset_info {
     double deviation[MQ_DATA_CHANNELS]; /* standard deviation (divisor n), same unit */
     char images_sha256[MQ_DIGEST_TEXT]; /* of the bytes [count][height][width][channels] */
     char labels_sha256[MQ_DIGEST_TEXT]; /* of the labels as little-endian int32, or of the targets' bytes */
-    size_t damaged;                     /* images that could not be read; not in means and hash */
+    double
+        areas[MQ_DATA_AREAS]; /* detection: least, quartiles and largest of the boxes' parts of the image */
+    double constant_iou;      /* detection: mean IoU of the best constant box */
+    mq_box constant_box;
+    size_t damaged; /* images that could not be read; not in means and hash */
     mq_error first_damage;
 } mq_dataset_info;
 

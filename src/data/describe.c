@@ -1,10 +1,12 @@
 /* describe.c - what is in a data set: shapes, counts, means and hashes. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "data/dataset.h"
+#include "detect/constant_box.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "labels are hashed as little-endian numbers");
 
@@ -60,6 +62,26 @@ done:
     return status;
 }
 
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static mq_status describe_targets(const mq_dataset *set, mq_dataset_info *info, mq_error *error) {
+    double *area;
+    size_t count = set->target_count;
+    for (size_t t = 0; t < count; t++) info->class_counts[set->targets[t].object_class]++;
+    mq_sha256(set->targets, count * sizeof *set->targets, info->labels_sha256);
+    if (count == 0) return MQ_OK;
+    MQ_TRY(mq_alloc(count, sizeof *area, "areas of boxes", &area, error));
+    for (size_t t = 0; t < count; t++)
+        area[t] = (double)set->targets[t].box.w * (double)set->targets[t].box.h;
+    qsort(area, count, sizeof *area, compare);
+    for (size_t i = 0; i < MQ_DATA_AREAS; i++) info->areas[i] = area[(count - 1) * i / (MQ_DATA_AREAS - 1)];
+    mq_free(area);
+    return mq_constant_box(set->targets, count, &info->constant_box, &info->constant_iou, error);
+}
+
 mq_status mq_dataset_describe(const mq_dataset *dataset, mq_dataset_info *out, mq_error *error) {
     *out = (mq_dataset_info){.count = dataset->count,
                              .height = dataset->height,
@@ -69,9 +91,7 @@ mq_status mq_dataset_describe(const mq_dataset *dataset, mq_dataset_info *out, m
     MQ_TRY(mq_alloc((size_t)dataset->classes, sizeof *out->class_counts, "class counts", &out->class_counts,
                     error));
     if (dataset->task == MQ_DATA_DETECT) {
-        for (size_t t = 0; t < dataset->target_count; t++)
-            out->class_counts[dataset->targets[t].object_class]++;
-        mq_sha256(dataset->targets, dataset->target_count * sizeof *dataset->targets, out->labels_sha256);
+        MQ_TRY(describe_targets(dataset, out, error));
     } else {
         for (size_t i = 0; i < dataset->count; i++) out->class_counts[dataset->labels[i]]++;
         mq_sha256(dataset->labels, dataset->count * sizeof *dataset->labels, out->labels_sha256);

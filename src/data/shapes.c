@@ -66,13 +66,13 @@ mq_status mq_open_shapes(const char *argument, const mq_data_request *request, m
     for (size_t i = 0; i < count; i++) {
         mq_scene s;
         mq_scene_plan(request->seed, request->split, i, height, width, &s);
-        float w = (float)width, h = (float)height;
+        double w = width, h = height;
         set->targets[i] = (mq_target){.image = (int32_t)i,
                                       .object_class = s.object_class,
-                                      .box = {.x = (float)(s.left + s.right) / 2 / w,
-                                              .y = (float)(s.top + s.bottom) / 2 / h,
-                                              .w = (float)(s.right - s.left) / w,
-                                              .h = (float)(s.bottom - s.top) / h},
+                                      .box = {.x = (float)((s.left + s.right) / 2.0 / w),
+                                              .y = (float)((s.top + s.bottom) / 2.0 / h),
+                                              .w = (float)((s.right - s.left) / w),
+                                              .h = (float)((s.bottom - s.top) / h)},
                                       .weight = 1};
     }
     return MQ_OK;

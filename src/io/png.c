@@ -61,6 +61,7 @@ mq_status mq_png_write(const char *path, const uint8_t *pixels, int height, int 
                        height, width, channels, SIDE_MOST, SIDE_MOST);
     writer w = {.error = error, .path = path};
     MQ_TRY(mq_outfile_open(path, &w.file, error));
+    mq_outfile_unsynced(w.file);
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &w, on_error, on_warning);
     png_infop info = png ? png_create_info_struct(png) : NULL;
     if (info)
