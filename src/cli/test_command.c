@@ -223,7 +223,8 @@ static mq_status run(const cli_args *args, mq_error *error) {
 }
 
 static const cli_option OPTIONS[] = {
-    {"--data", "DATA", "fashion-mnist[:DIR], mnist:DIR, cifar10:DIR; its test split is used"},
+    {"--data", "DATA",
+     "fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, dac-sdc:DIR, shapes[:N]; its test split is used"},
     {"--limit", "N", "only the first N images"},
     {"--engine", "E", "float: as trained; integer: lowered in memory and simulated (float)"},
     {"--compare", NULL, "run both engines and count the images whose class (or cell) differs"},
