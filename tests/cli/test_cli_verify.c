@@ -76,7 +76,7 @@ static void exported(void **state) {
     assert_false(cli_exists(state, "g/vectors"));
     assert_false(cli_exists(state, "g/.partial"));
     cli_contains("verify", cli_works(state, "verify g")->out,
-                 "files        passed|certificate  passed|trained      -|integer      -");
+                 "files        passed|certificate  passed|trained      -|integer      -|packed       -");
     cli_contains("export", cli_works(state, "export run --out g --force --verbose")->out,
                  "certified|conv1.requant|published");
 
@@ -94,9 +94,9 @@ static void passes(void **state) {
     json_t *r = cli_json(state, "verify e"), *steps = json_object_get(r, "steps");
     assert_true(json_is_true(json_object_get(r, "passed")));
     assert_int_equal(cli_number(r, "images"), VECTORS);
-    static const char *const names[] = {"files", "certificate", "trained", "integer"};
-    assert_int_equal(json_array_size(steps), 4);
-    for (size_t i = 0; i < 4; i++) {
+    static const char *const names[] = {"files", "certificate", "trained", "integer", "packed"};
+    assert_int_equal(json_array_size(steps), 5);
+    for (size_t i = 0; i < 5; i++) {
         json_t *step = json_array_get(steps, i);
         cli_has_keys(step, "name passed mismatches cycles");
         assert_string_equal(cli_text(step, "name"), names[i]);
@@ -108,7 +108,7 @@ static void passes(void **state) {
     assert_int_equal(cli_number(r, "images"), 2);
     json_decref(r);
     cli_contains("verify", cli_works(state, "verify e --checkpoint run/best.safetensors")->out,
-                 "proven again|evaluated again|reference simulator");
+                 "proven again|evaluated again|reference simulator|word by word");
 
     cli_works(state, "train " TINY_RUN " --bitw 44 --bita 44 --epochs 1 --seed 9 --out other");
     verify_fails(state, "e --checkpoint other", "e: ");
@@ -124,9 +124,10 @@ static void passes(void **state) {
 
 /* One bit flipped at many places of every file. */
 static void flipped_bits(void **state) {
-    static const char *const files[] = {"net.json",          "weights.safetensors", "certificate.json",
-                                        "config.h",          "weights.hpp",         "vectors/images.npy",
-                                        "vectors/conv0.npy", "vectors/conv1.npy",   "vectors/linear0.npy"};
+    static const char *const files[] = {
+        "net.json",          "weights.safetensors", "certificate.json",   "plan.json",
+        "config.h",          "weights.hpp",         "vectors/images.npy", "vectors/conv0.npy",
+        "vectors/conv1.npy", "vectors/linear0.npy"};
     for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
         char path[64];
         size_t size;
