@@ -111,8 +111,13 @@ static void choose_type(mq_fast *f, int n) {
         break;
     case MQ_INET_OUTPUT: /* reads its input where it is */
         break;
-    default: /* REORG, CONCAT, RESCALE */
+    case MQ_INET_REORG:
+    case MQ_INET_CONCAT:
+    case MQ_INET_RESCALE:
         out->slow = out->edge.type != MQ_FAST_CODES || !all_codes(f, n, out->edge.zero);
+        break;
+    default:
+        out->slow = true;
     }
     if (out->slow) f->slow = true;
 }
