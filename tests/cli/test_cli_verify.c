@@ -90,6 +90,20 @@ static void exported(void **state) {
     assert_false(cli_exists(state, "h"));
 }
 
+/* Weights at their own width: the same network in a smaller file. */
+static void packed_weights(void **state) {
+    size_t a, b;
+    cli_works(state, "export run --out p --packed-weights --data mnist:data --vectors 2");
+    cli_works(state, "verify p --checkpoint run");
+    cli_works(state, "simulate p --data mnist:data --output p.npy");
+    cli_works(state, "simulate e --data mnist:data --output e.npy");
+    cli_same_file(state, "p.npy", "e.npy");
+    cli_same_file(state, "p/weights.hpp", "e/weights.hpp");
+    free(cli_get(state, "p/weights.safetensors", &a));
+    free(cli_get(state, "e/weights.safetensors", &b));
+    assert_true(a + (72 + 576) / 2 - 100 < b); /* 648 weights of 4 bits; the headers differ a little */
+}
+
 static void passes(void **state) {
     json_t *r = cli_json(state, "verify e"), *steps = json_object_get(r, "steps");
     assert_true(json_is_true(json_object_get(r, "passed")));
@@ -276,6 +290,7 @@ static void never_clamped(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(exported, make, temp_dir_remove),
+        cmocka_unit_test_setup_teardown(packed_weights, make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(passes, make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(flipped_bits, make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(mended_hashes, make, temp_dir_remove),
