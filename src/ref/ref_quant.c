@@ -76,32 +76,50 @@ static double weight_value(double w, int bits, bool narrow, float alpha) {
 
 /* ---- weights: DoReFa ---- */
 
-static double largest_tanh(const double *w, size_t n) {
-    double most = 0;
-    for (size_t e = 0; e < n; e++) most = fmax(most, fabs(tanh(w[e])));
+/* Which weights have the largest |tanh| is decided in float32, on the base. */
+static float float_tanh(double w) {
+    return fabsf((float)tanh((double)(float)w));
+}
+
+static float float_largest(const double *base, size_t n) {
+    float most = 0;
+    for (size_t e = 0; e < n; e++) most = fmaxf(most, float_tanh(base[e]));
     return most;
+}
+
+/* Their |tanh|; of several, the mean: a function with a derivative, and equal for equal weights. */
+static double largest_tanh(const double *w, const double *base, size_t n) {
+    const float most = float_largest(base, n);
+    double sum = 0, count = 0;
+    for (size_t e = 0; e < n; e++) {
+        if (float_tanh(base[e]) != most) continue;
+        sum += fabs(tanh(w[e]));
+        count++;
+    }
+    return count > 0 ? sum / count : 0;
 }
 
 static double normal(double w, double most) {
     return most > 0 ? tanh(w) / most : w;
 }
 
-/* The rounding decides in float32. tanh and its largest value, being monotone, round in either order. */
 static double dorefa_value(double w, int bits, bool narrow, double most) {
     const float t = (float)tanh((double)(float)w), m = (float)most;
     return rounded(m > 0 ? t / m : 0, ldexpf(1, 1 - bits), bits, narrow);
 }
 
-/* grad += the derivative of sum_e dt[e]*normal(w[e]), the largest value being one of the weights'. */
+/* grad += the derivative of sum_e dt[e]*normal(w[e]), the largest value being a function of weights too. */
 static void dorefa_gradient(const double *w, const double *dt, size_t n, double *grad) {
-    const double most = largest_tanh(w, n);
-    double sum = 0, maxima = 0;
+    const double most = largest_tanh(w, w, n);
+    const float decides = float_largest(w, n);
+    double sum = 0, count = 0;
     for (size_t e = 0; e < n; e++) {
         sum += dt[e] * normal(w[e], most);
-        maxima += fabs(tanh(w[e])) == most;
+        count += float_tanh(w[e]) == decides;
     }
     for (size_t e = 0; e < n; e++) {
-        const double t = tanh(w[e]), own = fabs(t) == most ? copysign(sum / maxima, t) : 0;
+        const double t = tanh(w[e]), sign = t < 0 ? -1 : 1;
+        const double own = float_tanh(w[e]) == decides ? sign * sum / count : 0;
         grad[e] += most > 0 ? (dt[e] - own) * (1 - t * t) / most : dt[e];
     }
 }
@@ -126,10 +144,11 @@ void ref_weights_forward(mq_ref *ref, int which) {
     const ref_mixture m = ref_weight_mixture(ref, which);
     const size_t count = layer->weight[0]->count;
     for (int i = 0; i < m.count; i++) {
-        layer->largest[i] = largest_tanh(layer->weight[i]->value, count);
+        const double *w = layer->weight[i]->value;
+        layer->largest[i] = largest_tanh(w, ref->surrogate ? layer->base[i] : w, count);
         if (ref->surrogate) continue;
         layer->base_largest[i] = layer->largest[i];
-        layer->deviation[i] = deviation(layer->weight[i]->value, count);
+        layer->deviation[i] = deviation(w, count);
     }
     for (size_t e = 0; e < count; e++) {
         double sum = m.count ? 0 : layer->weight[0]->value[e];
