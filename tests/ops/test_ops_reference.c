@@ -312,7 +312,7 @@ static void check_builtin(mq_mode mode) {
         const mq_bits bits = ops_bits(net, checked, false);
         const mq_model_options o = {
             .mode = mode, .bits = mode == MQ_MODE_FIXED ? &bits : NULL, .share = true, .compute = MQ_F32};
-        check_model(&(ops_net){text, 1, 2}, &o, &F32);
+        check_model(&(ops_net){text, 1, 1}, &o, &F32);
         mq_net_free(net);
         mq_free(text);
     }
