@@ -45,7 +45,7 @@ static mq_status create(bench_step *s, mq_error *error) {
                                 .batch = setup->batch};
     if (training) MQ_TRY(mq_objective_for(s->net, &s->objective, error));
     if (setup->mode == BENCH_SEARCH) {
-        MQ_TRY(mq_factors_load("published", &s->factors, error));
+        MQ_TRY(mq_factors_load(MQ_FACTORS_DEFAULT, &s->factors, error));
         MQ_TRY(mq_cost_create(s->net, &s->factors, &s->search.cost, error));
         s->search.prices.complexity = 3e-5;
     }

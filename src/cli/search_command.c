@@ -95,7 +95,7 @@ static mq_status read_prices(const cli_args *args, run_setup *setup, search_cont
     MQ_TRY(cli_setting(args, "alpha_momentum", 0, 0.9999, &alphas->momentum, error));
     MQ_TRY(cli_setting(args, "alpha_weight_decay", 0, 10, &alphas->decay, error));
     MQ_TRY(cli_setting(args, "lra_end", 0, 1, &t->lr_end[MQ_SGD_ALPHAS], error));
-    MQ_TRY(mq_factors_load(table ? table : "published", &c->factors, error));
+    MQ_TRY(mq_factors_load(table ? table : MQ_FACTORS_DEFAULT, &c->factors, error));
     MQ_TRY(mq_cost_create(setup->net, &c->factors, &c->search.cost, error));
     if (fix) MQ_TRY(mq_search_parse_fix(setup->net, fix, &c->search.fix, error));
     json_t *more = json_pack("{s:s, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s?}", "mode", "search",
@@ -160,7 +160,7 @@ static const cli_option OPTIONS[] = {
     {"--cd", "X", "price of DSP operations (3e-5)"},
     {"--cdt", "X", "price of bit operations (0)"},
     {"--bd", "X", "price of block RAM (0)"},
-    {"--factors", "T", "cost table: published, ideal or a .csv file (published)"},
+    {"--factors", "T", "cost table: ours (what can be built), ideal, published or a .csv file (ours)"},
     {"--no-share", NULL, "seven float weight tensors per layer instead of one"},
     {"--fix", "LIST", "layers whose bits are not searched: conv0=w8a8,conv3=w4a4"},
     {NULL, NULL, NULL},

@@ -71,7 +71,7 @@ static mq_status run(const cli_args *args, mq_error *error) {
     char bitw[MQ_BITS_TEXT] = "", bita[MQ_BITS_TEXT] = "";
     if (!is_float) {
         const char *table = cli_value(args, "--factors");
-        MQ_TRY_GOTO(mq_factors_load(table ? table : "published", &context.factors, error), done);
+        MQ_TRY_GOTO(mq_factors_load(table ? table : MQ_FACTORS_DEFAULT, &context.factors, error), done);
         /* a network that the table cannot price can be trained all the same: bits.json then says null */
         mq_error unpriced;
         context.priced = mq_cost_create(setup.net, &context.factors, &context.cost, &unpriced) == MQ_OK;
@@ -99,7 +99,7 @@ static const cli_option OPTIONS[] = {
     {"--bita", "S", "activation bits, likewise: 833363"},
     {"--bits", "FILE", "bits.json of a search, or its folder, instead of --bitw and --bita"},
     {"--float", NULL, "train the float network"},
-    {"--factors", "T", "cost table for bits.json: published, ideal or a .csv file (published)"},
+    {"--factors", "T", "cost table for bits.json: ours, ideal, published or a .csv file (ours)"},
     {NULL, NULL, NULL},
 };
 static const char *const SETTINGS[] = {RUN_SETTINGS, NULL};
