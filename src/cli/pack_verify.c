@@ -1,5 +1,6 @@
 /* pack_verify.c - `mixq pack verify`: proofs run again, broken copies that must be caught. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "base/parallel.h"
@@ -17,9 +18,28 @@ typedef struct verify_job {
     int *controls, *caught;
 } verify_job;
 
+static bool same_operands(const mq_pack_operand *a, const mq_pack_operand *b, int count) {
+    for (int i = 0; i < count; i++)
+        if (a[i].position != b[i].position || a[i].group != b[i].group || a[i].step != b[i].step ||
+            a[i].zero != b[i].zero)
+            return false;
+    return true;
+}
+
+/* One layout found by several cells is proved once, for as many accumulations as each claims. */
+static bool same(const mq_packing *a, const mq_packing *b) {
+    return strcmp(a->dsp.name, b->dsp.name) == 0 && a->weight_codes.low == b->weight_codes.low &&
+           a->weight_codes.high == b->weight_codes.high &&
+           a->activation_codes.high == b->activation_codes.high && a->weights_wide == b->weights_wide &&
+           a->weights == b->weights && a->activations == b->activations &&
+           a->accumulations == b->accumulations && a->canary == b->canary && a->luts == b->luts &&
+           same_operands(a->weight, b->weight, a->weights) &&
+           same_operands(a->activation, b->activation, a->activations);
+}
+
 static mq_status add_packing(verify_job *job, const mq_packing *packing, mq_error *error) {
     for (int i = 0; i < job->count; i++)
-        if (job->packing[i] == packing) return MQ_OK;
+        if (job->packing[i] == packing || same(job->packing[i], packing)) return MQ_OK;
     if (job->count == job->room) {
         int room = job->room ? 2 * job->room : 64;
         MQ_TRY(mq_resize((size_t)job->room, (size_t)room, sizeof(void *), "packings", &job->packing, error));

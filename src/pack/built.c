@@ -125,7 +125,7 @@ static void weigh(const cell *c, const row *r, mq_pack_built *best) {
     b.chain = (double)longest < slices ? (int)longest : (int)slices;
     int accumulator = accumulator_bits(c, p);
     double trees = tree_luts(c, r, slices, b.chain, accumulator),
-           canaries = canary_luts(c, r, slices, accumulator);
+           canaries = request->canary ? canary_luts(c, r, slices, accumulator) : INFINITY;
     b.canary = canaries < trees;
     b.luts = repair_luts(r) + (fmin(trees, canaries) + border_luts(r, accumulator)) / slices;
     b.realised = b.mults - b.luts / c->multiplier;
@@ -186,6 +186,7 @@ mq_status mq_pack_build_with(const mq_pack_request *request, const mq_packing *p
 static mq_status build_one(mq_pack_explorer *explorer, const mq_pack_request *request, mq_pack_built *out,
                            mq_error *error) {
     static const int64_t cycles[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 48, 96, 192, 576, 1600, 3136};
+    if (mq_pack_explorer_recall(explorer, request, out)) return MQ_OK;
     cell c = cell_of(request);
     int taps = request->kernel < MQ_PACK_TAPS ? request->kernel : MQ_PACK_TAPS;
     for (size_t i = 0; i < sizeof cycles / sizeof *cycles; i++) {
@@ -200,7 +201,7 @@ static mq_status build_one(mq_pack_explorer *explorer, const mq_pack_request *re
         MQ_TRY(mq_pack_explorer_solve(explorer, &query, request->kinds, &front, error));
         weigh_rows(&c, front, out);
     }
-    return MQ_OK;
+    return mq_pack_explorer_remember(explorer, request, out, error);
 }
 
 mq_status mq_pack_build(mq_pack_explorer *explorer, const mq_pack_request *request, mq_pack_built *out,
@@ -216,7 +217,9 @@ mq_status mq_pack_build(mq_pack_explorer *explorer, const mq_pack_request *reque
             mq_pack_request wider = *request;
             wider.wbit = w;
             wider.abit = a;
-            MQ_TRY(build_one(explorer, &wider, out, error));
+            mq_pack_built one = {0};
+            MQ_TRY(build_one(explorer, &wider, &one, error));
+            if (one.realised > out->realised * (1 + 1e-12)) *out = one;
         }
     if (out->kinds == 0)
         return mq_fail(error, MQ_USAGE, "no packing of w%da%d on %s can be built", request->wbit,

@@ -12,9 +12,17 @@ typedef struct memo {
     mq_pack_front front;
 } memo;
 
+typedef struct built_memo {
+    mq_pack_request request; /* kinds as text below */
+    char kinds[64];
+    mq_pack_built built;
+} built_memo;
+
 struct mq_pack_explorer {
     int count, room;
     memo **entry;
+    int built_count, built_room;
+    built_memo *built;
 };
 
 mq_status mq_pack_explorer_create(mq_pack_explorer **out, mq_error *error) {
@@ -28,6 +36,7 @@ void mq_pack_explorer_free(mq_pack_explorer *explorer) {
         mq_free(explorer->entry[i]);
     }
     mq_free(explorer->entry);
+    mq_free(explorer->built);
     mq_free(explorer);
 }
 
@@ -64,5 +73,35 @@ mq_status mq_pack_explorer_solve(mq_pack_explorer *e, const mq_pack_query *query
     }
     e->entry[e->count++] = m;
     *out = &m->front;
+    return MQ_OK;
+}
+
+bool mq_pack_explorer_recall(const mq_pack_explorer *e, const mq_pack_request *r, mq_pack_built *out) {
+    for (int i = 0; i < e->built_count; i++) {
+        const mq_pack_request *o = &e->built[i].request;
+        if (o->wbit == r->wbit && o->abit == r->abit && o->kernel == r->kernel &&
+            o->depthwise == r->depthwise && o->symmetric == r->symmetric && o->class == r->class &&
+            o->channels == r->channels && o->canary == r->canary && o->dsp.wide == r->dsp.wide && o->dsp.narrow == r->dsp.narrow &&
+            strcmp(o->dsp.name, r->dsp.name) == 0 &&
+            strcmp(e->built[i].kinds, r->kinds ? r->kinds : "") == 0) {
+            *out = e->built[i].built;
+            return true;
+        }
+    }
+    return false;
+}
+
+mq_status mq_pack_explorer_remember(mq_pack_explorer *e, const mq_pack_request *request,
+                                    const mq_pack_built *built, mq_error *error) {
+    if (e->built_count == e->built_room) {
+        int room = e->built_room ? 2 * e->built_room : 64;
+        MQ_TRY(mq_resize((size_t)e->built_room, (size_t)room, sizeof *e->built, "solved packings", &e->built,
+                         error));
+        e->built_room = room;
+    }
+    built_memo *m = &e->built[e->built_count++];
+    *m = (built_memo){.request = *request, .built = *built};
+    snprintf(m->kinds, sizeof m->kinds, "%s", request->kinds ? request->kinds : "");
+    m->request.kinds = NULL;
     return MQ_OK;
 }

@@ -24,15 +24,24 @@ static uint64_t draw(prover *v) {
     return z ^ (z >> 31);
 }
 
-static int32_t draw_code(prover *v, mq_span span) {
-    uint64_t bits = draw(v);
+/* A code from 16 random bits: a quarter of them extreme, the others spread evenly over the range (at most 2^12
+ * codes). */
+static int32_t code_of(unsigned bits, mq_span span) {
     if ((bits & 7) < 2) return bits & 1 ? span.high : span.low;
-    return span.low + (int32_t)((bits >> 8) % (uint64_t)((int64_t)span.high - span.low + 1));
+    return span.low + (int32_t)(((bits >> 3) * (unsigned)(span.high - span.low + 1)) >> 13);
+}
+
+static void draw_codes(prover *v, mq_span span, int count, int32_t *out) {
+    uint64_t bits = 0;
+    for (int i = 0; i < count; i++, bits >>= 16) {
+        if (i % 4 == 0) bits = draw(v);
+        out[i] = code_of((unsigned)(bits & 0xffff), span);
+    }
 }
 
 static void draw_operands(prover *v, int32_t *w, int32_t *a) {
-    for (int i = 0; i < v->p->weights; i++) w[i] = draw_code(v, v->p->weight_codes);
-    for (int j = 0; j < v->p->activations; j++) a[j] = draw_code(v, v->p->activation_codes);
+    draw_codes(v, v->p->weight_codes, v->p->weights, w);
+    draw_codes(v, v->p->activation_codes, v->p->activations, a);
 }
 
 static void values_text(const mq_packing *p, const int32_t *w, const int32_t *a, char *out, size_t size) {

@@ -144,7 +144,7 @@ static void verifies(void **state) {
     assert_int_equal(number(root, "failures"), 0);
     assert_true(number(root, "vectors") > 0);
     json_decref(root);
-    cli_result *r = cli_works(state, "pack verify --all --vectors 300");
+    cli_result *r = cli_works(state, "pack verify --all --vectors 20");
     cli_contains("pack verify", r->out, "packings| 0 failures|broken copies");
 }
 
