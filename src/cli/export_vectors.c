@@ -27,16 +27,22 @@ static mq_status keep_first(export_vectors *v, size_t have, size_t image, const 
     return MQ_OK;
 }
 
-static mq_status read_data(const char *data, const mq_inet_edge *in, export_vectors *v, mq_error *error) {
+static mq_status read_data(const char *data, uint64_t seed, const mq_inet_edge *in, export_vectors *v,
+                           mq_error *error) {
     mq_dataset *set;
-    mq_data_request request = {
-        .split = MQ_SPLIT_TEST, .limit = v->count, .height = in->h, .width = in->w, .channels = in->c};
+    mq_data_request request = {.split = MQ_SPLIT_TEST,
+                               .limit = v->count,
+                               .height = in->h,
+                               .width = in->w,
+                               .channels = in->c,
+                               .seed = seed};
     MQ_TRY(mq_dataset_open(data, &request, &set, error));
     mq_status status = MQ_OK;
     if (set->height != in->h || set->width != in->w || set->channels != in->c)
         status =
             mq_fail(error, MQ_USAGE, "data set %s has images of %d x %d x %d: the network takes %d x %d x %d",
                     set->name, set->height, set->width, set->channels, in->h, in->w, in->c);
+    if (status == MQ_OK) status = mq_dataset_load(set, error);
     if (status == MQ_OK)
         status = keep_first(v, set->count, (size_t)in->h * (size_t)in->w * (size_t)in->c, set->images, data,
                             error);
@@ -73,7 +79,7 @@ mq_status export_vectors_open(const cli_args *args, const mq_inet *net, export_v
                        "--vectors holds the trained network's codes: not what --compat promises");
     out->count = (size_t)count;
     const mq_inet_edge *in = &net->nodes[0].edge;
-    return data ? read_data(data, in, out, error) : read_input(input, in, out, error);
+    return data ? read_data(data, args->seed, in, out, error) : read_input(input, in, out, error);
 }
 
 void export_vectors_close(export_vectors *v) {

@@ -90,6 +90,22 @@ static void exported(void **state) {
     assert_false(cli_exists(state, "h"));
 }
 
+/* A detector, whose data set makes its images when asked. */
+static void detector(void **state) {
+    cli_put_text(state, "box.yaml",
+                 "name: box\ntask: detection\nclasses: 1\nanchors: [[20, 20]]\n"
+                 "input: {channels: 3, height: 32, width: 64}\nlayers:\n"
+                 "  - conv: {out: 8, kernel: 3}\n  - batch_norm\n  - max_pool: {kernel: 2}\n"
+                 "  - conv: {out: 8, kernel: 3}\n  - batch_norm\n  - max_pool: {kernel: 2}\n"
+                 "  - conv: {out: 6, kernel: 1, bias: true}\n");
+    cli_works(state, "train --model box.yaml --data shapes:64 --bitw 444 --bita 844 --epochs 1 --threads 1 "
+                     "--quiet --out box");
+    cli_works(state, "export box --out b --data shapes:64 --vectors 3");
+    json_t *r = cli_json(state, "verify b --checkpoint box");
+    assert_int_equal(cli_number(r, "images"), 3);
+    json_decref(r);
+}
+
 /* Weights at their own width: the same network in a smaller file. */
 static void packed_weights(void **state) {
     size_t a, b;
@@ -290,6 +306,7 @@ static void never_clamped(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(exported, make, temp_dir_remove),
+        cmocka_unit_test_setup_teardown(detector, temp_dir_make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(packed_weights, make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(passes, make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(flipped_bits, make, temp_dir_remove),
