@@ -41,6 +41,7 @@ typedef struct mq_dataset {
     char name[MQ_DATA_NAME]; /* the reader's name: "fashion-mnist" */
     mq_split split;
     mq_data_task task;
+    bool strict;                 /* as in the request */
     size_t count;                /* samples, at least 1 */
     int height, width, channels; /* of every image */
     int classes;                 /* labels are 0..classes-1 */
@@ -60,8 +61,9 @@ typedef struct mq_data_request {
     int height, width, channels; /* the network's input; 0 = the usual one: at least 32 x 32 x 3, of detection
                                     sets 160 x 320 x 3 */
     uint64_t seed;               /* of generated sets; others ignore it */
-    bool strict;                 /* fail at the first faulty file instead of leaving it out (dac-sdc) */
-    size_t kept;                 /* bytes of lazily made images to keep at most; 0 = MQ_STORE_KEPT */
+    bool strict; /* fail at the first faulty file instead of leaving it out (dac-sdc), and in a
+                    loader at the first damaged image */
+    size_t kept; /* bytes of lazily made images to keep at most; 0 = MQ_STORE_KEPT */
 } mq_data_request;
 
 /* Opens `spec` ("fashion-mnist", "fashion-mnist:DIR", "mnist:DIR", "cifar10:DIR"). An unknown name or a shape
