@@ -81,10 +81,22 @@ cpp_check() {
         --suppress=invalidPointerCast --suppress=invalidFunctionArg src
 }
 
+# Repair logic synthesised, against the LUT model.
+luts() {
+    tests/gen/check_luts.sh
+}
+
+# Every packing proved again with 10^5 random vectors; `mixq pack verify --all` takes 10^7.
+packings() {
+    build-ci/mixq pack verify --all --vectors 100000
+}
+
 step asan asan
 step tsan tsan
 step deploy deploy
 step memory memory
+step luts luts
+step packings packings
 step format format
 step tidy tidy
 step cppcheck cpp_check

@@ -5,9 +5,9 @@
 set -euo pipefail
 
 packages=(build-essential cmake ninja-build pkg-config libdnnl-dev libyaml-dev libjansson-dev zlib1g-dev libmd-dev
-          libcmocka-dev dataset-fashion-mnist)
+          libjpeg62-turbo-dev libpng-dev libexpat1-dev libcmocka-dev verilator dataset-fashion-mnist)
 if [ "${1:-}" = deep ]; then
-    packages+=(git clang clang-tidy clang-format cppcheck valgrind libomp-dev llvm)
+    packages+=(git yosys iverilog clang clang-tidy clang-format cppcheck valgrind libomp-dev llvm)
 fi
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then

@@ -100,6 +100,7 @@ mq_status mq_file_read(const char *path, size_t limit, uint8_t **out, size_t *si
 
 struct mq_outfile {
     int fd;
+    bool unsynced;
     char path[MQ_PATH], temporary[MQ_PATH];
     size_t used;
     uint8_t buffer[1 << 16];
@@ -185,6 +186,10 @@ mq_status mq_outfile_printf(mq_outfile *file, mq_error *error, const char *forma
     return status;
 }
 
+void mq_outfile_unsynced(mq_outfile *file) {
+    file->unsynced = true;
+}
+
 /* Makes the rename itself durable. Some file systems refuse to sync a folder; that is not an error of ours.
  */
 static void sync_folder(const char *path) {
@@ -199,17 +204,17 @@ static void sync_folder(const char *path) {
 
 mq_status mq_outfile_commit(mq_outfile *file, mq_error *error) {
     mq_status status = flush_bytes(file, file->buffer, file->used, error);
-    if (status == MQ_OK && fsync(file->fd) != 0) status = mq_fail_errno(error, "cannot write", file->path);
+    if (status == MQ_OK && !file->unsynced && fsync(file->fd) != 0)
+        status = mq_fail_errno(error, "cannot write", file->path);
     int closed = close(file->fd);
     file->fd = -1;
     if (status == MQ_OK && closed != 0) status = mq_fail_errno(error, "cannot write", file->path);
     if (status == MQ_OK && rename(file->temporary, file->path) != 0)
         status = mq_fail_errno(error, "cannot write", file->path);
-    if (status == MQ_OK) {
-        sync_folder(file->path);
-    } else {
+    if (status != MQ_OK)
         unlink(file->temporary);
-    }
+    else if (!file->unsynced)
+        sync_folder(file->path);
     mq_free(file);
     return status;
 }

@@ -34,6 +34,8 @@ mq_status mq_outfile_open(const char *path, mq_outfile **out, mq_error *error) M
 mq_status mq_outfile_write(mq_outfile *file, const void *bytes, size_t size, mq_error *error) MQ_MUST_CHECK;
 mq_status mq_outfile_printf(mq_outfile *file, mq_error *error, const char *format, ...)
     MQ_PRINTF(3, 4) MQ_MUST_CHECK;
+/* For files by the thousand that are easily made again: commit does not wait until they are on the disk. */
+void mq_outfile_unsynced(mq_outfile *file);
 /* Makes the file visible under its name. The handle is gone whether this works or not. */
 mq_status mq_outfile_commit(mq_outfile *file, mq_error *error) MQ_MUST_CHECK;
 /* Throws away what was written; NULL is fine. */

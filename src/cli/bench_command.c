@@ -97,7 +97,7 @@ static mq_status report(const cli_args *args, const mq_net *net, const bench_set
 
 static mq_status read_setup(const cli_args *args, const mq_net *net, bench_setup *setup, int64_t *steps,
                             mq_error *error) {
-    int64_t batch = 128;
+    int64_t batch = mq_recipe_for(net->task)->batch;
     int mode = -1;
     const char *word, *bitw = cli_value(args, "--bitw"), *bita = cli_value(args, "--bita");
     MQ_TRY(cli_required(args, "--mode", &word, error));
@@ -138,7 +138,7 @@ done:
 static const cli_option OPTIONS[] = {
     {"--model", "MODEL", "a built-in name or a .yaml file"},
     {"--mode", "MODE", "search, train or infer"},
-    {"--batch", "N", "images per step (128)"},
+    {"--batch", "N", "images per step (128; detectors 64)"},
     {"--steps", "N", "steps to time (20)"},
     {"--precision", "P", "f32, bf16 or auto: operands of the convolutions (auto)"},
     {"--bitw", "S", "train, infer: weight bits (4 everywhere)"},
@@ -152,7 +152,8 @@ const cli_command cli_bench = {
     .usage = "--model M --mode search|train|infer [--batch N] [--precision P] [--steps N]",
     .summary = "Measure the speed of one step, beside its convolutions alone",
     .options = OPTIONS,
-    .details = "Random images, without loading and augmenting. A step of search and train is forward, loss, "
+    .details = "Random images (and boxes), without loading and augmenting. A step of search and train is "
+               "forward, loss, "
                "backward and\n"
                "update; of infer, forward. The same shapes' oneDNN convolutions run alone in between, in the "
                "same precision;\n"

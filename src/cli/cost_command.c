@@ -30,7 +30,7 @@ static mq_status read_bits(const cli_args *args, const mq_net *net, mq_bits *out
 static mq_status price(const cli_args *args, job *j, mq_error *error) {
     const char *table = cli_value(args, "--factors");
     MQ_TRY(read_bits(args, j->net, &j->bits, error));
-    MQ_TRY(mq_factors_load(table ? table : "published", &j->factors, error));
+    MQ_TRY(mq_factors_load(table ? table : MQ_FACTORS_DEFAULT, &j->factors, error));
     MQ_TRY(mq_cost_create(j->net, &j->factors, &j->cost, error));
     MQ_TRY(mq_cost_at(&j->cost, j->net, &j->bits, &j->total, error));
     for (int i = 0; i < UNIFORM_COUNT; i++) {
@@ -134,7 +134,7 @@ static const cli_option OPTIONS[] = {
     {"--bitw", "S", "weight bits, one digit 1..8 per layer that is not pinned: 822222"},
     {"--bita", "S", "activation bits, likewise: 833363"},
     {"--bits", "FILE", "bits.json, or a run folder, instead of --bitw and --bita"},
-    {"--factors", "T", "cost table: published or a .csv file (published)"},
+    {"--factors", "T", "cost table: ours (what can be built), ideal, published or a .csv file (ours)"},
     {NULL, NULL, NULL},
 };
 

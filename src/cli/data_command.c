@@ -3,7 +3,23 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "base/file.h"
+#include "cli/data_draw.h"
 #include "data/dataset.h"
+#include "data/export.h"
+
+/* What detection sets have on top. */
+static void add_boxes(json_t *root, const mq_dataset_info *info) {
+    json_t *areas = json_array();
+    for (int i = 0; i < MQ_DATA_AREAS; i++) json_array_append_new(areas, json_real(info->areas[i]));
+    const mq_box *box = &info->constant_box;
+    json_object_set_new(root, "box_areas", areas);
+    json_object_set_new(root, "constant_iou", json_real(info->constant_iou));
+    json_object_set_new(root, "constant_box",
+                        json_pack("{s:f, s:f, s:f, s:f}", "x", (double)box->x, "y", (double)box->y, "w",
+                                  (double)box->w, "h", (double)box->h));
+    json_object_set_new(root, "damaged", json_integer((json_int_t)info->damaged));
+}
 
 static json_t *split_json(const mq_dataset *set, const mq_dataset_info *info) {
     json_t *root =
@@ -28,8 +44,20 @@ static json_t *split_json(const mq_dataset *set, const mq_dataset_info *info) {
         json_object_set_new(root, "class_names", names);
         json_object_set_new(root, "mean", mean);
         json_object_set_new(root, "deviation", deviation);
+        if (set->task == MQ_DATA_DETECT) add_boxes(root, info);
     }
     return root;
+}
+
+static void boxes_text(const mq_dataset_info *info) {
+    const double *a = info->areas;
+    const mq_box *box = &info->constant_box;
+    printf("  boxes cover %.2f %% to %.2f %% of the image; quartiles %.2f, %.2f, %.2f %%\n", 100 * a[0],
+           100 * a[4], 100 * a[1], 100 * a[2], 100 * a[3]);
+    printf("  best constant box: centre (%.3f, %.3f), size %.3f x %.3f, mean IoU %.4f\n", (double)box->x,
+           (double)box->y, (double)box->w, (double)box->h, info->constant_iou);
+    if (info->damaged)
+        printf("  %zu damaged images, the first: %s\n", info->damaged, info->first_damage.text);
 }
 
 static void split_text(const mq_dataset *set, const mq_dataset_info *info) {
@@ -38,6 +66,7 @@ static void split_text(const mq_dataset *set, const mq_dataset_info *info) {
     for (int c = 0; c < info->classes; c++)
         printf("  class %d%s%s: %zu images\n", c, set->class_names ? " " : "",
                set->class_names ? set->class_names[c] : "", info->class_counts[c]);
+    if (set->task == MQ_DATA_DETECT) boxes_text(info);
     for (int c = 0; c < info->channels; c++)
         printf("  channel %d: mean %.3f, standard deviation %.3f\n", c, info->mean[c], info->deviation[c]);
     printf("  sha256 of images %s, of labels %s\n", info->images_sha256, info->labels_sha256);
@@ -49,9 +78,10 @@ static mq_status describe(const cli_args *args, const char *name, mq_error *erro
     enum { SPLITS = sizeof splits / sizeof *splits };
     mq_dataset *set[SPLITS] = {0};
     mq_dataset_info info[SPLITS] = {0};
-    mq_status status = MQ_OK;
+    double strict = 0;
+    mq_status status = cli_setting(args, "strict", 0, 1, &strict, error);
     for (int i = 0; i < SPLITS && status == MQ_OK; i++) {
-        mq_data_request request = {.split = splits[i]};
+        mq_data_request request = {.split = splits[i], .seed = args->seed, .strict = strict != 0};
         status = mq_dataset_open(name, &request, &set[i], error);
         if (status == MQ_OK) status = mq_dataset_describe(set[i], &info[i], error);
     }
@@ -70,24 +100,74 @@ static mq_status describe(const cli_args *args, const char *name, mq_error *erro
     return status;
 }
 
-static mq_status run(const cli_args *args, mq_error *error) {
-    if (strcmp(args->word[0], "info") == 0) return describe(args, args->word[1], error);
-    return mq_fail(error, MQ_USAGE, "mixq data: got '%s', expected info: mixq data info D", args->word[0]);
+/* Both splits as files, in folders train and test. */
+static mq_status export_files(const cli_args *args, const char *name, const char *folder, mq_error *error) {
+    size_t written[2] = {0};
+    int64_t limit = 0;
+    double strict = 0;
+    MQ_TRY(cli_int(args, "--limit", 1, MQ_DATA_SAMPLES, &limit, error));
+    MQ_TRY(cli_setting(args, "strict", 0, 1, &strict, error));
+    if (mq_dir_has_entries(folder))
+        return mq_fail(error, MQ_USAGE, "%s: not empty, expected a new or an empty folder", folder);
+    for (int split = MQ_SPLIT_TRAIN; split <= MQ_SPLIT_TEST; split++) {
+        mq_data_request request = {
+            .split = (mq_split)split, .limit = (size_t)limit, .seed = args->seed, .strict = strict != 0};
+        mq_dataset *set;
+        char path[MQ_PATH];
+        MQ_TRY(mq_path_join(folder, mq_split_name(request.split), path, error));
+        MQ_TRY(mq_dataset_open(name, &request, &set, error));
+        mq_status status = mq_dataset_export(set, path, &written[split], error);
+        mq_dataset_free(set);
+        MQ_TRY(status);
+    }
+    if (args->json)
+        return cli_print_json(json_pack("{s:s, s:I, s:I}", "folder", folder, "train", (json_int_t)written[0],
+                                        "test", (json_int_t)written[1]),
+                              error);
+    printf("%zu images for training and %zu for testing in %s\n", written[0], written[1], folder);
+    return MQ_OK;
 }
 
-static const cli_option OPTIONS[] = {{NULL, NULL, NULL}};
+static mq_status run(const cli_args *args, mq_error *error) {
+    const char *what = args->word[0];
+    bool info = strcmp(what, "info") == 0, draw = strcmp(what, "draw") == 0;
+    if (!info && !draw && strcmp(what, "export") != 0)
+        return mq_fail(error, MQ_USAGE, "mixq data: got '%s', expected info, draw or export", what);
+    int words = info ? 2 : 3;
+    if (args->word_count != words)
+        return mq_fail(error, MQ_USAGE, "mixq data %s: got %d words after it, expected %s", what,
+                       args->word_count - 1, info ? "D" : "D DIR");
+    if (info) return describe(args, args->word[1], error);
+    return draw ? data_draw(args, error) : export_files(args, args->word[1], args->word[2], error);
+}
+
+static const cli_option OPTIONS[] = {
+    {"--limit", "N", "draw, export: the first N images of each split (draw: 24)"},
+    {"--augment", NULL, "draw: augmented as in training"},
+    {NULL, NULL, NULL}};
+static const char *const SETTABLE[] = {"strict", NULL};
 
 const cli_command cli_data = {
     .name = "data",
-    .usage = "info D",
-    .summary = "Read a data set whole and describe it",
+    .usage = "info D | draw D DIR | export D DIR",
+    .summary = "Describe a data set, draw it, or write it as files",
     .least_words = 2,
-    .most_words = 2,
+    .most_words = 3,
     .options = OPTIONS,
-    .details =
-        "D is fashion-mnist[:DIR], mnist:DIR or cifar10:DIR. Shapes, means and hashes are those of the "
-        "images as a\n"
-        "network of the usual input size gets them: padded, grey copied to three channels, 0..255.\n\n"
-        "Example:\n  mixq data info fashion-mnist\n",
+    .settable = SETTABLE,
+    .details = "D is fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, dac-sdc:DIR or shapes[:N] (--seed N: other "
+               "scenes).\n"
+               "info    reads both splits whole. Shapes, means and hashes are those of the images as a "
+               "network of the usual\n"
+               "        input size gets them, 0..255: padded and grey copied to three channels, or scaled to "
+               "160 x 320.\n"
+               "draw    writes sheets of a detection set's images with their boxes, as PNG.\n"
+               "export  writes DIR/train and DIR/test: JPEG with Pascal-VOC XML of a detection set, as "
+               "dac-sdc:DIR reads,\n"
+               "        else PNG, in one folder per class.\n"
+               "Faulty files of dac-sdc are left out, with one line that counts and names them; --set "
+               "strict=1 refuses them.\n\n"
+               "Examples:\n  mixq data info fashion-mnist\n  mixq data draw shapes sheets --augment\n"
+               "  mixq data export shapes:200 scenes\n",
     .run = run,
 };

@@ -59,6 +59,9 @@ mq_status integer_check_dataset(const mq_inet *net, const mq_dataset *d, mq_erro
         return mq_fail(error, MQ_USAGE,
                        "network %s is a detector: data set %s has classes: give images with --input",
                        net->model, d->name);
+    if (d->task != MQ_DATA_CLASSIFY)
+        return mq_fail(error, MQ_USAGE, "data set %s has boxes of objects: network %s classifies images",
+                       d->name, net->model);
     if (d->height != in->h || d->width != in->w || d->channels != in->c)
         return mq_fail(error, MQ_USAGE,
                        "data set %s has images of %d x %d x %d: network %s takes %d x %d x %d", d->name,

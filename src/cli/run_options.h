@@ -9,9 +9,12 @@
 /* Rows for a command's option table. */
 #define RUN_OPTIONS                                                                                          \
     {"--model", "MODEL", "a built-in name (see mixq models) or a .yaml file"},                               \
-        {"--data", "DATA", "fashion-mnist[:DIR], mnist:DIR, cifar10:DIR"},                                   \
+        {"--data", "DATA",                                                                                   \
+         "fashion-mnist[:DIR], mnist:DIR, cifar10:DIR; detectors: dac-sdc:DIR, shapes[:N]"},                 \
         {"--out", "DIR", "the run folder to write"}, {"--epochs", "N", "passes over the training set"},      \
-        {"--batch", "N", "images per step (128)"},                                                           \
+        {"--batch", "N", "images per step (128; detectors 64)"},                                             \
+        {"--accumulate", "N", "batches whose gradients make one update (1)"},                                \
+        {"--optimizer", "O", "of the weights: sgd or adam (sgd)"},                                           \
         {"--lr", "X", "learning rate of the weights at the first epoch"},                                    \
         {"--limit", "N", "only the first N training and N test images"},                                     \
         {"--init", "CKPT", "take weights from a checkpoint or run folder (search, float or main)"},          \
@@ -21,21 +24,30 @@
         "--force", NULL, "replace the run in --out"                                                          \
     }
 
-#define RUN_SETTINGS "momentum", "weight_decay", "lr_end", "pad", "flip"
+#define RUN_SETTINGS                                                                                         \
+    "momentum", "nesterov", "weight_decay", "lr_end", "bias_rate", "warm_up", "warm_up_lr",                  \
+        "warm_up_momentum", "pad", "flip", "rotate", "scale", "translate", "shear", "hue", "saturation",     \
+        "value"
 
 typedef struct run_setup {
     mq_net *net;
+    const mq_recipe *recipe; /* of its task */
     mq_dataset *train, *test;
     mq_train_settings settings; /* out, init, settings borrowed or owned below */
     json_t *json;
 } run_setup;
 
-/* Reads the options above; epochs and lr start at the given defaults. Adds every setting to setup->json. */
-mq_status run_setup_open(const cli_args *args, int default_epochs, double default_lr, run_setup *out,
-                         mq_error *error) MQ_MUST_CHECK;
+/* Reads the options above, with the defaults of a search or of main training for the network's task. Adds
+ * every setting to setup->json. */
+mq_status run_setup_open(const cli_args *args, bool search, run_setup *out, mq_error *error) MQ_MUST_CHECK;
 /* Opens the data sets: last, since that takes time. */
 mq_status run_setup_data(const cli_args *args, run_setup *setup, mq_error *error) MQ_MUST_CHECK;
 void run_setup_free(run_setup *setup);
+
+/* For a detector: adds constant_iou, the mean IoU of the best constant box, to a result. Returns root. */
+json_t *run_add_constant(json_t *root, const mq_net *net, double iou);
+/* The same for the printed line, into text: " (best constant box 0.1234)"; "" for classifiers. */
+const char *run_constant_text(const mq_net *net, double iou, char text[64]);
 
 /* MQ_F32 or MQ_BF16 from --precision; bf16 on a CPU without it is MQ_USAGE. */
 mq_status run_precision(const cli_args *args, mq_dtype *out, mq_error *error) MQ_MUST_CHECK;

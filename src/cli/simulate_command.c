@@ -29,8 +29,12 @@ static mq_status open_source(const cli_args *args, const mq_inet *net, source *s
         job->layout = MQ_SIM_NCHW;
         return MQ_OK;
     }
-    mq_data_request request = {
-        .split = MQ_SPLIT_TEST, .limit = (size_t)limit, .height = in->h, .width = in->w, .channels = in->c};
+    mq_data_request request = {.split = MQ_SPLIT_TEST,
+                               .limit = (size_t)limit,
+                               .height = in->h,
+                               .width = in->w,
+                               .channels = in->c,
+                               .seed = args->seed};
     MQ_TRY(mq_dataset_open(data, &request, &s->dataset, error));
     MQ_TRY(integer_check_dataset(net, s->dataset, error));
     job->images = s->dataset->images;

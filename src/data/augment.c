@@ -7,10 +7,33 @@
 
 enum { DRAWS = 4 }; /* numbers of the epoch's stream that belong to one sample: dy, dx, flip, unused */
 
+const mq_augment mq_augment_detector = {.flip = true,
+                                        .rotate = 1.98F,
+                                        .scale = 0.05F,
+                                        .translate = 0.05F,
+                                        .shear = 0.641F,
+                                        .hue = 0.0138F,
+                                        .saturation = 0.678F,
+                                        .value = 0.36F};
+
 mq_status mq_augment_check(const mq_augment *augment, mq_error *error) {
     if (augment->pad < 0 || augment->pad > MQ_AUGMENT_PAD)
         return mq_fail(error, MQ_USAGE, "augmentation: padding: got %d, expected 0..%d", augment->pad,
                        MQ_AUGMENT_PAD);
+    const struct {
+        const char *name;
+        float value, most;
+    } rows[] = {{"rotate", augment->rotate, 180},
+                {"scale", augment->scale, 0.9F},
+                {"translate", augment->translate, 1},
+                {"shear", augment->shear, 45},
+                {"hue", augment->hue, 1},
+                {"saturation", augment->saturation, 1},
+                {"value", augment->value, 1}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (!(rows[i].value >= 0 && rows[i].value <= rows[i].most))
+            return mq_fail(error, MQ_USAGE, "augmentation: %s: got %g, expected 0..%g", rows[i].name,
+                           (double)rows[i].value, (double)rows[i].most);
     return MQ_OK;
 }
 

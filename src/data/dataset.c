@@ -1,11 +1,11 @@
 /* dataset.c - the table of readers, images made to fit a network, and the description of a set. */
 #include "data/dataset.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/parallel.h"
 #include "base/text.h"
 #include "data/reader.h"
 
@@ -14,10 +14,14 @@ const mq_data_reader mq_data_readers[] = {
      "70,000 grey images of clothes; DIR defaults to Debian's dataset-fashion-mnist", mq_open_fashion_mnist},
     {"mnist", "mnist:DIR", "70,000 grey handwritten digits (idx files, plain or .gz)", mq_open_mnist},
     {"cifar10", "cifar10:DIR", "60,000 colour images of 10 classes (the binary version)", mq_open_cifar10},
+    {"dac-sdc", "dac-sdc:DIR", "folders of .jpg with a Pascal-VOC .xml beside each, one object per image",
+     mq_open_dac_sdc},
+    {"shapes", "shapes[:N]",
+     "N generated scenes of one object for training (2000), N/4 but at least 64 for testing", mq_open_shapes},
     {NULL, NULL, NULL, NULL},
 };
 
-enum { READERS = sizeof mq_data_readers / sizeof mq_data_readers[0] - 1 };
+enum { LOAD_GRAIN = 16, READERS = sizeof mq_data_readers / sizeof mq_data_readers[0] - 1 };
 
 const char *mq_split_name(mq_split split) {
     return split == MQ_SPLIT_TRAIN ? "train" : "test";
@@ -58,8 +62,8 @@ mq_status mq_dataset_open(const char *spec, const mq_data_request *request, mq_d
     return fail_unknown(name, error);
 }
 
-mq_status mq_dataset_create(const char *name, size_t count, int height, int width, int channels, int classes,
-                            mq_dataset **out, mq_error *error) {
+static mq_status create_header(const char *name, size_t count, int height, int width, int channels,
+                               int classes, mq_dataset **out, mq_error *error) {
     *out = NULL;
     if (height < 1 || height > MQ_DATA_SIDE || width < 1 || width > MQ_DATA_SIDE || channels < 1 ||
         channels > MQ_DATA_CHANNELS)
@@ -69,20 +73,36 @@ mq_status mq_dataset_create(const char *name, size_t count, int height, int widt
         return mq_fail(error, MQ_USAGE,
                        "data set %s: %zu samples of %d classes, expected 1..%d of at least 1", name, count,
                        classes, MQ_DATA_SAMPLES);
-    size_t each = (size_t)height * (size_t)width * (size_t)channels, bytes;
-    if (mq_mul_overflow(count, each, &bytes) || bytes > MQ_DATA_BYTES)
-        return mq_fail(error, MQ_USAGE,
-                       "data set %s: %zu images of %d x %d x %d are more than %zu bytes; limit the samples",
-                       name, count, height, width, channels, MQ_DATA_BYTES);
-    mq_dataset *set;
-    MQ_TRY(mq_alloc(1, sizeof *set, "a data set", &set, error));
+    MQ_TRY(mq_alloc(1, sizeof **out, "a data set", out, error));
+    mq_dataset *set = *out;
     snprintf(set->name, sizeof set->name, "%s", name);
     set->count = count;
     set->height = height;
     set->width = width;
     set->channels = channels;
     set->classes = classes;
+    return MQ_OK;
+}
+
+static mq_status fail_bytes(const mq_dataset *set, mq_error *error) {
+    return mq_fail(error, MQ_USAGE,
+                   "data set %s: %zu images of %d x %d x %d are more than %zu bytes; limit the samples",
+                   set->name, set->count, set->height, set->width, set->channels, MQ_DATA_BYTES);
+}
+
+mq_status mq_dataset_create(const char *name, size_t count, int height, int width, int channels, int classes,
+                            mq_dataset **out, mq_error *error) {
+    mq_dataset *set;
     mq_status status;
+    *out = NULL;
+    MQ_TRY(create_header(name, count, height, width, channels, classes, &set, error));
+    size_t bytes;
+    if (mq_mul_overflow(count, mq_dataset_image_bytes(set), &bytes) || bytes > MQ_DATA_BYTES) {
+        status = mq_fail(error, MQ_USAGE,
+                         "data set %s: %zu images of %d x %d x %d are more than %zu bytes; limit the samples",
+                         name, count, height, width, channels, MQ_DATA_BYTES);
+        goto fail;
+    }
     MQ_TRY_GOTO(mq_alloc(bytes, 1, "the images of a data set", &set->images, error), fail);
     MQ_TRY_GOTO(mq_alloc(count, sizeof *set->labels, "the labels of a data set", &set->labels, error), fail);
     *out = set;
@@ -92,13 +112,99 @@ fail:
     return status;
 }
 
+mq_status mq_dataset_create_detect(const char *name, size_t count, int height, int width, int channels,
+                                   int classes, size_t target_count, const mq_data_source *source,
+                                   void *context, size_t kept, mq_dataset **out, mq_error *error) {
+    mq_dataset *set;
+    *out = NULL;
+    mq_status status = create_header(name, count, height, width, channels, classes, &set, error);
+    if (status == MQ_OK)
+        status =
+            mq_alloc(target_count, sizeof *set->targets, "the objects of a data set", &set->targets, error);
+    if (status != MQ_OK) {
+        source->close(context);
+        mq_dataset_free(set);
+        return status;
+    }
+    set->task = MQ_DATA_DETECT;
+    set->order = MQ_BGR;
+    set->target_count = target_count;
+    status = mq_store_create(source, context, count, mq_dataset_image_bytes(set), kept, &set->store, error);
+    if (status != MQ_OK)
+        mq_dataset_free(set);
+    else
+        *out = set;
+    return status;
+}
+
 void mq_dataset_free(mq_dataset *dataset) {
     if (!dataset) return;
+    mq_store_free(dataset->store);
     mq_free(dataset->images);
     mq_free(dataset->labels);
     mq_free(dataset->targets);
     mq_free(dataset->class_names);
     mq_free(dataset);
+}
+
+mq_status mq_dataset_image(const mq_dataset *dataset, size_t sample, mq_data_scratch *scratch, uint8_t *out,
+                           mq_error *error) {
+    if (dataset->images) {
+        size_t bytes = mq_dataset_image_bytes(dataset);
+        memcpy(out, dataset->images + sample * bytes, bytes);
+        return MQ_OK;
+    }
+    mq_data_scratch own = {0};
+    mq_status status = mq_store_image(dataset->store, sample, scratch ? scratch : &own, out, error);
+    mq_scratch_free(&own);
+    return status;
+}
+
+typedef struct loading {
+    const mq_dataset *set;
+    uint8_t *images;
+    mq_error *errors; /* [tasks] */
+} loading;
+
+static void load_some(void *context, size_t task) {
+    loading *l = context;
+    mq_data_scratch scratch = {0};
+    mq_error *error = &l->errors[task];
+    size_t bytes = mq_dataset_image_bytes(l->set);
+    for (size_t i = task * LOAD_GRAIN; i < (task + 1) * LOAD_GRAIN && i < l->set->count; i++)
+        if (error->status == MQ_OK)
+            error->status = mq_dataset_image(l->set, i, &scratch, l->images + i * bytes, error);
+    mq_scratch_free(&scratch);
+}
+
+mq_status mq_dataset_load(mq_dataset *dataset, mq_error *error) {
+    if (dataset->images) return MQ_OK;
+    size_t bytes, tasks = mq_task_count(dataset->count, LOAD_GRAIN);
+    if (mq_mul_overflow(dataset->count, mq_dataset_image_bytes(dataset), &bytes) || bytes > MQ_DATA_BYTES)
+        return fail_bytes(dataset, error);
+    loading l = {.set = dataset};
+    mq_status status;
+    MQ_TRY_GOTO(mq_alloc(tasks, sizeof *l.errors, "errors", &l.errors, error), done);
+    MQ_TRY_GOTO(mq_alloc(bytes, 1, "the images of a data set", &l.images, error), done);
+    mq_parallel(tasks, load_some, &l);
+    for (size_t t = 0; t < tasks && status == MQ_OK; t++)
+        if ((status = l.errors[t].status) != MQ_OK && error) *error = l.errors[t];
+    if (status == MQ_OK) {
+        dataset->images = l.images;
+        l.images = NULL;
+    }
+done:
+    mq_free(l.images);
+    mq_free(l.errors);
+    return status;
+}
+
+void mq_dataset_sample_name(const mq_dataset *dataset, size_t sample, char out[MQ_DATA_SAMPLE_NAME]) {
+    const char *name = dataset->store ? mq_store_name(dataset->store, sample) : NULL;
+    if (name)
+        snprintf(out, MQ_DATA_SAMPLE_NAME, "%s", name);
+    else
+        snprintf(out, MQ_DATA_SAMPLE_NAME, "%06zu", sample);
 }
 
 /* What the request says, else the file's size but not below `usual`. */
@@ -134,44 +240,4 @@ void mq_reader_place(mq_dataset *dataset, size_t sample, const uint8_t *image, i
         for (size_t x = 0; x < (size_t)width; x++)
             for (size_t c = 0; c < channels; c++)
                 out[x * channels + c] = image[y * strides.row + x * strides.column + c * strides.channel];
-}
-
-/* Mean and deviation of every channel, from integer sums, so exact up to the last rounding. */
-static void describe_pixels(const mq_dataset *set, mq_dataset_info *info) {
-    uint64_t sum[MQ_DATA_CHANNELS] = {0}, squares[MQ_DATA_CHANNELS] = {0};
-    size_t channels = (size_t)set->channels;
-    uint64_t pixels = (uint64_t)set->count * (uint64_t)set->height * (uint64_t)set->width;
-    for (const uint8_t *p = set->images, *end = p + pixels * channels; p < end; p += channels)
-        for (size_t c = 0; c < channels; c++) {
-            sum[c] += p[c];
-            squares[c] += (uint64_t)p[c] * p[c];
-        }
-    for (size_t c = 0; c < channels; c++) {
-        unsigned __int128 spread = (unsigned __int128)pixels * squares[c] -
-                                   (unsigned __int128)sum[c] * sum[c]; /* pixels^2 * variance */
-        info->mean[c] = (double)sum[c] / (double)pixels;
-        info->deviation[c] = sqrt((double)spread) / (double)pixels;
-    }
-}
-
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "labels are hashed as little-endian int32");
-
-mq_status mq_dataset_describe(const mq_dataset *dataset, mq_dataset_info *out, mq_error *error) {
-    *out = (mq_dataset_info){.count = dataset->count,
-                             .height = dataset->height,
-                             .width = dataset->width,
-                             .channels = dataset->channels,
-                             .classes = dataset->classes};
-    MQ_TRY(mq_alloc((size_t)dataset->classes, sizeof *out->class_counts, "class counts", &out->class_counts,
-                    error));
-    for (size_t i = 0; i < dataset->count; i++) out->class_counts[dataset->labels[i]]++;
-    describe_pixels(dataset, out);
-    mq_sha256(dataset->images, dataset->count * mq_dataset_image_bytes(dataset), out->images_sha256);
-    mq_sha256(dataset->labels, dataset->count * sizeof *dataset->labels, out->labels_sha256);
-    return MQ_OK;
-}
-
-void mq_dataset_info_clear(mq_dataset_info *info) {
-    mq_free(info->class_counts);
-    *info = (mq_dataset_info){0};
 }

@@ -16,6 +16,10 @@ mq_status mq_open_mnist(const char *argument, const mq_data_request *request, mq
                         mq_error *error) MQ_MUST_CHECK;
 mq_status mq_open_cifar10(const char *argument, const mq_data_request *request, mq_dataset **out,
                           mq_error *error) MQ_MUST_CHECK;
+mq_status mq_open_shapes(const char *argument, const mq_data_request *request, mq_dataset **out,
+                         mq_error *error) MQ_MUST_CHECK;
+mq_status mq_open_dac_sdc(const char *argument, const mq_data_request *request, mq_dataset **out,
+                          mq_error *error) MQ_MUST_CHECK;
 
 /* A set for `count` images of height x width x channels in the file, under the request: its limit applied,
  * its shape decided. MQ_USAGE when the wanted shape is smaller or has channels that copying cannot give. */

@@ -20,7 +20,7 @@ typedef struct mq_target {
 } mq_target;
 
 /* Intersection over union, 0..1: intersection / (union + 1e-16), as the metric of AnyPackingNet (ICCAD 2023).
- * Both in one unit. */
+ * Both in one unit. A box with NaN overlaps nothing. */
 double mq_box_iou(const mq_box *a, const mq_box *b);
 
 #endif

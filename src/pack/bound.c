@@ -65,3 +65,21 @@ int mq_pack_field_bound(const mq_dsp *dsp, mq_span weight, mq_span activation, i
         }
     return best;
 }
+
+int mq_pack_area_bound(const mq_dsp *dsp, mq_span weight, mq_span activation, int taps, mq_pack_class class) {
+    int room = dsp->wide + dsp->narrow - bits_of((int64_t)weight.high - weight.low) -
+               bits_of(activation.high) + (class == MQ_CLASS_III ? 1 : 0);
+    int best = 0;
+    int64_t span = least_span(weight, activation);
+    for (int rows = 2; rows <= taps; rows++)
+        for (int columns = 2; columns <= taps; columns++)
+            for (int h = 2; h <= MQ_PACK_FIELDS; h++)
+                for (int w = 2; w <= MQ_PACK_FIELDS; w++) {
+                    int fields = (rows + h - 1) * (columns + w - 1);
+                    if (fields > MQ_PACK_FIELDS) break;
+                    int deep = (rows < h ? rows : h) * (columns < w ? columns : w);
+                    int groups = (room / distance(span, deep, (int)class - 1) + 1) / fields;
+                    if (groups * rows * columns * h * w > best) best = groups * rows * columns * h * w;
+                }
+    return best;
+}

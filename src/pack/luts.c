@@ -26,12 +26,19 @@ int mq_luts_repair(int overlap, int products, int width) {
     return 2 * products + width;
 }
 
-int mq_luts_extra(int other_word_bits) {
-    return (other_word_bits + 1) / 2;
+int mq_luts_port(const mq_packing *p) {
+    if (p->fix != MQ_PORT_EXTRA) return 0;
+    /* the other port's word: its top position and the operand, signed */
+    const mq_pack_operand *other = p->fix_weights ? p->activation : p->weight;
+    int top = 0, bits = p->fix_weights ? bits_of(p->activation_codes.high) + 1
+                                       : bits_of((int64_t)p->weight_codes.high - p->weight_codes.low);
+    for (int i = 0; i < (p->fix_weights ? p->activations : p->weights); i++)
+        if (other[i].position > top) top = other[i].position;
+    return (top + bits + 1) / 2;
 }
 
 int mq_luts_canary(const mq_packing *p, int64_t cycles) {
-    int luts = 0;
+    int luts = mq_luts_port(p);
     for (int f = 1; f < p->fields; f++) {
         int r = p->field[f - 1].overlap;
         luts += (2 * p->field[f].products + 5) / 5 + 1 + r * 2 * p->field[f].products + bits_of(cycles) + r;

@@ -55,6 +55,27 @@ static bool shape_ok(const mq_packing *p, char *reason) {
     return true;
 }
 
+/* The extremes of the fields over the weight words that occur: each activation chooses for itself. */
+static void narrow_fields(mq_packing *p, const mq_pack_words *words) {
+    for (int f = 0; f < p->fields; f++) {
+        mq_pack_field *field = &p->field[f];
+        for (size_t n = 0; n < words->count; n++) {
+            const int8_t *w = words->word + n * (size_t)p->weights;
+            int64_t low = 0, high = 0;
+            for (int i = 0; i < p->weights; i++)
+                for (int j = 0; j < p->activations; j++) {
+                    if (p->field_of[i][j] != f) continue;
+                    int64_t one = (int64_t)w[i] * (p->activation_codes.low - p->activation[j].zero),
+                            other = (int64_t)w[i] * (p->activation_codes.high - p->activation[j].zero);
+                    low += one < other ? one : other;
+                    high += one < other ? other : one;
+                }
+            if (n == 0 || low < field->low) field->low = low;
+            if (n == 0 || high > field->high) field->high = high;
+        }
+    }
+}
+
 /* Sorts products into fields by position. */
 static bool find_fields(mq_packing *p, char *reason) {
     int8_t slot[64];
@@ -187,15 +208,28 @@ static bool fix_port(mq_packing *p, bool weights, int64_t low, int64_t high, cha
     return false;
 }
 
-static bool find_ports(mq_packing *p, char *reason) {
-    int64_t low = 0, high = 0;
+/* The extremes of the packed weights. */
+static void weights_range(const mq_packing *p, const mq_pack_words *words, int64_t *low, int64_t *high) {
+    *low = *high = 0;
+    for (int i = 0; !words && i < p->weights; i++) {
+        *low += p->weight_codes.low * ((int64_t)1 << p->weight[i].position);
+        *high += p->weight_codes.high * ((int64_t)1 << p->weight[i].position);
+    }
+    for (size_t n = 0; words && n < words->count; n++) {
+        int64_t value = 0;
+        for (int i = 0; i < p->weights; i++)
+            value += words->word[n * (size_t)p->weights + (size_t)i] * ((int64_t)1 << p->weight[i].position);
+        if (n == 0 || value < *low) *low = value;
+        if (n == 0 || value > *high) *high = value;
+    }
+}
+
+static bool find_ports(mq_packing *p, const mq_pack_words *words, char *reason) {
+    int64_t low, high;
     p->fix = MQ_PORT_FITS;
     p->fix_weights = false;
     p->fix_shift = p->fix_sign = 0;
-    for (int i = 0; i < p->weights; i++) {
-        low += p->weight_codes.low * ((int64_t)1 << p->weight[i].position);
-        high += p->weight_codes.high * ((int64_t)1 << p->weight[i].position);
-    }
+    weights_range(p, words, &low, &high);
     if (!fix_port(p, true, low, high, reason)) return false;
     low = high = 0;
     p->zero_word = 0;
@@ -228,14 +262,7 @@ static void find_price(mq_packing *p) {
         if (r >= (int)p->class) p->class = (mq_pack_class)(r + 1);
     }
     if (p->fix == MQ_PORT_EXTRA) {
-        /* the other port's word: its top position and the operand, signed */
-        int top = 0, bits;
-        const mq_pack_operand *other = p->fix_weights ? p->activation : p->weight;
-        for (int i = 0; i < (p->fix_weights ? p->activations : p->weights); i++)
-            if (other[i].position > top) top = other[i].position;
-        bits = p->fix_weights ? bits_of(p->activation_codes.high) + 1
-                              : bits_of((int64_t)p->weight_codes.high - p->weight_codes.low);
-        p->luts += mq_luts_extra(top + bits);
+        p->luts += mq_luts_port(p);
         p->class = MQ_CLASS_III;
     }
     /* Inverting the highest activation's top bit is free; any other zero point needs the pre-adder or a
@@ -251,10 +278,10 @@ static void find_price(mq_packing *p) {
         p->shared_luts = p->activation[top].position + abit;
 }
 
-static bool finish(mq_packing *p, int64_t cycles, char *reason) {
-    if (!shape_ok(p, reason) || !find_fields(p, reason) || !windows(p, cycles, true, reason) ||
-        !find_ports(p, reason))
-        return false;
+static bool finish(mq_packing *p, const mq_pack_words *words, int64_t cycles, char *reason) {
+    if (!shape_ok(p, reason) || !find_fields(p, reason)) return false;
+    if (words) narrow_fields(p, words);
+    if (!windows(p, cycles, true, reason) || !find_ports(p, words, reason)) return false;
     find_price(p);
     return true;
 }
@@ -291,14 +318,24 @@ int64_t mq_packing_cycles(const mq_packing *packing) {
 }
 
 bool mq_packing_try(mq_packing *packing, int64_t cycles) {
-    return finish(packing, cycles, NULL);
+    return finish(packing, NULL, cycles, NULL);
 }
 
-mq_status mq_packing_finish(mq_packing *packing, int64_t cycles, mq_error *error) {
+static mq_status finish_or_say(mq_packing *packing, const mq_pack_words *words, int64_t cycles,
+                               mq_error *error) {
     char reason[REASON] = "";
-    if (!finish(packing, cycles, reason))
+    if (!finish(packing, words, cycles, reason))
         return mq_fail(error, MQ_CHECK_FAILED, "packing is not exact: %s", reason);
     packing->accumulations = mq_packing_cycles(packing);
     packing->canary = canary_cycles(packing);
     return MQ_OK;
+}
+
+mq_status mq_packing_finish(mq_packing *packing, int64_t cycles, mq_error *error) {
+    return finish_or_say(packing, NULL, cycles, error);
+}
+
+mq_status mq_packing_finish_words(mq_packing *packing, const mq_pack_words *words, int64_t cycles,
+                                  mq_error *error) {
+    return finish_or_say(packing, words, cycles, error);
 }

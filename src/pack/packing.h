@@ -16,6 +16,8 @@
 #ifndef MIXQ_PACK_PACKING_H
 #define MIXQ_PACK_PACKING_H
 
+#include <stddef.h>
+
 #include "pack/dsp.h"
 
 enum {
@@ -79,6 +81,12 @@ typedef struct mq_packing {
                               slices       that see these activations; not in luts */
 } mq_packing;
 
+/* Weights that are known when the hardware is made: all the words that a slice will ever see. */
+typedef struct mq_pack_words {
+    const int8_t *word; /* [count][weights of the packing], within weight_codes; borrowed */
+    size_t count;       /* at least 1 */
+} mq_pack_words;
+
 /* Useful multiplications of one cycle. */
 static inline int mq_packing_products(const mq_packing *p) {
     return p->weights * p->activations;
@@ -87,7 +95,11 @@ static inline int mq_packing_products(const mq_packing *p) {
 /* Derives the rest for `cycles` accumulations inside P. MQ_CHECK_FAILED, with the field and the operand
  * values that break it, when the packing is not exact. */
 mq_status mq_packing_finish(mq_packing *packing, int64_t cycles, mq_error *error) MQ_MUST_CHECK;
-/* The same without words, for searches: true when exact. */
+/* The same where only these weight words occur: fields and ports are as narrow as they really are. The result
+ * is exact for these words (mq_pack_prove_words), not for others. */
+mq_status mq_packing_finish_words(mq_packing *packing, const mq_pack_words *words, int64_t cycles,
+                                  mq_error *error) MQ_MUST_CHECK;
+/* mq_packing_finish without a message, for searches: true when exact. */
 bool mq_packing_try(mq_packing *packing, int64_t cycles);
 
 /* The largest number of cycles (1 .. 2^40; 0 = not even one) whose worst case stays in the windows. */
@@ -95,8 +107,9 @@ int64_t mq_packing_cycles(const mq_packing *packing);
 
 /* luts.c: LUT6 counts of the repair logic. */
 int mq_luts_repair(int overlap, int products, int width); /* of the boundary below a field */
-int mq_luts_extra(int other_word_bits);
-int mq_luts_canary(const mq_packing *packing, int64_t cycles);
+int mq_luts_port(const mq_packing *packing);              /* of an extra port bit */
+int mq_luts_canary(const mq_packing *packing,
+                   int64_t cycles);            /* instead of the repair, extra port bit included */
 double mq_luts_multiplier(int wbit, int abit); /* what one multiplication costs in LUTs instead */
 
 /* codes.c: w int32[weights], a int32[activations], within their ranges. */

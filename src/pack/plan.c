@@ -11,25 +11,15 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "pack/explorer.h"
 
 enum { MAX_SPLITS = 128, SPLIT_PARTS = 4 };
-
-typedef struct memo {
-    mq_pack_query query;
-    char kinds[64];
-    mq_pack_front front;
-} memo;
-
-struct mq_pack_explorer {
-    int count, room;
-    memo **entry;
-};
 
 /* One way to cut the operands' bits: 1, 2 or 4 products of parts. */
 typedef struct split {
     int parts;
     struct {
-        const mq_pack_front *front;
+        const mq_pack_front *front, *canary; /* windows for all cycles; for one, carries counted (or NULL) */
         int weight_shift, activation_shift;
     } part[SPLIT_PARTS];
 } split;
@@ -39,6 +29,7 @@ typedef struct leaf {
     double cost;
     const split *how;
     const mq_pack_piece *piece[SPLIT_PARTS];
+    bool canary[SPLIT_PARTS];
 } leaf;
 
 typedef enum cut { CUT_NONE, CUT_PIECE, CUT_ACROSS, CUT_DOWN, CUT_PINWHEEL } cut;
@@ -59,56 +50,6 @@ typedef struct planner {
     double cycles, lut_cycles;
     mq_pack_plan *out;
 } planner;
-
-mq_status mq_pack_explorer_create(mq_pack_explorer **out, mq_error *error) {
-    return mq_alloc(1, sizeof **out, "packing explorer", out, error);
-}
-
-void mq_pack_explorer_free(mq_pack_explorer *explorer) {
-    if (!explorer) return;
-    for (int i = 0; i < explorer->count; i++) {
-        mq_pack_front_free(&explorer->entry[i]->front);
-        mq_free(explorer->entry[i]);
-    }
-    mq_free(explorer->entry);
-    mq_free(explorer);
-}
-
-static bool same_query(const memo *m, const mq_pack_query *q, const char *kinds) {
-    const mq_pack_query *o = &m->query;
-    return strcmp(o->dsp.name, q->dsp.name) == 0 && o->dsp.wide == q->dsp.wide &&
-           o->dsp.narrow == q->dsp.narrow && o->weight.low == q->weight.low &&
-           o->weight.high == q->weight.high && o->activation.high == q->activation.high &&
-           o->taps == q->taps && o->groups == q->groups && o->class == q->class && o->cycles == q->cycles &&
-           strcmp(m->kinds, kinds ? kinds : "") == 0;
-}
-
-static mq_status solved(mq_pack_explorer *e, const mq_pack_query *query, const char *kinds,
-                        const mq_pack_front **out, mq_error *error) {
-    for (int i = 0; i < e->count; i++)
-        if (same_query(e->entry[i], query, kinds)) {
-            *out = &e->entry[i]->front;
-            return MQ_OK;
-        }
-    if (e->count == e->room) {
-        int room = e->room ? 2 * e->room : 64;
-        MQ_TRY(
-            mq_resize((size_t)e->room, (size_t)room, sizeof *e->entry, "solved packings", &e->entry, error));
-        e->room = room;
-    }
-    memo *m;
-    MQ_TRY(mq_alloc(1, sizeof *m, "solved packings", &m, error));
-    m->query = *query;
-    snprintf(m->kinds, sizeof m->kinds, "%s", kinds ? kinds : "");
-    mq_status status = mq_pack_solve(query, kinds, &m->front, error);
-    if (status != MQ_OK) {
-        mq_free(m);
-        return status;
-    }
-    e->entry[e->count++] = m;
-    *out = &m->front;
-    return MQ_OK;
-}
 
 /* ---- the ways to split ---- */
 
@@ -157,7 +98,11 @@ static mq_status find_splits(planner *p, mq_pack_explorer *e, mq_error *error) {
                     int k = s->parts++;
                     s->part[k].weight_shift = a ? weights[i].shift : 0;
                     s->part[k].activation_shift = b ? activations[j].shift : 0;
-                    MQ_TRY(solved(e, &q, r->kinds, &s->part[k].front, error));
+                    MQ_TRY(mq_pack_explorer_solve(e, &q, r->kinds, &s->part[k].front, error));
+                    s->part[k].canary = NULL;
+                    if (!r->canary || r->cycles == 1) continue;
+                    q.cycles = 1;
+                    MQ_TRY(mq_pack_explorer_solve(e, &q, r->kinds, &s->part[k].canary, error));
                 }
         }
     return MQ_OK;
@@ -165,32 +110,40 @@ static mq_status find_splits(planner *p, mq_pack_explorer *e, mq_error *error) {
 
 /* ---- the cover ---- */
 
-static double weight_of(const planner *p, const mq_pack_piece *piece, int rows, int taps) {
-    double cycles = (double)(rows * taps) / mq_packing_products(&piece->packing);
-    return cycles * (p->value + p->price * piece->packing.luts);
+static double luts_of(const planner *p, const mq_packing *packing, bool canary) {
+    return canary ? mq_luts_canary(packing, p->request->cycles) : packing->luts;
 }
 
-/* The cheapest piece of a front for rows x taps. */
-static const mq_pack_piece *cheapest(const planner *p, const mq_pack_front *front, int rows, int taps,
-                                     double *cost) {
-    const mq_pack_piece *best = NULL;
+static double weight_of(const planner *p, const mq_pack_piece *piece, bool canary, int rows, int taps) {
+    double cycles = (double)(rows * taps) / mq_packing_products(&piece->packing);
+    return cycles * (p->value + p->price * luts_of(p, &piece->packing, canary));
+}
+
+/* The cheapest piece of a front for rows x taps, if it is cheaper than *best. */
+static void cheapest(const planner *p, const mq_pack_front *front, bool canary, int rows, int taps,
+                     const mq_pack_piece **best, bool *by_canary, double *cost) {
     for (int i = 0; i < front->count; i++) {
         const mq_pack_piece *piece = &front->piece[i];
         if (piece->taps != taps || (p->request->depthwise && piece->groups != rows)) continue;
-        double c = weight_of(p, piece, rows, taps);
-        if (!best || c < *cost) *cost = c, best = piece;
+        if (canary && piece->packing.canary < p->request->cycles) continue;
+        double c = weight_of(p, piece, canary, rows, taps);
+        if (*best && c >= *cost) continue;
+        *cost = c;
+        *best = piece;
+        *by_canary = canary;
     }
-    return best;
 }
 
 static void find_leaf(planner *p, int rows, int taps) {
     leaf *best = &p->leaf[rows][taps];
-    *best = (leaf){INFINITY, NULL, {NULL}};
+    *best = (leaf){INFINITY, NULL, {NULL}, {false}};
     for (int s = 0; s < p->splits; s++) {
-        leaf l = {0, &p->split[s], {NULL}};
+        leaf l = {0, &p->split[s], {NULL}, {false}};
         for (int k = 0; k < p->split[s].parts && l.cost < best->cost; k++) {
             double cost = 0;
-            l.piece[k] = cheapest(p, p->split[s].part[k].front, rows, taps, &cost);
+            cheapest(p, p->split[s].part[k].front, false, rows, taps, &l.piece[k], &l.canary[k], &cost);
+            if (p->split[s].part[k].canary)
+                cheapest(p, p->split[s].part[k].canary, true, rows, taps, &l.piece[k], &l.canary[k], &cost);
             l.cost += l.piece[k] ? cost : INFINITY;
         }
         if (l.cost < best->cost * (1 - 1e-12)) *best = l; /* the first, least split, of equals */
@@ -224,8 +177,8 @@ static void add_part(planner *p, const mq_pack_part *part) {
     mq_pack_plan *out = p->out;
     for (int i = 0; i < out->parts; i++) {
         mq_pack_part *o = &out->part[i];
-        if (o->packing == part->packing && o->weight_shift == part->weight_shift &&
-            o->activation_shift == part->activation_shift) {
+        if (o->packing == part->packing && o->canary == part->canary &&
+            o->weight_shift == part->weight_shift && o->activation_shift == part->activation_shift) {
             o->count += part->count;
             o->share += part->share;
             return;
@@ -244,9 +197,11 @@ static void collect(planner *p, int h, int w, double times) {
             const mq_pack_piece *piece = l->piece[k];
             double cycles = times * h * w / mq_packing_products(&piece->packing);
             p->cycles += cycles;
-            p->lut_cycles += cycles * piece->packing.luts;
+            double luts = luts_of(p, &piece->packing, l->canary[k]);
+            p->lut_cycles += cycles * luts;
             add_part(p, &(mq_pack_part){&piece->packing, piece->taps, h * w / piece->taps, times, cycles,
-                                        l->how->part[k].weight_shift, l->how->part[k].activation_shift});
+                                        l->how->part[k].weight_shift, l->how->part[k].activation_shift,
+                                        l->canary[k], luts});
         }
         break;
     }
@@ -280,7 +235,7 @@ static bool cover_kernel(planner *p) {
             if (rows == 1 || r->depthwise)
                 find_leaf(p, rows, taps);
             else
-                p->leaf[rows][taps] = (leaf){INFINITY, NULL, {NULL}};
+                p->leaf[rows][taps] = (leaf){INFINITY, NULL, {NULL}, {false}};
     for (int h = 1; h <= largest; h++)
         for (int w = 1; w <= largest; w++) find_cover(p, h, w);
     p->cycles = p->lut_cycles = 0;
@@ -305,7 +260,8 @@ static void finish(planner *p) {
         const mq_packing *packing = out->part[i].packing;
         out->part[i].share /= p->cycles;
         if (packing->class > out->class) out->class = packing->class;
-        if (packing->accumulations < out->accumulations) out->accumulations = packing->accumulations;
+        int64_t accumulations = out->part[i].canary ? packing->canary : packing->accumulations;
+        if (accumulations < out->accumulations) out->accumulations = accumulations;
         for (int j = i; j > 0 && out->part[j].share > out->part[j - 1].share; j--) {
             mq_pack_part swap = out->part[j];
             out->part[j] = out->part[j - 1];
@@ -329,7 +285,7 @@ static void finish(planner *p) {
         }
 }
 
-static mq_status check(const mq_pack_request *r, mq_error *error) {
+mq_status mq_pack_request_check(const mq_pack_request *r, mq_error *error) {
     if (r->wbit < 1 || r->wbit > MQ_PACK_BITS)
         return mq_fail(error, MQ_USAGE, "weight bits: got %d, expected 1..%d", r->wbit, MQ_PACK_BITS);
     if (r->abit < 1 || r->abit > MQ_PACK_BITS)
@@ -349,7 +305,7 @@ static mq_status check(const mq_pack_request *r, mq_error *error) {
 mq_status mq_pack_best(mq_pack_explorer *explorer, const mq_pack_request *request, mq_pack_plan *out,
                        mq_error *error) {
     *out = (mq_pack_plan){0};
-    MQ_TRY(check(request, error));
+    MQ_TRY(mq_pack_request_check(request, error));
     planner *p;
     MQ_TRY(mq_alloc(1, sizeof *p, "packing plan", &p, error));
     p->request = request;
@@ -385,15 +341,17 @@ mq_status mq_pack_pareto(mq_pack_explorer *explorer, const mq_pack_request *requ
                          mq_pack_plan out[MQ_PACK_PARETO], int *count, mq_error *error) {
     static const double prices[] = {1e9, 4, 2, 1, 0.5, 0.25, 0};
     static const int64_t cycles[] = {1, 2, 4, 8, 16, 32, 64, 128};
-    MQ_TRY(check(request, error));
+    MQ_TRY(mq_pack_request_check(request, error));
     *count = 0;
     double unit = 1 / mq_luts_multiplier(request->wbit, request->abit);
     for (size_t c = 0; c < sizeof cycles / sizeof *cycles; c++)
-        for (size_t i = 0; i < sizeof prices / sizeof *prices; i++) {
+        for (size_t i = 0; i < 2 * sizeof prices / sizeof *prices; i++) {
             mq_pack_request one = *request;
             mq_pack_plan plan;
             one.cycles = cycles[c];
-            one.lut_price = prices[i] * unit;
+            one.lut_price = prices[i / 2] * unit;
+            one.canary = i % 2;
+            if (one.canary && one.cycles == 1) continue;
             mq_status status = mq_pack_best(explorer, &one, &plan, error);
             if (status == MQ_USAGE) continue; /* nothing accumulates so often */
             if (status != MQ_OK) return status;

@@ -22,9 +22,11 @@ typedef struct mq_pack_request {
     bool symmetric;      /* weight codes without -2^(w-1) */
     mq_pack_class class; /* at most */
     int64_t cycles;      /* dot length accumulated inside the slice; 1 = outside */
+    bool canary;         /* may accumulate past the windows by counting carries (mq_canary) */
     double lut_price; /* multiplications that one LUT is worth; < 0: the price of LUT multipliers, 0: LUTs are
                          free */
     const char *kinds; /* solvers, comma separated; NULL = all */
+    int channels;      /* mq_pack_build: input channels of an output; 0 = MQ_BUILT_CHANNELS */
 } mq_pack_request;
 
 typedef struct mq_pack_part {
@@ -33,6 +35,8 @@ typedef struct mq_pack_part {
     double count;                       /* such pieces in the kernel */
     double share;                       /* of the slice cycles; all parts add up to 1 */
     int weight_shift, activation_shift; /* the part's products count times 2^(their sum) */
+    bool canary;                        /* accumulates past its windows, carries counted */
+    double luts;                        /* per slice: repair, or the canaries for the request's cycles */
 } mq_pack_part;
 
 typedef struct mq_pack_plan {
@@ -58,7 +62,7 @@ mq_status mq_pack_best(mq_pack_explorer *explorer, const mq_pack_request *reques
 
 enum { MQ_PACK_PARETO = 32 };
 /* The plans that no other beats in (multiplications, LUTs, accumulations), by rising LUTs, then falling
- * multiplications. The request's price and cycles are ignored; its class is the limit. */
+ * multiplications. The request's price, cycles and canary are ignored; its class is the limit. */
 mq_status mq_pack_pareto(mq_pack_explorer *explorer, const mq_pack_request *request,
                          mq_pack_plan out[MQ_PACK_PARETO], int *count, mq_error *error) MQ_MUST_CHECK;
 
@@ -70,6 +74,9 @@ bool mq_pack_plan_splits(const mq_pack_plan *plan);
 /* bound.c: the largest product count whose fields, at their least distances, fit (port1 - w) + (port2 - a)
  * bits above the lowest field, for filter pieces of 1..taps taps in any number of groups. */
 int mq_pack_field_bound(const mq_dsp *dsp, mq_span weight, mq_span activation, int taps, mq_pack_class class);
+/* The same for two-dimensional pieces: rows x columns of taps against h x w pixels, each at least 2, have
+ * (rows+h-1)*(columns+w-1) fields at one distance, which the middle ones decide. 0 = none fits. */
+int mq_pack_area_bound(const mq_dsp *dsp, mq_span weight, mq_span activation, int taps, mq_pack_class class);
 /* mixq's weight codes of w bits. */
 mq_span mq_pack_weight_codes(int wbit, bool symmetric);
 mq_span mq_pack_activation_codes(int abit);

@@ -24,15 +24,24 @@ static uint64_t draw(prover *v) {
     return z ^ (z >> 31);
 }
 
-static int32_t draw_code(prover *v, mq_span span) {
-    uint64_t bits = draw(v);
+/* A code from 16 random bits: a quarter of them extreme, the others spread evenly over the range (at most 2^12
+ * codes). */
+static int32_t code_of(unsigned bits, mq_span span) {
     if ((bits & 7) < 2) return bits & 1 ? span.high : span.low;
-    return span.low + (int32_t)((bits >> 8) % (uint64_t)((int64_t)span.high - span.low + 1));
+    return span.low + (int32_t)(((bits >> 3) * (unsigned)(span.high - span.low + 1)) >> 13);
+}
+
+static void draw_codes(prover *v, mq_span span, int count, int32_t *out) {
+    uint64_t bits = 0;
+    for (int i = 0; i < count; i++, bits >>= 16) {
+        if (i % 4 == 0) bits = draw(v);
+        out[i] = code_of((unsigned)(bits & 0xffff), span);
+    }
 }
 
 static void draw_operands(prover *v, int32_t *w, int32_t *a) {
-    for (int i = 0; i < v->p->weights; i++) w[i] = draw_code(v, v->p->weight_codes);
-    for (int j = 0; j < v->p->activations; j++) a[j] = draw_code(v, v->p->activation_codes);
+    draw_codes(v, v->p->weight_codes, v->p->weights, w);
+    draw_codes(v, v->p->activation_codes, v->p->activations, a);
 }
 
 static void values_text(const mq_packing *p, const int32_t *w, const int32_t *a, char *out, size_t size) {
@@ -306,6 +315,42 @@ mq_status mq_pack_prove(const mq_packing *packing, uint64_t random, uint64_t see
     MQ_TRY(cycles(&v));
     MQ_TRY(canary(&v));
     return vectors(&v, random);
+}
+
+mq_status mq_pack_prove_words(const mq_packing *packing, const mq_pack_words *words, uint64_t random,
+                              uint64_t seed, mq_proof *out, mq_error *error) {
+    prover v = {.p = packing, .seed = seed, .out = out, .error = error};
+    int32_t w[MQ_PACK_OPERANDS], a[MQ_PACK_OPERANDS];
+    int64_t sums[MQ_PACK_FIELDS];
+    int bits = packing->activations < CORNER_BITS ? packing->activations : CORNER_BITS;
+    *out = (mq_proof){0};
+    for (int f = 0; f < packing->fields; f++) v.overlaps |= packing->field[f].overlap > 0;
+    MQ_TRY(structure(&v));
+    MQ_TRY(windows(&v));
+    for (size_t n = 0; n < words->count; n++) {
+        for (int i = 0; i < packing->weights; i++)
+            w[i] = words->word[n * (size_t)packing->weights + (size_t)i];
+        for (uint64_t c = 0; c < (uint64_t)1 << bits; c++) {
+            uint64_t corner = packing->activations <= CORNER_BITS ? c : draw(&v);
+            for (int j = 0; j < packing->activations; j++)
+                a[j] = corner >> j & 1 ? packing->activation_codes.high : packing->activation_codes.low;
+            MQ_TRY(one_cycle(&v, "corner", w, a, sums, NULL));
+            for (int f = 0; f < packing->fields; f++)
+                if (sums[f] < packing->field[f].low || sums[f] > packing->field[f].high)
+                    return broken(&v, "corner out of the claimed range", f, w, a, sums[f],
+                                  sums[f] < 0 ? packing->field[f].low : packing->field[f].high);
+            if (c == 0 || c + 1 == (uint64_t)1 << bits) MQ_TRY(held(&v, w, a, packing->accumulations));
+            out->corners++;
+        }
+    }
+    for (uint64_t n = 0; n < random; n++, out->vectors++) {
+        size_t which = (size_t)(draw(&v) % words->count);
+        draw_operands(&v, w, a);
+        for (int i = 0; i < packing->weights; i++)
+            w[i] = words->word[which * (size_t)packing->weights + (size_t)i];
+        MQ_TRY(one_cycle(&v, "vector", w, a, sums, NULL));
+    }
+    return MQ_OK;
 }
 
 static void control(const mq_packing *broken_copy, uint64_t seed, int *run, int *caught) {

@@ -26,6 +26,11 @@ typedef struct mq_proof {
 mq_status mq_pack_prove(const mq_packing *packing, uint64_t vectors, uint64_t seed, mq_proof *out,
                         mq_error *error) MQ_MUST_CHECK;
 
+/* The same for a packing made by mq_packing_finish_words: every word at all corners of its activations,
+ * `vectors` random ones, and every word at its first and last corner for the claimed accumulations. */
+mq_status mq_pack_prove_words(const mq_packing *packing, const mq_pack_words *words, uint64_t vectors,
+                              uint64_t seed, mq_proof *out, mq_error *error) MQ_MUST_CHECK;
+
 /* Broken copies of the packing: each operand one bit too far, one accumulation too many, every repair left
  * out, a constant off by one. run: how many there are; caught: how many mq_pack_prove refuses. */
 void mq_pack_controls(const mq_packing *packing, uint64_t seed, int *run, int *caught);

@@ -90,6 +90,26 @@ void mq_ref_nudge(mq_ref *ref, int node, size_t element, double delta);
 double mq_ref_cross_entropy(const double *logits, const int32_t *labels, int n, int classes,
                             double *d_logits);
 
+/* One object: parts of the image, in image number `image` of the batch. */
+typedef struct mq_ref_target {
+    int image;
+    double x, y, w, h, weight;
+} mq_ref_target;
+
+typedef struct mq_ref_detection {
+    double box, objectness; /* with their gains */
+    double mean_iou;        /* over the assigned anchors */
+    double loss;            /* (box + objectness) * n / 64 */
+} mq_ref_detection;
+
+/* The detection loss of numerics.md section 6, written out. output: float64 [n][grid h][grid w][channels] of
+ * the network's last layer; any order of targets. alpha: float64[count * anchors], the trade-off of each
+ * CIoU, which is a constant for the gradient: written, or with `hold` read (for finite differences); may be
+ * NULL without hold. Fills d_output, d(loss), unless NULL. */
+mq_ref_detection mq_ref_detection_loss(const mq_net *net, const double *output, int n,
+                                       const mq_ref_target *targets, int count, double *alpha, bool hold,
+                                       double *d_output);
+
 enum { MQ_REF_KERNELS = 32 };
 /* Multiplications per DSP and cycle: f[k][w - 2][a - 2] for kernel size k and bits w, a in 2..8; 0 = not in
  * the table. */

@@ -29,26 +29,38 @@ static mq_workload workload_of(const mq_net *net, int layer) {
                          .out_w = node->w};
 }
 
-mq_status mq_cost_create(const mq_net *net, const mq_factors *factors, mq_cost_model *out, mq_error *error) {
+/* One channel per group: no slice may mix channels. */
+static bool is_depthwise(const mq_workload *work) {
+    return work->groups > 1 && work->groups == work->in_channels;
+}
+
+static mq_status price(const mq_factors *factors, const mq_workload *work,
+                       double f[MQ_BITS_MAX + 1][MQ_BITS_MAX + 1], mq_error *error) {
+    const int kernel = work->kernel_h;
+    const bool depthwise = is_depthwise(work);
+    for (int w = MQ_SEARCH_MIN; w <= MQ_BITS_MAX; w++)
+        for (int a = MQ_SEARCH_MIN; a <= MQ_BITS_MAX; a++)
+            MQ_TRY(mq_factors_get(factors, kernel, depthwise, w, a, &f[w][a], error));
+    /* one-bit operands: priced when the table knows them */
+    for (int b = 1; b <= MQ_BITS_MAX; b++) {
+        (void)!mq_factors_get(factors, kernel, depthwise, 1, b, &f[1][b], NULL);
+        (void)!mq_factors_get(factors, kernel, depthwise, b, 1, &f[b][1], NULL);
+    }
+    return MQ_OK;
+}
+
+mq_status mq_cost_create(const mq_net *net, mq_factors *factors, mq_cost_model *out, mq_error *error) {
     memset(out, 0, sizeof *out);
     for (int i = 0; i < net->layer_count; i++) {
         if (net->layers[i].pinned) continue;
         int n = out->count++;
         out->layer[n] = i;
         out->work[n] = workload_of(net, i);
-        for (int w = MQ_SEARCH_MIN; w <= MQ_BITS_MAX; w++) {
-            for (int a = MQ_SEARCH_MIN; a <= MQ_BITS_MAX; a++) {
-                mq_status status =
-                    mq_factors_get(factors, out->work[n].kernel_h, w, a, &out->f[n][w][a], error);
-                if (status != MQ_OK)
-                    return mq_fail_context(error, status, "layer %s", net->nodes[net->layers[i].node].name);
-            }
-        }
-        /* one-bit operands: priced when the table knows them */
-        for (int b = 1; b <= MQ_BITS_MAX; b++) {
-            (void)!mq_factors_get(factors, out->work[n].kernel_h, 1, b, &out->f[n][1][b], NULL);
-            (void)!mq_factors_get(factors, out->work[n].kernel_h, b, 1, &out->f[n][b][1], NULL);
-        }
+        const mq_workload *work = &out->work[n];
+        mq_status status = mq_factors_complete(factors, work->kernel_h, is_depthwise(work), error);
+        if (status == MQ_OK) status = price(factors, work, out->f[n], error);
+        if (status != MQ_OK)
+            return mq_fail_context(error, status, "layer %s", net->nodes[net->layers[i].node].name);
     }
     if (out->count == 0)
         return mq_fail(error, MQ_USAGE, "network %s has no layer to search: all are pinned", net->name);

@@ -23,7 +23,8 @@ typedef struct mq_cost_model {
     double f[MQ_MAX_LAYERS][MQ_BITS_MAX + 1][MQ_BITS_MAX + 1]; /* multiplications per DSP [wbit][abit] */
 } mq_cost_model;
 
-mq_status mq_cost_create(const mq_net *net, const mq_factors *factors, mq_cost_model *out,
+/* May complete the table (mq_factors_complete). */
+mq_status mq_cost_create(const mq_net *net, mq_factors *factors, mq_cost_model *out,
                          mq_error *error) MQ_MUST_CHECK;
 
 /* The report at chosen bits. */

@@ -8,8 +8,8 @@
 #include "train/objective.h"
 
 /* All images in file order, in batches of the model's size. Interrupted between batches: MQ_INTERRUPTED.
- * predicted (may be NULL): int32[count], the class of each image. */
-mq_status mq_evaluate(mq_model *model, const mq_dataset *dataset, mq_scores *out, int32_t *predicted,
+ * answers (may be NULL): room for [count] of the task's kind. */
+mq_status mq_evaluate(mq_model *model, const mq_dataset *dataset, mq_scores *out, const mq_answers *answers,
                       mq_error *error) MQ_MUST_CHECK;
 
 /* Copies a checkpoint's tensors into a model of the same network, mode and sharing. */
@@ -19,7 +19,7 @@ mq_status mq_model_load(mq_model *model, const mq_checkpoint *checkpoint, mq_err
 mq_status mq_model_from_checkpoint(const mq_checkpoint *checkpoint, int batch, mq_dtype compute,
                                    mq_model **out, mq_error *error) MQ_MUST_CHECK;
 
-/* The data set's images and labels are those that the network takes, or MQ_USAGE. */
+/* The data set's task, images and labels are those that the network takes, or MQ_USAGE. */
 mq_status mq_check_dataset(const mq_net *net, const mq_dataset *dataset, mq_error *error) MQ_MUST_CHECK;
 
 #endif

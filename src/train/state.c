@@ -26,6 +26,18 @@ static mq_status in_folder(const run *r, const char *name, char path[MQ_PATH], m
 
 /* ---- writing ---- */
 
+/* %a keeps every bit of the sums. */
+static void state_text(const run *r, char *text, size_t size) {
+    const run_state *s = &r->state;
+    int n =
+        snprintf(text, size, "%d %" PRIu64 " %a %a %a %a %" PRIu64 " %a %a %" PRIu64 " %" PRIu64, s->epoch,
+                 s->step, s->best, s->quality, s->loss, s->extra, *mq_optimizer_updates(r->optimizer),
+                 s->scores.loss, s->scores.quality, s->scores.images, s->scores.judged);
+    for (int i = 0; i < MQ_LOSS_PARTS; i++)
+        n += snprintf(text + n, size - (size_t)n, " %a %" PRIu64, s->scores.part[i].sum,
+                      s->scores.part[i].count);
+}
+
 static mq_status describe(const run *r, mq_st_writer *writer, bool with_optimiser, mq_error *error) {
     const mq_model_options *o = mq_model_get_options(r->model);
     mq_bits bits;
@@ -39,11 +51,8 @@ static mq_status describe(const run *r, mq_st_writer *writer, bool with_optimise
                                .precision = o->compute == MQ_BF16 ? "bf16" : "f32"};
     MQ_TRY(mq_checkpoint_describe(writer, &info, error));
     if (!with_optimiser) return MQ_OK;
-    char text[256];
-    /* %a keeps every bit of the sums */
-    snprintf(text, sizeof text, "%d %" PRIu64 " %a %a %a %a %a %" PRIu64 " %a", r->state.epoch, r->state.step,
-             r->state.best, r->state.quality, r->state.loss, r->state.scores.loss, r->state.scores.quality,
-             r->state.scores.images, r->state.extra);
+    char text[512];
+    state_text(r, text, sizeof text);
     MQ_TRY(mq_st_add_meta(writer, "train_state", text, error));
     char *settings = mq_json_line(r->settings->settings);
     if (!settings) return mq_fail_memory(error, "settings", 0);
@@ -60,12 +69,14 @@ static mq_status add_tensors(const run *r, mq_st_writer *writer, bool with_optim
         mq_tensor value = {.dtype = MQ_F32, .shape = spec->shape, .data = params[i].value};
         MQ_TRY(mq_st_add(writer, spec->name, &value, error));
     }
-    for (int i = 0; i < count && with_optimiser; i++) {
-        float *momentum = mq_sgd_momentum(r->sgd, i);
-        if (!momentum) continue;
+    for (int k = 0; k < count * MQ_OPTIMIZER_MEMORIES && with_optimiser; k++) {
+        int i = k / MQ_OPTIMIZER_MEMORIES;
+        const char *what;
+        float *memory = mq_optimizer_memory(r->optimizer, i, k % MQ_OPTIMIZER_MEMORIES, &what);
+        if (!memory) continue;
         char name[MQ_MAX_NAME + 64];
-        snprintf(name, sizeof name, "optimizer.%s.momentum", params[i].spec->name);
-        mq_tensor value = {.dtype = MQ_F32, .shape = params[i].spec->shape, .data = momentum};
+        snprintf(name, sizeof name, "optimizer.%s.%s", params[i].spec->name, what);
+        mq_tensor value = {.dtype = MQ_F32, .shape = params[i].spec->shape, .data = memory};
         MQ_TRY(mq_st_add(writer, name, &value, error));
     }
     return MQ_OK;
@@ -180,25 +191,34 @@ static mq_status check_restart(const run *r, mq_error *error) {
     return status;
 }
 
-/* Where the run stood; false when the text is not one that describe() writes. */
-static bool read_state(const char *text, int epochs, run_state *s) {
-    if (!text ||
-        sscanf(text, "%d %" SCNu64 " %la %la %la %la %la %" SCNu64 " %la", &s->epoch, &s->step, &s->best,
-               &s->quality, &s->loss, &s->scores.loss, &s->scores.quality, &s->scores.images, &s->extra) != 9)
+/* Where the run stood; false when the text is not one that state_text writes. */
+static bool read_state(const char *text, run *r) {
+    run_state *s = &r->state;
+    int used = 0;
+    if (!text || sscanf(text, "%d %" SCNu64 " %la %la %la %la %" SCNu64 " %la %la %" SCNu64 " %" SCNu64 "%n",
+                        &s->epoch, &s->step, &s->best, &s->quality, &s->loss, &s->extra,
+                        mq_optimizer_updates(r->optimizer), &s->scores.loss, &s->scores.quality,
+                        &s->scores.images, &s->scores.judged, &used) != 11)
         return false;
-    const double numbers[] = {s->best, s->quality, s->loss, s->scores.loss, s->scores.quality, s->extra};
+    const double numbers[] = {s->best, s->quality, s->loss, s->extra, s->scores.loss, s->scores.quality};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (!isfinite(numbers[i])) return false;
-    return s->epoch >= 0 && s->epoch <= epochs && (s->step > 0) == (s->scores.images > 0);
+    for (int i = 0; i < MQ_LOSS_PARTS; i++) {
+        mq_loss_part *p = &s->scores.part[i];
+        int more = 0;
+        if (sscanf(text + used, " %la %" SCNu64 "%n", &p->sum, &p->count, &more) != 2 || !isfinite(p->sum))
+            return false;
+        used += more;
+    }
+    return !text[used] && s->epoch >= 0 && s->epoch <= r->settings->epochs &&
+           (s->step > 0) == (s->scores.images > 0) && s->scores.judged <= s->scores.images;
 }
 
 static mq_status load_last(run *r, const char *path, mq_error *error) {
     mq_checkpoint c;
     MQ_TRY(mq_checkpoint_load(path, &c, error));
     mq_status status = same_settings(r, &c, error);
-    run_state *s = &r->state;
-    const char *text = mq_st_meta(c.file, "train_state");
-    if (status == MQ_OK && !read_state(text, r->settings->epochs, s))
+    if (status == MQ_OK && !read_state(mq_st_meta(c.file, "train_state"), r))
         status = mq_fail(error, MQ_BAD_INPUT, "cannot resume: %s: metadata 'train_state' is damaged", path);
     int count;
     mq_param *params = mq_model_params(r->model, &count);
@@ -207,11 +227,14 @@ static mq_status load_last(run *r, const char *path, mq_error *error) {
         char name[MQ_MAX_NAME + 64];
         status = mq_st_require(c.file, params[i].spec->name, MQ_F32, &params[i].spec->shape, &entry, error);
         if (status == MQ_OK) memcpy(params[i].value, entry->tensor.data, params[i].count * sizeof(float));
-        float *momentum = mq_sgd_momentum(r->sgd, i);
-        if (status != MQ_OK || !momentum) continue;
-        snprintf(name, sizeof name, "optimizer.%s.momentum", params[i].spec->name);
-        status = mq_st_require(c.file, name, MQ_F32, &params[i].spec->shape, &entry, error);
-        if (status == MQ_OK) memcpy(momentum, entry->tensor.data, params[i].count * sizeof(float));
+        for (int k = 0; k < MQ_OPTIMIZER_MEMORIES && status == MQ_OK; k++) {
+            const char *what;
+            float *memory = mq_optimizer_memory(r->optimizer, i, k, &what);
+            if (!memory) continue;
+            snprintf(name, sizeof name, "optimizer.%s.%s", params[i].spec->name, what);
+            status = mq_st_require(c.file, name, MQ_F32, &params[i].spec->shape, &entry, error);
+            if (status == MQ_OK) memcpy(memory, entry->tensor.data, params[i].count * sizeof(float));
+        }
     }
     mq_checkpoint_free(&c);
     return status;

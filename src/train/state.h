@@ -7,12 +7,12 @@
 /* Where a run stands. */
 typedef struct run_state {
     int epoch;        /* finished epochs */
-    uint64_t step;    /* steps done in the epoch under way */
+    uint64_t step;    /* batches done in the epoch under way: whole updates */
     double best;      /* best quality so far, -1 = none */
     double quality;   /* of the last finished epoch */
     double loss;      /* mean training loss of the last finished epoch */
     mq_scores scores; /* of the epoch under way */
-    double extra;     /* summed hook loss of the epoch under way */
+    double extra;     /* hook loss of the epoch under way, summed over images */
 } run_state;
 
 typedef struct run {
@@ -20,7 +20,7 @@ typedef struct run {
     const mq_train_settings *settings;
     const mq_train_hooks *hooks;
     mq_model *model;
-    mq_sgd *sgd;
+    mq_optimizer *optimizer;
     run_state state;
     int lock; /* the run folder, held open and locked against a second writer; -1 = none */
 } run;

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/stop.h"
 #include "data/loader.h"
+#include "detect/constant_box.h"
 #include "train/evaluate.h"
 #include "train/state.h"
 
@@ -17,7 +18,11 @@ typedef struct loop {
     run run;
     mq_loader *loader;
     const mq_objective *objective;
+    size_t images; /* of the training set */
     float *d_output;
+    float **gathered; /* [parameter] gradients of the batches so far; NULL when every batch is an update */
+    float *gathered_block;
+    double constant;     /* detection: mean IoU of the best constant box over the test images */
     double step_seconds; /* spent in steps by this call */
     uint64_t step_images;
 } loop;
@@ -50,39 +55,82 @@ static mq_status test_not_finite(const loop *l, double loss, mq_error *error) {
         l->run.settings->out);
 }
 
-static mq_status step(loop *l, const mq_batch *batch, const mq_sgd_group groups[MQ_SGD_GROUPS],
-                      mq_error *error) {
+/* Batches that share an update: number of the first one, and all their images. */
+static size_t group_images(const loop *l, uint64_t batch) {
+    size_t each = (size_t)mq_model_get_options(l->run.model)->batch;
+    size_t group = (size_t)l->run.settings->accumulate;
+    size_t first = (size_t)batch / group * group * each, most = group * each;
+    return l->images - first < most ? l->images - first : most;
+}
+
+/* grad = factor * grad + what was gathered; more: kept for the next batch. A mean over all images of an
+ * update weighs every batch by its images. */
+static void gather(loop *l, uint64_t batch, size_t images, bool more) {
+    if (!l->gathered) return;
+    int count;
+    const mq_param *params = mq_model_params(l->run.model, &count);
+    bool first = batch % (uint64_t)l->run.settings->accumulate == 0;
+    float factor = l->objective->mean ? (float)((double)images / (double)group_images(l, batch)) : 1;
+    for (int i = 0; i < count; i++) {
+        float *sum = l->gathered[i], *grad = params[i].grad;
+        for (size_t e = 0; grad && e < params[i].count; e++) {
+            grad[e] = factor * grad[e] + (first ? 0 : sum[e]);
+            if (more) sum[e] = grad[e];
+        }
+    }
+}
+
+static mq_status update(loop *l, size_t images, const mq_rule rules[MQ_GROUPS], mq_error *error) {
     run *r = &l->run;
     const mq_train_hooks *hooks = r->hooks;
-    const float *output;
-    MQ_TRY(mq_model_forward(r->model, batch->images, (int)batch->count, true, &output, error));
-    double loss = l->objective->loss(r->net, output, batch, l->d_output, &r->state.scores);
-    if (!isfinite(loss)) return not_finite(l, loss, error);
-    MQ_TRY(mq_model_backward(r->model, l->d_output, error));
     if (hooks && hooks->after_backward) {
         double extra = hooks->after_backward(hooks->context, r->model);
-        r->state.extra += extra * (double)batch->count;
+        r->state.extra += extra * (double)images;
         if (!isfinite(extra)) return not_finite(l, extra, error);
     }
-    mq_sgd_step(r->sgd, groups, 1);
+    mq_optimizer_step(r->optimizer, rules);
     if (hooks && hooks->after_update) hooks->after_update(hooks->context, r->model);
     const char *damaged = mq_model_find_nonfinite_param(r->model);
-    if (damaged) return diverged(l, damaged, error);
+    return damaged ? diverged(l, damaged, error) : MQ_OK;
+}
+
+static mq_status step(loop *l, const mq_batch *batch, bool last, const mq_rule rules[MQ_GROUPS],
+                      mq_error *error) {
+    run *r = &l->run;
+    const float *output;
+    bool complete = last || (r->state.step + 1) % (uint64_t)r->settings->accumulate == 0;
+    MQ_TRY(mq_model_forward(r->model, batch->images, (int)batch->count, true, &output, error));
+    double loss = l->objective->loss(r->net, output, batch, l->d_output, &r->state.scores, NULL);
+    if (!isfinite(loss)) return not_finite(l, loss, error);
+    MQ_TRY(mq_model_backward(r->model, l->d_output, error));
+    gather(l, r->state.step, batch->count, !complete);
+    if (complete) MQ_TRY(update(l, group_images(l, r->state.step), rules, error));
     r->state.step++;
     return MQ_OK;
+}
+
+static bool between_updates(const loop *l) {
+    return l->run.state.step % (uint64_t)l->run.settings->accumulate == 0;
+}
+
+/* "loss 3.2 (box 2.1, objectness 1.1), iou 0.41" */
+static void scores_text(const mq_objective *objective, const mq_scores *s, char *text, size_t size) {
+    int n = snprintf(text, size, "loss %.4f", mq_scores_loss(s));
+    for (int i = 0; i < MQ_LOSS_PARTS && objective->part_names[i]; i++)
+        n += snprintf(text + n, size - (size_t)n, "%s%s %.4f", i ? ", " : " (", objective->part_names[i],
+                      mq_scores_part(s, i));
+    snprintf(text + n, size - (size_t)n, "%s, %s %.4f", objective->part_names[0] ? ")" : "",
+             objective->quality_name, mq_scores_quality(s));
 }
 
 /* The steps of one epoch from state.step on. */
 static mq_status run_epoch(loop *l, mq_error *error) {
     run *r = &l->run;
     const mq_train_settings *settings = r->settings;
-    mq_sgd_group groups[MQ_SGD_GROUPS];
-    for (int g = 0; g < MQ_SGD_GROUPS; g++) {
-        groups[g] = settings->group[g];
-        groups[g].lr *= mq_cosine(r->state.epoch, settings->epochs, settings->lr_end[g]);
-    }
-    mq_loader_epoch(l->loader, (uint64_t)r->state.epoch);
     size_t batches = mq_loader_batches(l->loader);
+    mq_rule rules[MQ_GROUPS];
+    mq_schedule_at(&settings->schedule, settings->epochs, r->state.epoch, batches, rules);
+    mq_loader_epoch(l->loader, (uint64_t)r->state.epoch);
     if (r->state.step > batches)
         return mq_fail(error, MQ_BAD_INPUT,
                        "cannot resume %s at step %llu of an epoch: the data set gives %zu steps",
@@ -94,45 +142,73 @@ static mq_status run_epoch(loop *l, mq_error *error) {
     double start = mq_seconds();
     uint64_t images = 0;
     for (const mq_batch *batch; (batch = mq_loader_next(l->loader));) {
-        MQ_TRY(step(l, batch, groups, error));
+        MQ_TRY(step(l, batch, r->state.step + 1 == batches, rules, error));
         images += batch->count;
-        const mq_scores *s = &r->state.scores;
-        mq_progress(what, r->state.step, batches, "loss %.4f, %s %.4f, %.0f images/s",
-                    s->loss / (double)s->images, l->objective->quality_name, s->quality / (double)s->images,
+        char scores[256];
+        scores_text(l->objective, &r->state.scores, scores, sizeof scores);
+        mq_progress(what, r->state.step, batches, "%s, %.0f images/s", scores,
                     (double)images / (mq_seconds() - start));
-        if (mq_stop_requested() && r->state.step < batches) {
+        if (mq_stop_requested() && r->state.step < batches && between_updates(l)) {
             MQ_TRY(run_save(r, "last.safetensors", true, error));
             return mq_fail(error, MQ_INTERRUPTED,
                            "interrupted at epoch %d, step %llu of %zu; saved: go on with --resume",
                            r->state.epoch + 1, (unsigned long long)r->state.step, batches);
         }
     }
+    MQ_TRY(mq_loader_status(l->loader, error));
     l->step_seconds += mq_seconds() - start;
     l->step_images += images;
     return MQ_OK;
 }
 
+/* The fields of an epoch, "train_..." and "test_..." of what both have. */
+static json_t *metrics_line(const loop *l, const mq_scores *tested, double seconds) {
+    const run *r = &l->run;
+    const mq_train_settings *settings = r->settings;
+    const mq_scores *trained = &r->state.scores;
+    const mq_objective *o = l->objective;
+    char name[64];
+    mq_rule rules[MQ_GROUPS];
+    mq_schedule_at(&settings->schedule, settings->epochs, r->state.epoch, mq_loader_batches(l->loader),
+                   rules);
+    json_t *line = json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:f}", "epoch", r->state.epoch + 1, "lr",
+                             rules[MQ_GROUP_WEIGHTS].lr, "loss", mq_scores_loss(trained), "extra_loss",
+                             r->state.extra / (double)trained->images, "test_loss", mq_scores_loss(tested),
+                             o->quality_name, mq_scores_quality(tested), "seconds", seconds);
+    if (!line) return NULL;
+    snprintf(name, sizeof name, "train_%s", o->quality_name);
+    json_object_set_new(line, name, json_real(mq_scores_quality(trained)));
+    for (int i = 0; i < MQ_LOSS_PARTS && o->part_names[i]; i++) {
+        json_object_set_new(line, o->part_names[i], json_real(mq_scores_part(trained, i)));
+        snprintf(name, sizeof name, "test_%s", o->part_names[i]);
+        json_object_set_new(line, name, json_real(mq_scores_part(tested, i)));
+    }
+    if (r->net->task == MQ_TASK_DETECTION) json_object_set_new(line, "constant_iou", json_real(l->constant));
+    return line;
+}
+
+static void log_epoch(const loop *l, const mq_scores *tested, double seconds) {
+    const run *r = &l->run;
+    char scores[256], constant[64] = "";
+    scores_text(l->objective, &r->state.scores, scores, sizeof scores);
+    if (r->net->task == MQ_TASK_DETECTION)
+        snprintf(constant, sizeof constant, " (best constant box %.4f)", l->constant);
+    mq_log(MQ_LOG_INFO, "epoch %d/%d: %s in training; test %s %.4f%s, %.1f s", r->state.epoch + 1,
+           r->settings->epochs, scores, l->objective->quality_name, mq_scores_quality(tested), constant,
+           seconds);
+}
+
 static mq_status finish_epoch(loop *l, const mq_dataset *test, double seconds, mq_error *error) {
     run *r = &l->run;
-    const mq_train_settings *settings = r->settings;
     mq_scores tested;
     MQ_TRY(mq_evaluate(r->model, test, &tested, NULL, error));
     if (!isfinite(tested.loss)) return test_not_finite(l, tested.loss, error);
-    double images = (double)r->state.scores.images;
-    double quality = tested.quality / (double)tested.images;
-    const char *name = l->objective->quality_name;
-    char train_name[64];
-    snprintf(train_name, sizeof train_name, "train_%s", name);
+    double quality = mq_scores_quality(&tested);
     r->state.quality = quality;
-    r->state.loss = r->state.scores.loss / images;
-    json_t *line = json_pack(
-        "{s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "epoch", r->state.epoch + 1, "lr",
-        settings->group[0].lr * mq_cosine(r->state.epoch, settings->epochs, settings->lr_end[0]), "loss",
-        r->state.loss, "extra_loss", r->state.extra / images, train_name, r->state.scores.quality / images,
-        "test_loss", tested.loss / (double)tested.images, name, quality, "seconds", seconds);
+    r->state.loss = mq_scores_loss(&r->state.scores);
+    json_t *line = metrics_line(l, &tested, seconds);
     if (!line) return mq_fail_memory(error, "a metrics line", 0);
-    mq_log(MQ_LOG_INFO, "epoch %d/%d: loss %.4f, train %s %.4f, test %s %.4f, %.1f s", r->state.epoch + 1,
-           settings->epochs, r->state.loss, name, r->state.scores.quality / images, name, quality, seconds);
+    log_epoch(l, &tested, seconds);
     mq_status status = MQ_OK;
     if (r->hooks && r->hooks->epoch) status = r->hooks->epoch(r->hooks->context, r->model, line, error);
     bool better = quality > r->state.best;
@@ -188,6 +264,21 @@ static mq_status check_last_batch(const mq_net *net, size_t images, size_t batch
     return MQ_OK;
 }
 
+static mq_status make_gathered(loop *l, mq_error *error) {
+    int count;
+    const mq_param *params = mq_model_params(l->run.model, &count);
+    size_t total = 0;
+    for (int i = 0; i < count; i++) total += params[i].grad ? params[i].count : 0;
+    MQ_TRY(mq_alloc((size_t)count, sizeof *l->gathered, "gathered gradients", &l->gathered, error));
+    MQ_TRY(mq_alloc(total, sizeof(float), "gathered gradients", &l->gathered_block, error));
+    float *next = l->gathered_block;
+    for (int i = 0; i < count; i++) {
+        l->gathered[i] = next;
+        next += params[i].grad ? params[i].count : 0;
+    }
+    return MQ_OK;
+}
+
 static mq_status prepare(loop *l, const mq_dataset *train, mq_error *error) {
     run *r = &l->run;
     const mq_train_settings *settings = r->settings;
@@ -197,7 +288,8 @@ static mq_status prepare(loop *l, const mq_dataset *train, mq_error *error) {
     MQ_TRY(mq_objective_for(r->net, &l->objective, error));
     MQ_TRY(check_last_batch(r->net, train->count, (size_t)options.batch, error));
     MQ_TRY(mq_model_create(r->net, &options, &r->model, error));
-    MQ_TRY(mq_sgd_create(r->model, &r->sgd, error));
+    MQ_TRY(mq_optimizer_create(r->model, settings->method, &r->optimizer, error));
+    if (settings->accumulate > 1) MQ_TRY(make_gathered(l, error));
     mq_model_initialise(r->model, settings->seed);
     if (settings->init && !run_goes_on(r)) MQ_TRY(run_init_from(r, error));
     bool resumed;
@@ -222,23 +314,33 @@ mq_status mq_train(const mq_net *net, const mq_train_settings *settings, const m
         return mq_fail(error, MQ_USAGE, "--epochs %d: at least 1 expected", settings->epochs);
     if (settings->batch < 1)
         return mq_fail(error, MQ_USAGE, "--batch %d: at least 1 expected", settings->batch);
+    mq_train_settings complete = *settings;
+    if (settings->accumulate < 0)
+        return mq_fail(error, MQ_USAGE, "--accumulate %d: at least 1 expected", settings->accumulate);
+    if (!settings->accumulate) complete.accumulate = 1;
+    settings = &complete;
     MQ_TRY(mq_check_dataset(net, train, error));
     MQ_TRY(mq_check_dataset(net, test, error));
     double start = mq_seconds();
-    loop l = {.run = {.net = net, .settings = settings, .hooks = hooks, .state = {.best = -1}, .lock = -1}};
-    mq_status status = prepare(&l, train, error);
+    loop l = {.run = {.net = net, .settings = settings, .hooks = hooks, .state = {.best = -1}, .lock = -1},
+              .images = train->count};
+    mq_status status = mq_constant_box(test->targets, test->target_count, NULL, &l.constant, error);
+    if (status == MQ_OK) status = prepare(&l, train, error);
     if (status == MQ_OK) status = run_epochs(&l, test, error);
     out->epochs = l.run.state.epoch;
     out->best = l.run.state.best;
     out->quality = l.run.state.quality;
     out->loss = l.run.state.loss;
+    out->constant = l.constant;
     out->seconds = mq_seconds() - start;
     if (l.step_seconds > 0) out->images_per_second = (double)l.step_images / l.step_seconds;
     if (l.loader) out->loader_wait = mq_loader_stats_get(l.loader).wait_seconds;
     run_close(&l.run);
     mq_loader_stop(l.loader);
-    mq_sgd_destroy(l.run.sgd);
+    mq_optimizer_destroy(l.run.optimizer);
     mq_model_destroy(l.run.model);
     mq_free(l.d_output);
+    mq_free(l.gathered);
+    mq_free(l.gathered_block);
     return status;
 }

@@ -1,9 +1,9 @@
 /* trainer.h - a whole training or search run in a run folder.
  *
  * Folder: run.json (settings, seed, versions, processor), metrics.jsonl (a line per epoch), bits.json,
- * last.safetensors (with the optimiser's state: --resume goes on from there, also in the middle of an epoch)
- * and best.safetensors (highest test quality). A resumed run ends with the same bits as an undisturbed one on
- * the same number of threads. */
+ * last.safetensors (with the optimizer's state: --resume goes on from there, also in the middle of an epoch,
+ * between two updates) and best.safetensors (highest test quality). A resumed run ends with the same bits as
+ * an undisturbed one on the same number of threads. */
 #ifndef MIXQ_TRAIN_TRAINER_H
 #define MIXQ_TRAIN_TRAINER_H
 
@@ -12,12 +12,12 @@
 #include "io/json.h"
 #include "ops/model.h"
 #include "train/objective.h"
-#include "train/sgd.h"
+#include "train/recipe.h"
 
 /* What the search adds to a training run. Every member may be NULL. */
 typedef struct mq_train_hooks {
     void *context;
-    /* After backward: adds its gradients and returns what it adds to the loss. */
+    /* After the backward passes of an update: adds its gradients and returns what it adds to the loss. */
     double (*after_backward)(void *context, mq_model *model);
     /* After the optimiser's step and after loading parameters. */
     void (*after_update)(void *context, mq_model *model);
@@ -30,8 +30,9 @@ typedef struct mq_train_hooks {
 typedef struct mq_train_settings {
     mq_model_options model; /* training and batch are set by the trainer */
     int epochs, batch;
-    mq_sgd_group group[MQ_SGD_GROUPS]; /* lr: of the first epoch */
-    double lr_end[MQ_SGD_GROUPS];      /* cosine annealing ends at this fraction */
+    int accumulate; /* batches whose gradients make one update; 0 = 1 */
+    mq_method method;
+    mq_schedule schedule;
     mq_augment augment;
     uint64_t seed;
     const char *out;  /* the run folder */
@@ -44,6 +45,7 @@ typedef struct mq_train_result {
     int epochs;               /* finished */
     double quality, best;     /* of the last epoch and of the best one */
     double loss;              /* mean training loss of the last epoch */
+    double constant;          /* detection: quality of the best constant box on the test images */
     double seconds;           /* of this call */
     double images_per_second; /* of training steps in this call */
     double loader_wait;       /* seconds that training waited for data */
@@ -51,7 +53,7 @@ typedef struct mq_train_result {
 
 /* MQ_USAGE: the folder exists and neither resume nor force is given, or resume with other settings.
  * MQ_CHECK_FAILED: a loss that is not finite (epoch, step and layer named; checkpoints stay). MQ_INTERRUPTED:
- * stopped after saving. */
+ * stopped after saving, once an update is complete. */
 mq_status mq_train(const mq_net *net, const mq_train_settings *settings, const mq_train_hooks *hooks,
                    const mq_dataset *train, const mq_dataset *test, mq_train_result *out,
                    mq_error *error) MQ_MUST_CHECK;

@@ -36,7 +36,6 @@ static void bad_words(void **state) {
     cli_fails(state, 2, "--steps|'0'", "bench --model tiny.yaml --mode train --steps 0");
     cli_fails(state, 2, "--bitw and --bita go together", "bench --model tiny.yaml --mode train --bitw 44");
     cli_fails(state, 2, "'9'", "bench --model tiny.yaml --mode train --bitw 94 --bita 44");
-    cli_fails(state, 2, "detector", "bench --model ultranet --mode train --batch 1 --steps 1");
 }
 
 int main(void) {

@@ -320,14 +320,18 @@ static void import_golden(void **state) {
 /* The published fixed setting and its DSP operations (AnyPackingNet's report for vgg_tiny), beside uniform
  * bits. */
 static void cost(void **state) {
-    json_t *r = cli_json(state, "cost --model vgg_tiny --bitw 822222 --bita 833363");
+    json_t *r = cli_json(state, "cost --model vgg_tiny --bitw 822222 --bita 833363 --factors published");
     const double dsp = cli_number(r, "dsp_ops_M");
     assert_true(dsp > 12.2093 && dsp < 12.2094);
     assert_int_equal(json_array_size(json_object_get(r, "layers")), 7);
     json_decref(r);
-    cli_contains("cost", cli_works(state, "cost --model vgg_tiny --bitw 888888 --bita 888888")->out,
-                 "76.382|25.461|pinned");
-    cli_fails(state, 2, "w1a1|--factors", "cost --model vgg_tiny --bitw 111111 --bita 111111");
+    cli_contains(
+        "cost",
+        cli_works(state, "cost --model vgg_tiny --bitw 888888 --bita 888888 --factors published")->out,
+        "76.382|25.461|pinned");
+    cli_fails(state, 2, "w1a1|--factors",
+              "cost --model vgg_tiny --bitw 111111 --bita 111111 --factors published");
+    cli_works(state, "cost --model vgg_tiny --bitw 111111 --bita 111111"); /* ours prices one bit */
     cli_fails(state, 2, "5 digits|6 expected", "cost --model vgg_tiny --bitw 88888 --bita 888888");
 }
 

@@ -129,8 +129,9 @@ static void full_from_the_start(void **state) {
     assert_false(cli_exists(state, "o.npy"));
 }
 
-/* Replaces word number `which` of the position in last.safetensors: epoch, step, ... counted from the end
- * when negative: ... images (-2), extra loss (-1). which = 0 with value NULL: cuts the text after two words.
+/* Replaces word number `which` of the position in last.safetensors: epoch, step, best, quality, loss, extra
+ * loss, updates, then the scores: loss, quality, images (9), judged, parts; counted from the end when
+ * negative. which = 0 with value NULL: cuts the text after two words.
  */
 static void set_position(void **state, int which, const char *value) {
     uint8_t *data;
@@ -192,7 +193,8 @@ static void damaged_position(void **state) {
     static const struct {
         int which;
         const char *value;
-    } cases[] = {{0, NULL}, {0, "-1"}, {0, "3"}, {0, "x"}, {1, "5"}, {-2, "20"}, {2, "nan"}, {-1, "inf"}};
+    } cases[] = {{0, NULL},  {0, "-1"},  {0, "3"},   {0, "x"},  {1, "5"},   {9, "20"},
+                 {10, "20"}, {2, "nan"}, {5, "inf"}, {-1, "x"}, {-2, "inf"}};
     cli_copy(state, "run/last.safetensors", "last");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         set_position(state, cases[i].which, cases[i].value);
@@ -201,7 +203,7 @@ static void damaged_position(void **state) {
     }
     set_position(state, 0, "1"); /* a step that the data set does not have */
     set_position(state, 1, "11");
-    set_position(state, -2, "200");
+    set_position(state, 9, "200");
     cli_fails(state, 3, "cannot resume|step 11|10 steps", RESUME);
     cli_copy(state, "run/best.safetensors", "run/last.safetensors");
     cli_fails(state, 3, "cannot resume|no optimiser state", RESUME);

@@ -86,7 +86,7 @@ static void the_counter_counts(void **state) {
 
 typedef struct stepper {
     mq_model *model;
-    mq_sgd *sgd;
+    mq_optimizer *optimizer;
     mq_search *search; /* NULL at fixed bits */
     const uint8_t *images;
     int32_t labels[16];
@@ -94,7 +94,8 @@ typedef struct stepper {
 } stepper;
 
 static mq_status step(stepper *s, int n, mq_error *error) {
-    static const mq_sgd_group groups[MQ_SGD_GROUPS] = {{0.01, 0.9, 5e-4, false}, {0.01, 0.9, 5e-4, true}};
+    static const mq_rule rules[MQ_GROUPS] = {
+        {0.01, 0.9, 5e-4, false}, {0.01, 0.9, 5e-4, false}, {0.01, 0.9, 0, false}, {0.01, 0.9, 5e-4, true}};
     const float *output;
     uint64_t correct;
     MQ_TRY(mq_model_forward(s->model, s->images, n, true, &output, error));
@@ -102,7 +103,7 @@ static mq_status step(stepper *s, int n, mq_error *error) {
                            &correct);
     MQ_TRY(mq_model_backward(s->model, s->d_output, error));
     if (s->search) (void)mq_search_add_gradients(s->search, s->model);
-    mq_sgd_step(s->sgd, groups, 1);
+    mq_optimizer_step(s->optimizer, rules);
     if (s->search) mq_search_apply_fix(s->search, s->model);
     if (mq_model_find_nonfinite_param(s->model)) return MQ_CHECK_FAILED;
     return mq_model_forward(s->model, s->images, n, false, &output, error); /* as a test between epochs */
@@ -120,7 +121,7 @@ static void check_steps(const char *what, const mq_net *net, const mq_model_opti
     uint8_t *images = ops_images(net, FULL, 5);
     s.images = images;
     for (int i = 0; i < FULL; i++) s.labels[i] = i % net->classes;
-    OK(mq_sgd_create(s.model, &s.sgd, ERROR));
+    OK(mq_optimizer_create(s.model, MQ_SGD, &s.optimizer, ERROR));
     OK(mq_alloc((size_t)FULL * (size_t)net->classes, sizeof(float), "test", &s.d_output, ERROR));
     if (o.mode == MQ_MODE_SEARCH) {
         OK(mq_factors_load("published", &factors, ERROR));
@@ -145,7 +146,7 @@ static void check_steps(const char *what, const mq_net *net, const mq_model_opti
     if (after != before) fail_msg("%s: %zu bytes in use before, %zu after", what, before, after);
     mq_free(s.d_output);
     mq_free(images);
-    mq_sgd_destroy(s.sgd);
+    mq_optimizer_destroy(s.optimizer);
     mq_model_destroy(s.model);
     mq_threads_set(1);
 }
@@ -231,7 +232,7 @@ static void a_whole_run(void **state) {
         .model = {.mode = MQ_MODE_FIXED, .bits = &bits, .share = true, .compute = MQ_F32},
         .epochs = 2,
         .batch = BATCH,
-        .group = {{0.01, 0.9, 5e-4, false}, {0}},
+        .schedule = {.weights = {0.01, 0.9, 5e-4, false}, .bias_rate = 1},
         .augment = {.pad = 2, .flip = true},
         .settings = json_object(),
         .out = temp_dir_path(state, "run"),

@@ -47,9 +47,11 @@ static void check_plan(const mq_pack_request *r, const mq_pack_plan *plan) {
     assert_true(plan->parts > 0 && plan->parts < MQ_PACK_PARTS);
     for (int i = 0; i < plan->parts; i++) {
         share += plan->part[i].share;
-        luts += plan->part[i].share * plan->part[i].packing->luts;
+        const mq_packing *p = plan->part[i].packing;
+        luts += plan->part[i].share * plan->part[i].luts;
+        if (!plan->part[i].canary) assert_float_equal(plan->part[i].luts, p->luts, 0);
         assert_true(plan->part[i].packing->class <= r->class);
-        assert_true(plan->part[i].packing->accumulations >= r->cycles);
+        assert_true((plan->part[i].canary ? p->canary : p->accumulations) >= r->cycles);
     }
     assert_float_equal(share, 1, 1e-9);
     assert_float_equal(luts, plan->luts, 1e-9);
@@ -78,7 +80,8 @@ static void reaches_the_goals(void **state) {
                     mq_pack_plan plan = best(state, &r);
                     check_plan(&r, &plan);
                     double theirs;
-                    assert_int_equal(mq_factors_get(&published, KERNELS[k], w, a, &theirs, NULL), MQ_OK);
+                    assert_int_equal(mq_factors_get(&published, KERNELS[k], false, w, a, &theirs, NULL),
+                                     MQ_OK);
                     if (GOALS[g].every_cell && plan.mults < theirs - 0.005)
                         fail_msg("w%da%d k%d: %g, published %g", w, a, KERNELS[k], plan.mults, theirs);
                     sum += log(plan.mults / theirs);
@@ -194,6 +197,25 @@ static void pareto_sets(void **state) {
     }
 }
 
+/* Counting carries keeps the multiplications of one cycle, for LUTs; free LUTs always choose it. */
+static void canaries(void **state) {
+    for (int bits = 2; bits <= 8; bits += 2) {
+        mq_pack_request r = ask(bits, bits, 3, MQ_CLASS_I, false);
+        r.lut_price = 0;
+        double one = best(state, &r).mults;
+        r.cycles = 32;
+        mq_pack_plan guarded = best(state, &r);
+        r.canary = true;
+        mq_pack_plan counted = best(state, &r);
+        check_plan(&r, &counted);
+        assert_true(counted.mults >= guarded.mults && counted.mults <= one * (1 + 1e-9));
+        assert_true(counted.accumulations >= 32);
+        if (bits == 2) assert_true(counted.mults > guarded.mults && counted.luts > 0);
+        r.lut_price = 1e9;
+        assert_float_equal(best(state, &r).mults, guarded.mults, 1e-9);
+    }
+}
+
 static void refuses(void **state) {
     mq_error error = {0};
     mq_pack_plan plan;
@@ -235,6 +257,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(every_shape_is_exact, make, drop),
         cmocka_unit_test_setup_teardown(depthwise_and_strides, make, drop),
         cmocka_unit_test_setup_teardown(pareto_sets, make, drop),
+        cmocka_unit_test_setup_teardown(canaries, make, drop),
         cmocka_unit_test_setup_teardown(refuses, make, drop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

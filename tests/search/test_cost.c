@@ -103,7 +103,7 @@ static void end(fixture *f) {
 
 static double factor(const fixture *f, int k, int w, int a) {
     double value;
-    OK(mq_factors_get(&f->factors, k, w, a, &value, ERROR));
+    OK(mq_factors_get(&f->factors, k, false, w, a, &value, ERROR));
     return value;
 }
 
@@ -144,12 +144,12 @@ static void the_published_table(void **state) {
     fixture f;
     begin(&f);
     assert_true(factor(&f, 1, 2, 2) == 12 && factor(&f, 1, 5, 8) == 2 && factor(&f, 1, 4, 7) == 4);
-    assert_int_equal(f.factors.kernel_count, 3);
+    assert_int_equal(f.factors.rows[0].kernel_count, 3);
     mq_error e = {0};
     double value;
-    assert_int_equal(mq_factors_get(&f.factors, 7, 4, 4, &value, &e), MQ_USAGE);
+    assert_int_equal(mq_factors_get(&f.factors, 7, false, 4, 4, &value, &e), MQ_USAGE);
     assert_non_null(strstr(e.text, "kernel size 7"));
-    assert_int_equal(mq_factors_get(&f.factors, 3, 1, 4, &value, &e), MQ_USAGE);
+    assert_int_equal(mq_factors_get(&f.factors, 3, false, 1, 4, &value, &e), MQ_USAGE);
     assert_non_null(strstr(e.text, "w1a4 at kernel size 3"));
     end(&f);
 }
@@ -292,6 +292,11 @@ static void tables(void **state) {
     load(state, HEADER "3,2,6,5,x,4,3,3,2\n", MQ_BAD_INPUT, "t.csv:2");
     load(state, HEADER "3,2,6,5,nan,4,3,3,2\n", MQ_BAD_INPUT, "t.csv:2");
     load(state, "", MQ_BAD_INPUT, "t.csv");
+    load(state, "kernel,wbit,a1,a2,a3,a4,a5,a6,a7,a8\n3,1,9,6,5,4,4,3,3,2\n", MQ_OK, "");
+    load(state, "depthwise,kernel,wbit,a1,a2,a3,a4,a5,a6,a7,a8\n1,3,1,9,6,5,4,4,3,3,2\n", MQ_OK, "");
+    load(state, "depthwise,kernel,wbit,a2,a3,a4,a5,a6,a7,a8\n2,3,1,6,5,4,4,3,3,2\n", MQ_BAD_INPUT,
+         "depthwise");
+    load(state, "depthwise,kernel,wbit,a2,a3,a4,a5,a6,a7\n1,3,1,6,5,4,4,3,3\n", MQ_BAD_INPUT, "9 columns");
     char many[2048] = HEADER;
     for (int k = 1; k <= MQ_MAX_KERNELS + 1; k++)
         snprintf(many + strlen(many), sizeof many - strlen(many), "%d,2,6,5,4,4,3,3,2\n", k);
@@ -301,6 +306,40 @@ static void tables(void **state) {
     assert_int_equal(mq_factors_load("publisht", &factors, &e), MQ_USAGE);
     assert_int_equal(mq_factors_load("/nowhere/t.csv", &factors, &e), MQ_BAD_INPUT);
     assert_non_null(strstr(e.text, "/nowhere/t.csv"));
+}
+
+/* Depthwise layers have prices of their own where the table has them; kernel sizes that our tables lack are
+ * computed, others refused. */
+static void depthwise_and_other_kernels(void **state) {
+    (void)state;
+    mq_factors ours, published;
+    mq_error e = {0};
+    double dense, depthwise, value;
+    OK(mq_factors_load("ours", &ours, ERROR));
+    OK(mq_factors_load("published", &published, ERROR));
+    OK(mq_factors_get(&ours, 3, false, 4, 4, &dense, ERROR));
+    OK(mq_factors_get(&ours, 3, true, 4, 4, &depthwise, ERROR));
+    assert_true(dense > 0 && depthwise > 0 && dense != depthwise);
+    OK(mq_factors_get(&published, 3, false, 4, 4, &dense, ERROR));
+    OK(mq_factors_get(&published, 3, true, 4, 4, &depthwise, ERROR));
+    assert_true(dense == depthwise);
+    assert_int_equal(mq_factors_get(&ours, 4, false, 4, 4, &value, &e), MQ_USAGE);
+    OK(mq_factors_complete(&ours, 4, false, ERROR));
+    OK(mq_factors_get(&ours, 4, false, 1, 4, &value, ERROR));
+    assert_true(value > 1);
+    OK(mq_factors_complete(&published, 4, false, ERROR));
+    assert_int_equal(mq_factors_get(&published, 4, false, 4, 4, &value, &e), MQ_USAGE);
+    /* what is computed is what is committed */
+    mq_factors again = ours;
+    again.rows[0].kernel_count = 0;
+    memset(again.rows[0].f, 0, sizeof again.rows[0].f);
+    OK(mq_factors_complete(&again, 3, false, ERROR));
+    for (int w = 1; w <= 8; w++)
+        for (int a = 1; a <= 8; a++) {
+            OK(mq_factors_get(&ours, 3, false, w, a, &dense, ERROR));
+            OK(mq_factors_get(&again, 3, false, w, a, &value, ERROR));
+            near("a computed price", value, dense, 1e-7);
+        }
 }
 
 /* A table that does not know every layer is refused when it is met, with the layer. */
@@ -349,6 +388,7 @@ int main(void) {
         cmocka_unit_test(in_expectation),
         cmocka_unit_test(gradients),
         IN_FOLDER(tables),
+        cmocka_unit_test(depthwise_and_other_kernels),
         IN_FOLDER(layers_without_a_price),
     };
     return cmocka_run_group_tests(tests, one_thread, NULL);

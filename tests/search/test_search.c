@@ -11,7 +11,7 @@
 
 #include "base/parallel.h"
 #include "search/search.h"
-#include "train/sgd.h"
+#include "train/optimizer.h"
 
 #define OK(call)                                                                                             \
     do {                                                                                                     \
@@ -32,7 +32,7 @@ static const char NET[] = "name: small\nclasses: 3\ninput: {channels: 2, height:
 typedef struct fixture {
     mq_net *net;
     mq_model *model;
-    mq_sgd *sgd;
+    mq_optimizer *optimizer;
 } fixture;
 
 static mq_search search; /* too large for the stack */
@@ -47,11 +47,11 @@ static void begin(fixture *f) {
         .mode = MQ_MODE_SEARCH, .share = true, .training = true, .compute = MQ_F32, .batch = 4};
     OK(mq_model_create(f->net, &o, &f->model, ERROR));
     mq_model_initialise(f->model, 1);
-    OK(mq_sgd_create(f->model, &f->sgd, ERROR));
+    OK(mq_optimizer_create(f->model, MQ_SGD, &f->optimizer, ERROR));
 }
 
 static void end(fixture *f) {
-    mq_sgd_destroy(f->sgd);
+    mq_optimizer_destroy(f->optimizer);
     mq_model_destroy(f->model);
     mq_net_free(f->net);
 }
@@ -63,14 +63,15 @@ static mq_param *alpha(fixture *f, int layer, mq_param_kind kind) {
 static void step(fixture *f) {
     static uint8_t images[4 * 72];
     static float d_output[12];
-    const mq_sgd_group groups[MQ_SGD_GROUPS] = {{0.01, 0.9, 5e-4, false}, {0.1, 0.9, 5e-4, false}};
+    const mq_rule weights = {0.01, 0.9, 5e-4, false};
+    const mq_rule rules[MQ_GROUPS] = {weights, weights, weights, {0.1, 0.9, 5e-4, false}};
     for (size_t i = 0; i < sizeof images; i++) images[i] = (uint8_t)(i * i % 253);
     for (int i = 0; i < 12; i++) d_output[i] = (float)(i % 5 - 2) * 0.1f;
     const float *output;
     OK(mq_model_forward(f->model, images, 4, true, &output, ERROR));
     OK(mq_model_backward(f->model, d_output, ERROR));
     (void)mq_search_add_gradients(&search, f->model);
-    mq_sgd_step(f->sgd, groups, 1);
+    mq_optimizer_step(f->optimizer, rules);
     mq_search_apply_fix(&search, f->model);
 }
 

@@ -90,13 +90,76 @@ void run_begin(test_run *run, void **state, const char *name, mq_mode mode, bool
                   .compute = MQ_F32},
         .epochs = 3,
         .batch = RUN_BATCH,
-        .group = {{0.05, 0.9, 5e-4, false}, {0.1, 0.9, 5e-4, false}},
-        .lr_end = {0.01, 0.3},
+        .schedule = {.weights = {0.05, 0.9, 5e-4, false},
+                     .alphas = {0.1, 0.9, 5e-4, false},
+                     .weights_end = 0.01,
+                     .alphas_end = 0.3,
+                     .bias_rate = 1,
+                     .decay_everywhere = true},
         .augment = {.pad = 1, .flip = false},
         .seed = 1,
         .out = run->folder,
         .settings = run->json,
     };
+}
+
+static const char DETECTOR[] = "name: finder\ntask: detection\nclasses: 1\nanchors: [[8, 6], [5, 5]]\n"
+                               "input: {channels: 1, height: 16, width: 32}\n"
+                               "layers:\n"
+                               "  - conv: {out: 8, kernel: 3}\n"
+                               "  - batch_norm\n"
+                               "  - max_pool\n"
+                               "  - conv: {out: 12, kernel: 3}\n"
+                               "  - batch_norm\n"
+                               "  - max_pool\n"
+                               "  - conv: {out: 12, kernel: 3}\n"
+                               "  - batch_norm\n"
+                               "  - conv: {out: 12, kernel: 1, bias: true}\n";
+
+/* A bright rectangle on noise; every tenth image has none. */
+static mq_dataset *make_scenes(size_t count, uint64_t seed) {
+    enum { H = 16, W = 32 };
+    mq_dataset *data;
+    OK(mq_dataset_create("rectangles", count, H, W, 1, 1, &data, ERROR));
+    mq_free(data->labels);
+    data->labels = NULL;
+    data->task = MQ_DATA_DETECT;
+    OK(mq_alloc(count, sizeof *data->targets, "test", &data->targets, ERROR));
+    const mq_rng rng = mq_rng_stream(seed, "rectangles", 0);
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *image = data->images + i * H * W;
+        for (size_t p = 0; p < H * W; p++) image[p] = (uint8_t)mq_rng_below(&rng, 1000 * i + p, 60);
+        const int w = 4 + (int)mq_rng_below(&rng, 1000 * i + 900, 8);
+        const int h = 4 + (int)mq_rng_below(&rng, 1000 * i + 901, 6);
+        const int x = (int)mq_rng_below(&rng, 1000 * i + 902, (uint32_t)(W - w + 1));
+        const int y = (int)mq_rng_below(&rng, 1000 * i + 903, (uint32_t)(H - h + 1));
+        if (i % 10 == 9) continue;
+        for (int row = y; row < y + h; row++) memset(image + row * W + x, 220, (size_t)w);
+        data->targets[data->target_count++] = (mq_target){
+            (int32_t)i,
+            0,
+            {((float)x + (float)w / 2) / W, ((float)y + (float)h / 2) / H, (float)w / W, (float)h / H},
+            1};
+    }
+    return data;
+}
+
+void run_begin_detector(test_run *run, void **state, const char *name, mq_mode mode, bool share) {
+    mq_factors factors;
+    run_begin(run, state, name, mode, share);
+    mq_net_free(run->net);
+    mq_dataset_free(run->train);
+    mq_dataset_free(run->test);
+    OK(mq_net_parse("finder.yaml", DETECTOR, strlen(DETECTOR), &run->net, ERROR));
+    OK(mq_bits_parse(run->net, "4464", "8444", &run->bits, ERROR));
+    OK(mq_factors_load("published", &factors, ERROR));
+    OK(mq_cost_create(run->net, &factors, &run->search.cost, ERROR));
+    run->search.prices.complexity = 4e-5;
+    run->train = make_scenes(RUN_TRAIN, 1);
+    run->test = make_scenes(RUN_TEST, 2);
+    run->settings.schedule = mq_recipe_for(MQ_TASK_DETECTION)->schedule;
+    run->settings.schedule.weights.lr = 0.01;
+    run->settings.augment = (mq_augment){.pad = 0};
 }
 
 mq_status run_train(test_run *run) {
@@ -151,6 +214,31 @@ void run_same_file(const test_run *a, const test_run *b, const char *file) {
     if (m != n || memcmp(x, y, m) != 0) fail_msg("%s differs between %s and %s", file, a->folder, b->folder);
     mq_free(x);
     mq_free(y);
+}
+
+void run_same_end(const test_run *a, const test_run *b) {
+    run_same_file(a, b, "last.safetensors");
+    run_same_file(a, b, "best.safetensors");
+    run_same_file(a, b, "bits.json");
+    run_same_file(a, b, "run.json");
+    json_t *x = run_metrics(a), *y = run_metrics(b);
+    assert_true(json_equal(x, y));
+    json_decref(x);
+    json_decref(y);
+    assert_true(a->result.best == b->result.best);
+    assert_true(a->result.quality == b->result.quality && a->result.loss == b->result.loss);
+}
+
+int run_stopped_often(test_run *run, int every) {
+    int calls = 0;
+    run->stop_step = every;
+    for (mq_status status = MQ_INTERRUPTED; status == MQ_INTERRUPTED; calls++) {
+        status = run_train(run);
+        if (status != MQ_OK) run_expect(run, status, MQ_INTERRUPTED, "go on with --resume");
+        run->settings.resume = true;
+        if (calls > 60) fail_msg("does not come to an end");
+    }
+    return calls;
 }
 
 void run_load(const test_run *run, const char *file, mq_checkpoint *out) {

@@ -49,6 +49,8 @@ typedef struct test_run {
 
 /* Into folder `name` of the temporary one; 3 epochs. */
 void run_begin(test_run *run, void **state, const char *name, mq_mode mode, bool share);
+/* The same with a detector on rectangles, by the published recipe; 10 % of the images are empty. */
+void run_begin_detector(test_run *run, void **state, const char *name, mq_mode mode, bool share);
 /* Fills result and error. */
 mq_status run_train(test_run *run);
 /* run_train that must work. */
@@ -56,6 +58,11 @@ void run_well(test_run *run);
 void run_end(test_run *run);
 /* Path of a file in the run's folder; valid until the next call. */
 const char *run_path(const test_run *run, const char *file);
+/* Both runs ended with the same files (but for the seconds in metrics.jsonl) and results. */
+void run_same_end(const test_run *a, const test_run *b);
+/* Stops the run in every `every`-th update it does and resumes it until its end. Returns how often it was
+ * called. */
+int run_stopped_often(test_run *run, int every);
 /* Metrics lines without "seconds", as a JSON array; release with json_decref. */
 json_t *run_metrics(const test_run *run);
 /* The file is the same, byte by byte, in both folders. */

@@ -8,8 +8,8 @@ static void begin_still(test_run *run, void **state, const char *name, mq_mode m
                         const test_run *from) {
     run_begin(run, state, name, mode, share);
     run->settings.epochs = 1;
-    run->settings.group[MQ_SGD_WEIGHTS].lr = 0;
-    run->settings.group[MQ_SGD_ALPHAS].lr = 0;
+    run->settings.schedule.weights.lr = 0;
+    run->settings.schedule.alphas.lr = 0;
     run->settings.init = from->folder;
 }
 

@@ -98,8 +98,8 @@ static void scores_add_up(void **state) {
     const int32_t labels[] = {0, 0, 0};
     const mq_batch batch = {.labels = labels, .count = 3}, rest = {.labels = labels, .count = 1};
     mq_scores scores = {0};
-    const double first = objective->loss(net, z, &batch, NULL, &scores);
-    const double second = objective->loss(net, z, &rest, NULL, &scores);
+    const double first = objective->loss(net, z, &batch, NULL, &scores, NULL);
+    const double second = objective->loss(net, z, &rest, NULL, &scores, NULL);
     assert_int_equal(scores.images, 4);
     assert_true(scores.quality == 3);
     assert_true(fabs(scores.loss - (3 * first + second)) < 1e-14);

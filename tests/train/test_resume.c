@@ -8,30 +8,9 @@
 #include "base/memory.h"
 #include "base/stop.h"
 
-static void same_runs(const test_run *a, const test_run *b) {
-    run_same_file(a, b, "last.safetensors");
-    run_same_file(a, b, "best.safetensors");
-    run_same_file(a, b, "bits.json");
-    run_same_file(a, b, "run.json");
-    json_t *x = run_metrics(a), *y = run_metrics(b);
-    assert_true(json_equal(x, y));
-    json_decref(x);
-    json_decref(y);
-    assert_true(a->result.best == b->result.best);
-    assert_true(a->result.quality == b->result.quality && a->result.loss == b->result.loss);
-}
-
 /* Stops run b in every `every`-th step it does, and resumes it, until it is at its end. */
 static void stop_often(test_run *b, int every) {
-    b->stop_step = every;
-    int calls = 0;
-    for (mq_status status = MQ_INTERRUPTED; status == MQ_INTERRUPTED; calls++) {
-        status = run_train(b);
-        if (status != MQ_OK) run_expect(b, status, MQ_INTERRUPTED, "go on with --resume");
-        b->settings.resume = true;
-        if (calls > 40) fail_msg("does not come to an end");
-    }
-    const int steps = RUN_STEPS * b->settings.epochs;
+    const int calls = run_stopped_often(b, every), steps = RUN_STEPS * b->settings.epochs;
     assert_int_equal(calls, steps / every + 1); /* a stop in the very last step repeats its test only */
 }
 
@@ -48,7 +27,7 @@ static void check_mode(void **state, mq_mode mode, bool share, const char *fix) 
         run_begin(&b, state, name, mode, share);
         b.search.fix = a.search.fix;
         stop_often(&b, every[i]);
-        same_runs(&a, &b);
+        run_same_end(&a, &b);
         run_end(&b);
     }
     run_end(&a);
@@ -78,12 +57,12 @@ static void at_the_end_of_an_epoch(void **state) {
     b.settings.resume = true;
     run_expect(&b, run_train(&b), MQ_INTERRUPTED, "after epoch 2 of 3");
     run_well(&b); /* asked to stop after the last epoch: nothing is left to do */
-    same_runs(&a, &b);
+    run_same_end(&a, &b);
     /* once more: nothing happens */
     run_well(&b);
     assert_int_equal(b.steps, 0);
     assert_int_equal(b.result.epochs, 3);
-    same_runs(&a, &b);
+    run_same_end(&a, &b);
     run_end(&a);
     run_end(&b);
 }
@@ -111,7 +90,7 @@ static void after_a_crash(void **state) {
     b.settings.resume = true;
     b.stop_step = 0;
     run_well(&b);
-    same_runs(&a, &b);
+    run_same_end(&a, &b);
     run_end(&a);
     run_end(&b);
 }
@@ -123,7 +102,7 @@ static void resume_without_a_run(void **state) {
     run_begin(&b, state, "fresh", MQ_MODE_FLOAT, true);
     b.settings.resume = true;
     run_well(&b); /* nothing there yet: starts at the beginning */
-    same_runs(&a, &b);
+    run_same_end(&a, &b);
     run_end(&a);
     run_end(&b);
 }
@@ -147,7 +126,7 @@ static void without_its_start(void **state) {
     b.settings.resume = true;
     b.stop_step = 0;
     run_well(&b);
-    same_runs(&a, &b);
+    run_same_end(&a, &b);
     /* without a checkpoint of its own to go on from it is needed */
     assert_int_equal(remove(run_path(&b, "last.safetensors")), 0);
     run_expect(&b, run_train(&b), MQ_BAD_INPUT, source.folder);

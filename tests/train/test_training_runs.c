@@ -62,7 +62,7 @@ static void learn(void **state, mq_mode mode, bool share, double least) {
     int32_t predicted[RUN_TEST];
     run_load(&run, "best.safetensors", &c);
     OK(mq_model_from_checkpoint(&c, 7, MQ_F32, &model, ERROR));
-    OK(mq_evaluate(model, run.test, &scores, predicted, ERROR));
+    OK(mq_evaluate(model, run.test, &scores, &(mq_answers){.classes = predicted}, ERROR));
     assert_int_equal(scores.images, RUN_TEST);
     assert_true(scores.quality / RUN_TEST == run.result.best);
     int correct = 0;
@@ -290,7 +290,7 @@ static void nonfinite_numbers(void **state) {
     run_end(&run);
 
     run_begin(&run, state, "rate", MQ_MODE_FIXED, true);
-    run.settings.group[MQ_SGD_WEIGHTS].lr = 1e37;
+    run.settings.schedule.weights.lr = 1e37;
     run_expect(&run, run_train(&run), MQ_CHECK_FAILED, "epoch 1, step ");
     assert_non_null(strstr(run.error.text, "--lr"));
     run_end(&run);
@@ -315,7 +315,8 @@ static void evaluation(void **state) {
         o.batch = batch;
         OK(mq_model_create(run.net, &o, &model, ERROR));
         mq_model_initialise(model, 4);
-        OK(mq_evaluate(model, run.test, batch == 1 ? &a : &b, batch == 1 ? p : q, ERROR));
+        OK(mq_evaluate(model, run.test, batch == 1 ? &a : &b, &(mq_answers){.classes = batch == 1 ? p : q},
+                       ERROR));
         if (batch > 1) {
             assert_memory_equal(p, q, sizeof p);
             assert_true(a.quality == b.quality && a.images == b.images);
