@@ -110,6 +110,19 @@ static const char DOREFA[] = "name: dorefa\nquantizer: dorefa\ntask: classificat
                              "  - batch_norm\n"
                              "  - linear: {out: 5, weight_bits: 8, activation_bits: 8}\n";
 
+/* Pools of tiles right behind batch norms that nobody else reads, of channels that fill no vector and that
+ * fill one and a half. */
+static const char TILES[] = "name: tiles\ntask: detection\nclasses: 1\nanchors: [[20, 20]]\n"
+                            "input: {channels: 3, height: 12, width: 18}\n"
+                            "layers:\n"
+                            "  - conv: {out: 13, kernel: 3}\n"
+                            "  - batch_norm\n"
+                            "  - max_pool: {kernel: 2}\n"
+                            "  - conv: {out: 5, kernel: 3, activation: relu6, bias: true}\n"
+                            "  - batch_norm\n"
+                            "  - max_pool: {kernel: 3, stride: 3}\n"
+                            "  - conv: {out: 6, kernel: 3}\n";
+
 const char OPS_NET_BLOCKED[] = "name: blocked\ntask: classification\nclasses: 10\n"
                                "input: {channels: 3, height: 16, width: 16}\n"
                                "layers:\n"
@@ -123,8 +136,9 @@ const char OPS_NET_BLOCKED[] = "name: blocked\ntask: classification\nclasses: 10
                                "  - max_pool\n"
                                "  - linear: {out: 10, weight_bits: 8, activation_bits: 8}\n";
 
-const ops_net OPS_NETS[] = {{ODD, 1, 3},   {BRANCHES, 1, 3},        {CHAIN, 6, 9},  {FORKS, 1, 3},
-                            {PAIRS, 1, 3}, {OPS_NET_BLOCKED, 1, 3}, {DOREFA, 6, 9}, {NULL, 0, 0}};
+const ops_net OPS_NETS[] = {{ODD, 1, 3},   {BRANCHES, 1, 3}, {CHAIN, 6, 9},           {FORKS, 1, 3},
+                            {PAIRS, 1, 3}, {TILES, 1, 3},    {OPS_NET_BLOCKED, 1, 3}, {DOREFA, 6, 9},
+                            {NULL, 0, 0}};
 
 mq_net *ops_open(const char *text) {
     mq_net *net;
