@@ -18,19 +18,19 @@ typedef struct work {
 } work;
 
 static void run_values(const quant_clone *c, work *w) {
-    c->values(w->x, w->n, 4, w->out);
+    c->values(w->x, w->n, MQ_QUANTIZER_HWGQ, 4, w->out);
 }
 
 static void run_gradient(const quant_clone *c, work *w) {
-    c->gradient(w->x, w->dy, w->n, 4, w->out);
+    c->gradient(w->x, w->dy, w->n, MQ_QUANTIZER_HWGQ, 4, w->out);
 }
 
 static void run_mix(const quant_clone *c, work *w) {
-    c->mix(w->x, w->n, w->softmax, w->out);
+    c->mix(w->x, w->n, MQ_QUANTIZER_HWGQ, w->softmax, w->out);
 }
 
 static void run_mix_gradient(const quant_clone *c, work *w) {
-    c->mix_gradient(w->x, w->dy, w->n, w->softmax, w->out, w->g);
+    c->mix_gradient(w->x, w->dy, w->n, MQ_QUANTIZER_HWGQ, w->softmax, w->out, w->g);
 }
 
 static const struct {

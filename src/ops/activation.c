@@ -2,7 +2,10 @@
  *
  * fixed   codes as numbers, scale = the step.
  * search  sum_j softmax_j Q_j(x); backward recomputes the 7 branches from x in one pass instead of storing
- * them. Work is cut into tasks of fixed size; inside a task, pieces that stay in the first-level cache. */
+ * them. Work is cut into tasks of fixed size; inside a task, pieces that stay in the first-level cache.
+ *
+ * When a batch norm is computed in here (node_state.norm), pieces are normalised as they are read, and
+ * batch_norm.c leads the backward pass. */
 #include "ops/train_op.h"
 
 #include <string.h>
@@ -34,6 +37,9 @@ typedef struct act_call {
     float *dx;
     float dy_scale;
     size_t count;
+    const mq_model *model;
+    const node_state *norm; /* normalises x first; NULL: nothing */
+    size_t pixels, channels;
 } act_call;
 
 static mq_status create(mq_model *model, node_state *s, mq_error *error) {
@@ -54,6 +60,7 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
     s->out_type = model->options.compute;
     s->grad_type = MQ_F32;
     op->tasks = mq_task_count((size_t)model->options.batch * image_elements(s->node), GRAIN);
+    if (op->tasks < NORM_TASKS) op->tasks = NORM_TASKS;
     if (op->searched)
         return mq_alloc(op->tasks * MQ_BRANCHES, sizeof(double), "branch sums", &op->partial, error);
     return MQ_OK;
@@ -126,11 +133,22 @@ static void forward_piece(const act_op *op, const void *x, size_t n, float *y) {
     }
 }
 
+/* A piece of real inputs to its place in the output. */
+static void store_piece(const act_call *a, const void *x, size_t n, size_t at) {
+    float y[PIECE];
+    if (a->out_type == MQ_F32) {
+        forward_piece(a->op, x, n, (float *)a->out + at);
+    } else {
+        forward_piece(a->op, x, n, y);
+        to_bf16(y, n, (uint16_t *)a->out + at);
+    }
+}
+
 static void forward_task(void *context, size_t task) {
     const act_call *a = context;
     size_t end = (task + 1) * GRAIN < a->count ? (task + 1) * GRAIN : a->count;
     size_t item = a->op->kind == MQ_ACT_IMAGE ? 1 : sizeof(float);
-    float scaled[PIECE], y[PIECE];
+    float scaled[PIECE];
     for (size_t first = task * GRAIN; first < end; first += PIECE) {
         size_t n = end - first < PIECE ? end - first : PIECE;
         const void *x = (const unsigned char *)a->x + first * item;
@@ -139,12 +157,21 @@ static void forward_task(void *context, size_t task) {
             scale_by(scaled, n, a->x_scale);
             x = scaled;
         }
-        if (a->out_type == MQ_F32) {
-            forward_piece(a->op, x, n, (float *)a->out + first);
-        } else {
-            forward_piece(a->op, x, n, y);
-            to_bf16(y, n, (uint16_t *)a->out + first);
-        }
+        store_piece(a, x, n, first);
+    }
+}
+
+static void normed_task(void *context, size_t task) {
+    const act_call *a = context;
+    const size_t width = batch_norm_width(a->norm), step = NORM_PIECE / width * width;
+    size_t first, count;
+    float x[NORM_PIECE];
+    norm_share(a->pixels, task, &first, &count);
+    const size_t end = (first + count) * a->channels;
+    for (size_t at = first * a->channels; at < end; at += step) {
+        const size_t n = end - at < step ? end - at : step;
+        batch_norm_piece(a->model, a->norm, (const float *)a->x + at, n, x);
+        store_piece(a, x, n, at);
     }
 }
 
@@ -165,9 +192,31 @@ static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
                   .out = s->out,
                   .out_type = s->out_type,
                   .x_scale = in->scale,
-                  .count = (size_t)model->n * image_elements(s->node)};
-    mq_parallel(mq_task_count(a.count, GRAIN), forward_task, &a);
+                  .count = (size_t)model->n * image_elements(s->node),
+                  .model = model,
+                  .norm = s->norm,
+                  .pixels = (size_t)model->n * (size_t)(s->node->h * s->node->w),
+                  .channels = (size_t)s->node->c};
+    if (s->norm) {
+        if (in == s->norm) a.x = input_state(model, in, 0)->out;
+        mq_parallel(NORM_TASKS, normed_task, &a);
+    } else {
+        mq_parallel(mq_task_count(a.count, GRAIN), forward_task, &a);
+    }
     return MQ_OK;
+}
+
+static void gradient_piece(const act_op *op, const float *x, const float *dy, size_t n, float scale,
+                           float *dx, double *g) {
+    if (op->searched && g)
+        mq_activation_mix_gradient(x, dy, n, op->quantizer, op->softmax, dx, g);
+    else if (op->searched)
+        mq_activation_mix_slope(x, dy, n, op->quantizer, op->softmax, dx);
+    else if (op->bits == MQ_BITS_FLOAT && op->kind == MQ_ACT_RELU6)
+        relu6_gradient(x, dy, n, dx);
+    else
+        mq_activation_gradient(x, dy, n, op->quantizer, op->bits, dx);
+    if (scale != 1 && dx) scale_by(dx, n, scale);
 }
 
 static void backward_task(void *context, size_t task) {
@@ -191,14 +240,28 @@ static void backward_task(void *context, size_t task) {
             scale_by(scaled, n, a->x_scale);
             x = scaled;
         }
-        if (op->searched)
-            mq_activation_mix_gradient(x, dy, n, op->quantizer, op->softmax, dx, g);
-        else if (op->bits == MQ_BITS_FLOAT && op->kind == MQ_ACT_RELU6)
-            relu6_gradient(x, dy, n, dx);
-        else
-            mq_activation_gradient(x, dy, n, op->quantizer, op->bits, dx);
-        if (a->dy_scale != 1) scale_by(dx, n, a->dy_scale);
+        gradient_piece(op, x, dy, n, a->dy_scale, dx, g);
     }
+}
+
+void activation_gradient(const node_state *s, const float *x, size_t at, size_t count, float *dx, double *g) {
+    const act_op *op = s->op;
+    gradient_piece(op, x, (const float *)s->grad + at, count, s->grad_scale, dx, g);
+}
+
+double *activation_sums(const node_state *s, size_t task) {
+    const act_op *op = s->op;
+    if (!op->searched) return NULL;
+    return memset(op->partial + task * MQ_BRANCHES, 0, MQ_BRANCHES * sizeof *op->partial);
+}
+
+void activation_collect(node_state *s, size_t tasks) {
+    act_op *op = s->op;
+    if (!op->searched) return;
+    double g[MQ_BRANCHES] = {0};
+    for (size_t t = 0; t < tasks; t++)
+        for (int b = 0; b < MQ_BRANCHES; b++) g[b] += op->partial[t * MQ_BRANCHES + (size_t)b];
+    mq_softmax_gradient(op->softmax, g, MQ_BRANCHES, op->alpha->grad);
 }
 
 static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
@@ -206,6 +269,7 @@ static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
     act_op *op = s->op;
     const node_state *in = input_state(model, s, 0);
     if (!s->grad) return MQ_OK; /* the image of a layer that is not searched */
+    if (s->norm) return MQ_OK;  /* the batch norm's backward does it */
     act_call a = {.op = op,
                   .x = in->out,
                   .x_scale = in->scale,
@@ -216,11 +280,7 @@ static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
     size_t tasks = mq_task_count(a.count, GRAIN);
     mq_parallel(tasks, backward_task, &a);
     finish_input_grad(model, s, 0);
-    if (!op->searched) return MQ_OK;
-    double g[MQ_BRANCHES] = {0};
-    for (size_t t = 0; t < tasks; t++)
-        for (int b = 0; b < MQ_BRANCHES; b++) g[b] += op->partial[t * MQ_BRANCHES + (size_t)b];
-    mq_softmax_gradient(op->softmax, g, MQ_BRANCHES, op->alpha->grad);
+    activation_collect(s, tasks);
     return MQ_OK;
 }
 

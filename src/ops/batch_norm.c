@@ -3,7 +3,10 @@
  *
  * The input may be unscaled accumulators z (node scale s): with r = s*z, mean_r = s*mean_z and var_r =
  * s^2*var_z, so the scale costs nothing. Statistics are float64 sums in tasks of fixed size, the same for any
- * thread count. */
+ * thread count.
+ *
+ * What an activation alone reads, itself or behind a max pool of tiles, is not stored: the activation
+ * normalises what it reads piece by piece, and the backward pass does so again. */
 #include "ops/pooled_norm.h"
 
 #include <math.h>
@@ -15,15 +18,18 @@
 #define EPSILON  1e-5
 #define MOMENTUM 0.1
 
-enum { TASKS = 64 };
+enum { FEW = 16 /* channels: below, a row holds several pixels */, FACTORS = 6 };
 
 typedef struct bn_op {
     mq_param *gamma, *beta, *mean, *var;
-    double *partial;  /* [TASKS][2][c] */
-    double *sums;     /* [2][c] */
-    double *mean_z;   /* mean of z over the batch */
-    double *inverse;  /* 1/sqrt(var_r + eps): xhat = (z - mean_z)*s*inverse */
-    float *a, *b, *d; /* per-channel factors of the pass under way */
+    size_t width;    /* of a row, norm_rows.h */
+    double *partial; /* [NORM_TASKS][2][width] */
+    double *sums;    /* [2][c] */
+    double *mean_z;  /* [width]: mean of z over the batch */
+    double *inverse; /* [c]: 1/sqrt(var_r + eps): xhat = (z - mean_z)*s*inverse */
+    double *exact;   /* [2][width]: factor and offset in evaluation */
+    float *factors;  /* [FACTORS][width] of the following */
+    float *m, *a, *b, *factor, *offset, *slope;
 } bn_op;
 
 typedef struct bn_call {
@@ -31,30 +37,35 @@ typedef struct bn_call {
     const float *z, *dy;
     void *out;
     mq_dtype out_type;
-    size_t pixels;
-    int channels;
-    bool exact; /* evaluation: in float64 */
-    const double *ea, *eb;
-    const pooled_norm *pooled; /* backward of a pooled one: instead of dy */
+    size_t pixels, channels;
+    norm_forward forward;
+    const pooled_norm *pooled; /* backward of a pooled one */
+    /* Backward of one that an activation computes: that, what it reads (z or the pool's maxima) and its
+     * pixels. */
+    const node_state *activation;
+    const float *read;
+    size_t read_pixels;
 } bn_call;
 
 static mq_status create(mq_model *model, node_state *s, mq_error *error) {
     bn_op *op;
     MQ_TRY(mq_alloc(1, sizeof *op, "a batch norm", &s->op, error));
     op = s->op;
-    size_t c = (size_t)s->node->c;
+    const size_t c = (size_t)s->node->c, width = c < FEW ? c * FEW : c;
     int node = s->node->index;
     op->gamma = mq_model_param(model, node, MQ_PARAM_GAMMA, -1);
     op->beta = mq_model_param(model, node, MQ_PARAM_BETA, -1);
     op->mean = mq_model_param(model, node, MQ_PARAM_MEAN, -1);
     op->var = mq_model_param(model, node, MQ_PARAM_VAR, -1);
-    MQ_TRY(mq_alloc(TASKS * 2 * c, sizeof(double), "batch statistics", &op->partial, error));
+    op->width = width;
+    MQ_TRY(mq_alloc(NORM_TASKS * 2 * width, sizeof(double), "batch statistics", &op->partial, error));
     MQ_TRY(mq_alloc(2 * c, sizeof(double), "batch statistics", &op->sums, error));
-    MQ_TRY(mq_alloc(c, sizeof(double), "batch statistics", &op->mean_z, error));
+    MQ_TRY(mq_alloc(width, sizeof(double), "batch statistics", &op->mean_z, error));
     MQ_TRY(mq_alloc(c, sizeof(double), "batch statistics", &op->inverse, error));
-    MQ_TRY(mq_alloc(c, sizeof(float), "batch statistics", &op->a, error));
-    MQ_TRY(mq_alloc(c, sizeof(float), "batch statistics", &op->b, error));
-    MQ_TRY(mq_alloc(c, sizeof(float), "batch statistics", &op->d, error));
+    MQ_TRY(mq_alloc(2 * width, sizeof(double), "batch statistics", &op->exact, error));
+    MQ_TRY(mq_alloc(FACTORS * width, sizeof(float), "batch statistics", &op->factors, error));
+    float **const all[FACTORS] = {&op->m, &op->a, &op->b, &op->factor, &op->offset, &op->slope};
+    for (int i = 0; i < FACTORS; i++) *all[i] = op->factors + (size_t)i * width;
     s->out_type = s->grad_type = MQ_F32;
     return MQ_OK;
 }
@@ -66,148 +77,174 @@ static void destroy(node_state *s) {
     mq_free(op->sums);
     mq_free(op->mean_z);
     mq_free(op->inverse);
-    mq_free(op->a);
-    mq_free(op->b);
-    mq_free(op->d);
+    mq_free(op->exact);
+    mq_free(op->factors);
     mq_free(op);
     s->op = NULL;
 }
 
-/* sum[c] += z, square[c] += z*z over `pixels` rows. */
-MQ_CLONES static void add_moments(const float *z, size_t pixels, int channels, double *sum, double *square) {
-    size_t p = 0;
-    for (; p + 2 <= pixels; p += 2, z += 2 * channels) {
-        for (int c = 0; c < channels; c++) {
-            double u = (double)z[c], v = (double)z[c + channels];
-            sum[c] += u + v;
-            square[c] += u * u + v * v;
+/* The first c of `width` numbers again and again. */
+static void repeat_floats(float *x, size_t c, size_t width) {
+    for (size_t i = c; i < width; i++) x[i] = x[i - c];
+}
+
+static void repeat_doubles(double *x, size_t c, size_t width) {
+    for (size_t i = c; i < width; i++) x[i] = x[i - c];
+}
+
+/* The sums of all tasks, in order, into sums [2][c]. */
+static void collect(bn_op *op, size_t c) {
+    memset(op->sums, 0, 2 * c * sizeof *op->sums);
+    for (size_t t = 0; t < NORM_TASKS; t++)
+        for (size_t k = 0; k < 2; k++) {
+            const double *from = op->partial + (2 * t + k) * op->width;
+            for (size_t i = 0; i < op->width; i += c)
+                for (size_t j = 0; j < c; j++) op->sums[k * c + j] += from[i + j];
         }
-    }
-    for (; p < pixels; p++, z += channels) {
-        for (int c = 0; c < channels; c++) {
-            double u = (double)z[c];
-            sum[c] += u;
-            square[c] += u * u;
-        }
-    }
 }
 
-/* sum[c] += dy, product[c] += dy*(z - mean). */
-MQ_CLONES static void add_products(const float *z, const float *dy, size_t pixels, int channels,
-                                   const double *mean, double *sum, double *product) {
-    for (size_t p = 0; p < pixels; p++, z += channels, dy += channels) {
-        for (int c = 0; c < channels; c++) {
-            double g = (double)dy[c];
-            sum[c] += g;
-            product[c] += g * ((double)z[c] - mean[c]);
-        }
-    }
-}
-
-MQ_CLONES static void affine(const float *z, size_t pixels, int channels, const float *mean, const float *a,
-                             const float *b, float *out) {
-    for (size_t p = 0; p < pixels; p++, z += channels, out += channels)
-        for (int c = 0; c < channels; c++) out[c] = (z[c] - mean[c]) * a[c] + b[c];
-}
-
-MQ_CLONES static void affine_exact(const float *z, size_t pixels, int channels, const double *a,
-                                   const double *b, float *out) {
-    for (size_t p = 0; p < pixels; p++, z += channels, out += channels)
-        for (int c = 0; c < channels; c++) out[c] = (float)((double)z[c] * a[c] + b[c]);
-}
-
-/* dz_real = a*dy - b - d*(z - mean) */
-MQ_CLONES static void input_gradient(const float *z, const float *dy, size_t pixels, int channels,
-                                     const float *mean, const float *a, const float *b, const float *d,
-                                     float *out) {
-    for (size_t p = 0; p < pixels; p++, z += channels, dy += channels, out += channels)
-        for (int c = 0; c < channels; c++) out[c] = a[c] * dy[c] - b[c] - d[c] * (z[c] - mean[c]);
-}
-
-MQ_CLONES static void input_gradient_bf16(const float *z, const float *dy, size_t pixels, int channels,
-                                          const float *mean, const float *a, const float *b, const float *d,
-                                          uint16_t *out) {
-    for (size_t p = 0; p < pixels; p++, z += channels, dy += channels, out += channels) {
-        for (int c = 0; c < channels; c++) {
-            float g = a[c] * dy[c] - b[c] - d[c] * (z[c] - mean[c]);
-            uint32_t u;
-            memcpy(&u, &g, 4);
-            out[c] = (uint16_t)((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
-        }
-    }
-}
-
-/* Pixels, or the pool's rows, of a task. */
-static void share_of(size_t items, size_t task, size_t *first, size_t *count) {
-    size_t per = (items + TASKS - 1) / TASKS;
-    *first = task * per < items ? task * per : items;
-    *count = items - *first < per ? items - *first : per;
-}
-
-static void range_of(const bn_call *call, size_t task, size_t *first, size_t *count) {
-    size_t rows = call->pooled ? (size_t)(call->pooled->kernel * call->pooled->kernel * call->pooled->w) : 1;
-    share_of(call->pixels / rows, task, first, count);
+static double *clear_sums(const bn_call *call, size_t task) {
+    double *sum = call->op->partial + task * 2 * call->op->width;
+    memset(sum, 0, 2 * call->op->width * sizeof *sum);
+    return sum;
 }
 
 static void moments_task(void *context, size_t task) {
     const bn_call *call = context;
-    size_t first, count, c = (size_t)call->channels;
-    range_of(call, task, &first, &count);
-    double *sum = call->op->partial + task * 2 * c;
-    memset(sum, 0, 2 * c * sizeof *sum);
-    add_moments(call->z + first * c, count, call->channels, sum, sum + c);
-}
-
-static void products_task(void *context, size_t task) {
-    const bn_call *call = context;
-    size_t first, count, c = (size_t)call->channels;
-    range_of(call, task, &first, &count);
-    double *sum = call->op->partial + task * 2 * c;
-    memset(sum, 0, 2 * c * sizeof *sum);
-    if (call->pooled)
-        pooled_norm_products(call->pooled, first, count, call->op->mean_z, sum, sum + c);
-    else
-        add_products(call->z + first * c, call->dy + first * c, count, call->channels, call->op->mean_z, sum,
-                     sum + c);
-}
-
-static void collect(bn_op *op, size_t c) {
-    memset(op->sums, 0, 2 * c * sizeof *op->sums);
-    for (size_t t = 0; t < TASKS; t++)
-        for (size_t i = 0; i < 2 * c; i++) op->sums[i] += op->partial[t * 2 * c + i];
+    size_t first, count, c = call->channels;
+    norm_share(call->pixels, task, &first, &count);
+    double *sum = clear_sums(call, task);
+    norm_moments(call->z + first * c, count * c, call->op->width, sum, sum + call->op->width);
 }
 
 static void apply_task(void *context, size_t task) {
     const bn_call *call = context;
-    bn_op *op = call->op;
-    size_t first, count, c = (size_t)call->channels;
-    range_of(call, task, &first, &count);
-    float *out = (float *)call->out + first * c;
-    if (call->exact)
-        affine_exact(call->z + first * c, count, call->channels, call->ea, call->eb, out);
-    else
-        affine(call->z + first * c, count, call->channels, op->d, op->a, op->b, out);
+    size_t first, count, c = call->channels;
+    norm_share(call->pixels, task, &first, &count);
+    norm_apply(&call->forward, call->z + first * c, count * c, call->op->width,
+               (float *)call->out + first * c);
+}
+
+/* ---- backward behind its own output or a pool ---- */
+
+static void products_task(void *context, size_t task) {
+    const bn_call *call = context;
+    const bn_op *op = call->op;
+    size_t first, count, c = call->channels;
+    double *sum = clear_sums(call, task);
+    if (call->pooled) {
+        const pooled_norm *p = call->pooled;
+        norm_share(call->pixels / (size_t)(p->kernel * p->kernel * p->w), task, &first, &count);
+        pooled_norm_products(p, first, count, op->mean_z, sum, sum + op->width);
+        return;
+    }
+    norm_share(call->pixels, task, &first, &count);
+    norm_products(call->z + first * c, call->dy + first * c, count * c, op->width, op->mean_z, sum,
+                  sum + op->width);
 }
 
 static void gradient_task(void *context, size_t task) {
     const bn_call *call = context;
-    bn_op *op = call->op;
-    size_t first, count, c = (size_t)call->channels;
-    range_of(call, task, &first, &count);
+    const bn_op *op = call->op;
+    size_t first, count, c = call->channels;
     if (call->pooled) {
-        pooled_norm_gradient(call->pooled, first, count, op->d, call->out, call->out_type);
+        const pooled_norm *p = call->pooled;
+        norm_share(call->pixels / (size_t)(p->kernel * p->kernel * p->w), task, &first, &count);
+        for (size_t row = first; row < first + count; row++)
+            pooled_norm_gradient(p, row, 0, p->w, p->dy + row * (size_t)p->w * c, call->out, call->out_type);
         return;
     }
-    const float *z = call->z + first * c, *dy = call->dy + first * c, *mean = (const float *)op->partial;
-    if (call->out_type == MQ_F32)
-        input_gradient(z, dy, count, call->channels, mean, op->a, op->b, op->d,
-                       (float *)call->out + first * c);
-    else
-        input_gradient_bf16(z, dy, count, call->channels, mean, op->a, op->b, op->d,
-                            (uint16_t *)call->out + first * c);
+    const norm_backward back = {op->m, op->factor, op->offset, op->slope};
+    norm_share(call->pixels, task, &first, &count);
+    norm_gradient(&back, call->z + first * c, call->dy + first * c, count * c, op->width, call->out,
+                  first * c, call->out_type);
 }
 
-void batch_norm_factors(const mq_model *model, const node_state *s, pooled_norm *out) {
+/* ---- backward through an activation ---- */
+
+/* dL/d(normalised) of `count` elements from `at` on of what the activation reads, into dy; its branches' sums
+ * into g. */
+static void through_activation(const bn_call *call, size_t at, size_t count, float *dy, double *g) {
+    float y[NORM_PIECE];
+    norm_apply(&call->forward, call->read + at, count, call->op->width, y);
+    activation_gradient(call->activation, y, at, count, dy, g);
+}
+
+static void read_products_task(void *context, size_t task) {
+    const bn_call *call = context;
+    const bn_op *op = call->op;
+    const size_t step = NORM_PIECE / op->width * op->width;
+    size_t first, count;
+    float dy[NORM_PIECE];
+    norm_share(call->read_pixels, task, &first, &count);
+    double *sum = clear_sums(call, task), *g = activation_sums(call->activation, task);
+    const size_t end = (first + count) * call->channels;
+    for (size_t at = first * call->channels; at < end; at += step) {
+        const size_t n = end - at < step ? end - at : step;
+        through_activation(call, at, n, dy, g);
+        norm_products(call->read + at, dy, n, op->width, op->mean_z, sum, sum + op->width);
+    }
+}
+
+static void read_gradient_task(void *context, size_t task) {
+    const bn_call *call = context;
+    const bn_op *op = call->op;
+    const norm_backward back = {op->m, op->factor, op->offset, op->slope};
+    const size_t step = NORM_PIECE / op->width * op->width;
+    size_t first, count;
+    float dy[NORM_PIECE];
+    norm_share(call->read_pixels, task, &first, &count);
+    const size_t end = (first + count) * call->channels;
+    for (size_t at = first * call->channels; at < end; at += step) {
+        const size_t n = end - at < step ? end - at : step;
+        through_activation(call, at, n, dy, NULL);
+        norm_gradient(&back, call->read + at, dy, n, op->width, call->out, at, call->out_type);
+    }
+}
+
+/* The same for the windows of the pool's rows. */
+static void read_pooled_task(void *context, size_t task) {
+    const bn_call *call = context;
+    const pooled_norm *p = call->pooled;
+    const size_t c = call->channels, line = (size_t)p->w;
+    const int step = (int)(NORM_PIECE / c);
+    size_t first, count;
+    float dy[NORM_PIECE];
+    norm_share(call->read_pixels / line, task, &first, &count);
+    for (size_t row = first; row < first + count; row++)
+        for (int column = 0; column < p->w; column += step) {
+            const int n = p->w - column < step ? p->w - column : step;
+            through_activation(call, (row * line + (size_t)column) * c, (size_t)n * c, dy, NULL);
+            pooled_norm_gradient(p, row, column, n, dy, call->out, call->out_type);
+        }
+}
+
+/* ---- the node ---- */
+
+static norm_forward forward_of(const mq_model *model, const bn_op *op) {
+    norm_forward f = {.mean = op->m, .a = op->a, .b = op->b};
+    if (!model->training) {
+        f.ea = op->exact;
+        f.eb = op->exact + op->width;
+    }
+    return f;
+}
+
+bool batch_norm_fits_piece(const mq_node *node) {
+    return node->c <= NORM_PIECE;
+}
+
+void batch_norm_piece(const mq_model *model, const node_state *s, const float *z, size_t count, float *y) {
+    const bn_op *op = s->op;
+    const norm_forward f = forward_of(model, op);
+    norm_apply(&f, z, count, op->width, y);
+}
+
+size_t batch_norm_width(const node_state *s) {
+    return ((const bn_op *)s->op)->width;
+}
+
+void batch_norm_pooled(const mq_model *model, const node_state *s, pooled_norm *out) {
     const bn_op *op = s->op;
     const mq_node *pool = s->pooled_by->node;
     out->h = pool->h;
@@ -215,24 +252,55 @@ void batch_norm_factors(const mq_model *model, const node_state *s, pooled_norm 
     out->c = pool->c;
     out->kernel = pool->pool.kernel;
     out->z = model->nodes[s->node->input[0]].out;
-    out->mean = op->d;
-    out->a = op->a;
-    out->b = op->b;
-    out->ea = model->training ? NULL : op->sums;
-    out->eb = model->training ? NULL : op->sums + s->node->c;
+    out->forward = forward_of(model, op);
+    out->backward = (norm_backward){op->m, op->factor, op->offset, op->slope};
+    out->keep_z = s->quantised_by != NULL;
 }
 
-void batch_norm_values(const mq_model *model, const node_state *s, float *out) {
+void batch_norm_values(const mq_model *model, const node_state *s, const float *z, size_t pixels,
+                       float *out) {
     bn_op *op = s->op;
     bn_call call = {.op = op,
-                    .z = model->nodes[s->node->input[0]].out,
+                    .z = z,
                     .out = out,
-                    .channels = s->node->c,
-                    .pixels = (size_t)model->n * (size_t)(s->node->h * s->node->w),
-                    .exact = !model->training,
-                    .ea = op->sums,
-                    .eb = op->sums + s->node->c};
-    mq_parallel(TASKS, apply_task, &call);
+                    .channels = (size_t)s->node->c,
+                    .pixels = pixels,
+                    .forward = forward_of(model, op)};
+    mq_parallel(NORM_TASKS, apply_task, &call);
+}
+
+static void set_exact(bn_op *op, size_t c, double scale) {
+    double *a = op->exact, *b = op->exact + op->width;
+    for (size_t i = 0; i < c; i++) {
+        double factor = (double)op->gamma->value[i] / sqrt((double)op->var->value[i] + EPSILON);
+        a[i] = scale * factor;
+        b[i] = (double)op->beta->value[i] - (double)op->mean->value[i] * factor;
+    }
+    repeat_doubles(a, c, op->width);
+    repeat_doubles(b, c, op->width);
+}
+
+/* From the sums of z and z*z over `count` values per channel. */
+static void set_forward(bn_op *op, size_t c, double scale, double count) {
+    for (size_t i = 0; i < c; i++) {
+        double mean = op->sums[i] / count;
+        double var = op->sums[c + i] / count - mean * mean;
+        if (var < 0) var = 0;
+        double real_var = var * scale * scale, inverse = 1.0 / sqrt(real_var + EPSILON);
+        op->mean_z[i] = mean;
+        op->inverse[i] = inverse;
+        op->m[i] = (float)mean;
+        op->a[i] = (float)((double)op->gamma->value[i] * inverse * scale);
+        /* what rounding the mean to float32 lost goes into the offset */
+        op->b[i] = (float)((double)op->beta->value[i] -
+                           (mean - (double)op->m[i]) * (double)op->gamma->value[i] * inverse * scale);
+        op->mean->value[i] = (float)((1 - MOMENTUM) * (double)op->mean->value[i] + MOMENTUM * mean * scale);
+        op->var->value[i] =
+            (float)((1 - MOMENTUM) * (double)op->var->value[i] + MOMENTUM * real_var * count / (count - 1));
+    }
+    float *const wide[] = {op->m, op->a, op->b};
+    for (int i = 0; i < 3; i++) repeat_floats(wide[i], c, op->width);
+    repeat_doubles(op->mean_z, c, op->width);
 }
 
 static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
@@ -241,89 +309,73 @@ static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
     size_t c = (size_t)s->node->c;
     bn_call call = {.op = op,
                     .z = in->out,
-                    .out = s->out,
-                    .channels = (int)c,
+                    .channels = c,
                     .pixels = (size_t)model->n * (size_t)(s->node->h * s->node->w)};
-    double scale = (double)in->scale;
     s->scale = 1;
     if (!model->training) {
-        double *a = op->sums, *b = op->sums + c;
-        for (size_t i = 0; i < c; i++) {
-            double factor = (double)op->gamma->value[i] / sqrt((double)op->var->value[i] + EPSILON);
-            a[i] = scale * factor;
-            b[i] = (double)op->beta->value[i] - (double)op->mean->value[i] * factor;
-        }
-        call.exact = true;
-        call.ea = a;
-        call.eb = b;
-        if (!s->pooled_by) mq_parallel(TASKS, apply_task, &call);
-        return MQ_OK;
+        set_exact(op, c, (double)in->scale);
+    } else {
+        if (call.pixels < 2)
+            return mq_fail(
+                error, MQ_USAGE,
+                "layer %s: batch norm in training needs more than one value per channel: use a larger batch",
+                s->node->name);
+        mq_parallel(NORM_TASKS, moments_task, &call);
+        collect(op, c);
+        set_forward(op, c, (double)in->scale, (double)call.pixels);
     }
-    if (call.pixels < 2)
-        return mq_fail(
-            error, MQ_USAGE,
-            "layer %s: batch norm in training needs more than one value per channel: use a larger batch",
-            s->node->name);
-    mq_parallel(TASKS, moments_task, &call);
-    collect(op, c);
-    double count = (double)call.pixels;
-    for (size_t i = 0; i < c; i++) {
-        double mean = op->sums[i] / count;
-        double var = op->sums[c + i] / count - mean * mean;
-        if (var < 0) var = 0;
-        double real_var = var * scale * scale, inverse = 1.0 / sqrt(real_var + EPSILON);
-        op->mean_z[i] = mean;
-        op->inverse[i] = inverse;
-        op->d[i] = (float)mean;
-        op->a[i] = (float)((double)op->gamma->value[i] * inverse * scale);
-        /* what rounding the mean to float32 lost goes into the offset */
-        op->b[i] = (float)((double)op->beta->value[i] -
-                           (mean - (double)op->d[i]) * (double)op->gamma->value[i] * inverse * scale);
-        op->mean->value[i] = (float)((1 - MOMENTUM) * (double)op->mean->value[i] + MOMENTUM * mean * scale);
-        op->var->value[i] =
-            (float)((1 - MOMENTUM) * (double)op->var->value[i] + MOMENTUM * real_var * count / (count - 1));
-    }
-    if (!s->pooled_by) mq_parallel(TASKS, apply_task, &call);
+    if (s->out) batch_norm_values(model, s, in->out, call.pixels, s->out);
     return MQ_OK;
 }
 
 /* With xhat = (z - mean_z)*s*inverse, n values per channel and dr = dL/d(real input):
  * dr = gamma*inverse*(dy - sum(dy)/n - xhat*sum(dy*xhat)/n). */
-static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
-    (void)error;
-    bn_op *op = s->op;
-    node_state *in = input_state(model, s, 0);
-    size_t c = (size_t)s->node->c;
-    bn_call call = {.op = op,
-                    .z = in->out,
-                    .dy = s->grad,
-                    .out = in->grad,
-                    .out_type = in->grad_type,
-                    .channels = (int)c,
-                    .pixels = (size_t)model->n * (size_t)(s->node->h * s->node->w)};
-    pooled_norm pooled;
-    if (s->pooled_by) {
-        pooled = (pooled_norm){.dy = s->pooled_by->grad, .index = max_pool_index(model, s->pooled_by)};
-        batch_norm_factors(model, s, &pooled);
-        call.pooled = &pooled;
-    }
-    mq_parallel(TASKS, products_task, &call);
-    collect(op, c);
-    double count = (double)call.pixels, scale = (double)in->scale;
-    float *mean = (float *)op->partial; /* its float64 sums are collected; now the means as float32 */
+static void set_backward(bn_op *op, size_t c, double scale, double count) {
     for (size_t i = 0; i < c; i++) {
         double dbeta = op->sums[i], dgamma = op->sums[c + i] * scale * op->inverse[i];
         op->gamma->grad[i] = (float)dgamma;
         op->beta->grad[i] = (float)dbeta;
         double factor = (double)op->gamma->value[i] * op->inverse[i];
         double slope = factor * op->inverse[i] * scale * dgamma / count;
-        mean[i] = (float)op->mean_z[i];
-        op->a[i] = (float)factor;
-        op->d[i] = (float)slope;
-        op->b[i] = (float)(factor * dbeta / count - slope * (op->mean_z[i] - (double)mean[i]));
+        op->factor[i] = (float)factor;
+        op->slope[i] = (float)slope;
+        op->offset[i] = (float)(factor * dbeta / count - slope * (op->mean_z[i] - (double)op->m[i]));
     }
-    pooled.mean = mean;
-    mq_parallel(TASKS, gradient_task, &call);
+    float *const wide[] = {op->factor, op->slope, op->offset};
+    for (int i = 0; i < 3; i++) repeat_floats(wide[i], c, op->width);
+}
+
+static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
+    (void)error;
+    bn_op *op = s->op;
+    node_state *in = input_state(model, s, 0), *pool = s->pooled_by, *activation = s->quantised_by;
+    size_t c = (size_t)s->node->c;
+    bn_call call = {.op = op,
+                    .z = in->out,
+                    .dy = s->grad,
+                    .out = in->grad,
+                    .out_type = in->grad_type,
+                    .channels = c,
+                    .pixels = (size_t)model->n * (size_t)(s->node->h * s->node->w),
+                    .forward = forward_of(model, op),
+                    .activation = activation};
+    pooled_norm pooled;
+    if (pool) {
+        pooled = (pooled_norm){.dy = pool->grad, .index = max_pool_index(model, pool)};
+        batch_norm_pooled(model, s, &pooled);
+        call.pooled = &pooled;
+    }
+    call.read = pool ? pool->out : call.z;
+    call.read_pixels = pool ? (size_t)model->n * (size_t)(pool->node->h * pool->node->w) : call.pixels;
+    mq_parallel(NORM_TASKS, activation ? read_products_task : products_task, &call);
+    collect(op, c);
+    if (activation) activation_collect(activation, NORM_TASKS);
+    set_backward(op, c, (double)in->scale, (double)call.pixels);
+    mq_parallel(NORM_TASKS,
+                !activation ? gradient_task
+                : pool      ? read_pooled_task
+                            : read_gradient_task,
+                &call);
     return MQ_OK;
 }
 

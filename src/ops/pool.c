@@ -127,7 +127,7 @@ static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
     const node_state *in = input_state(model, s, 0);
     if (in->pooled_by) {
         pooled_norm p = {.y = s->out, .index = model->training ? max_pool_index(model, s) : NULL};
-        batch_norm_factors(model, in, &p);
+        batch_norm_pooled(model, in, &p);
         s->scale = 1;
         mq_parallel((size_t)model->n * (size_t)s->node->h, pooled_task, &p);
         return MQ_OK;

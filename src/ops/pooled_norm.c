@@ -38,7 +38,8 @@ INLINE void windows_of(const pooled_norm *p, size_t row, windows *out) {
 #define STORE(to, vector)    memcpy((to), &(vector), sizeof(vector))
 #define WHERE(mask, yes, no) ((lanes_f32)(((mask) & (lanes_i32)(yes)) | (~(mask) & (lanes_i32)(no))))
 
-MQ_CLONES static void forward_row(const pooled_norm *p, size_t row) {
+INLINE void forward_row(const pooled_norm *p, size_t row, bool keep_z) {
+    const norm_forward *f = &p->forward;
     windows w;
     windows_of(p, row, &w);
     const int whole = p->c / LANES * LANES;
@@ -46,38 +47,48 @@ MQ_CLONES static void forward_row(const pooled_norm *p, size_t row) {
         const float *z = p->z + w.first + (size_t)column * w.step;
         const size_t out = (row * (size_t)p->w + (size_t)column) * (size_t)p->c;
         for (int c = 0; c < whole; c += LANES) {
-            lanes_f32 best, mean, a, b;
+            lanes_f32 best, kept, mean, a, b;
             lanes_i32 place = {0};
-            LOAD(mean, p->mean + c);
-            LOAD(a, p->a + c);
-            LOAD(b, p->b + c);
-            LOAD(best, z + c);
-            best = (best - mean) * a + b;
+            LOAD(mean, f->mean + c);
+            LOAD(a, f->a + c);
+            LOAD(b, f->b + c);
+            LOAD(kept, z + c);
+            best = (kept - mean) * a + b;
             for (int i = 1; i < w.count; i++) {
-                lanes_f32 v;
-                LOAD(v, z + w.at[i] + c);
-                v = (v - mean) * a + b;
+                lanes_f32 u, v;
+                LOAD(u, z + w.at[i] + c);
+                v = (u - mean) * a + b;
                 const lanes_i32 larger = (v > best) | (v != v), here = (lanes_i32){0} + i;
                 best = WHERE(larger, v, best);
+                if (keep_z) kept = WHERE(larger, u, kept);
                 place = (larger & here) | (~larger & place);
             }
             const lanes_u8 bytes = __builtin_convertvector(place, lanes_u8);
-            STORE(p->y + out + c, best);
+            if (!keep_z) kept = best;
+            STORE(p->y + out + c, kept);
             STORE(p->index + out + c, bytes);
         }
         for (int c = whole; c < p->c; c++) {
-            float best = (z[c] - p->mean[c]) * p->a[c] + p->b[c];
+            float best = (z[c] - f->mean[c]) * f->a[c] + f->b[c];
             int place = 0;
             for (int i = 1; i < w.count; i++) {
-                const float v = (z[w.at[i] + (size_t)c] - p->mean[c]) * p->a[c] + p->b[c];
+                const float v = (z[w.at[i] + (size_t)c] - f->mean[c]) * f->a[c] + f->b[c];
                 if (!(v > best || v != v)) continue; /* as in pool.c: a NaN wins */
                 best = v;
                 place = i;
             }
-            p->y[out + (size_t)c] = best;
+            p->y[out + (size_t)c] = keep_z ? z[w.at[place] + (size_t)c] : best;
             p->index[out + (size_t)c] = (uint8_t)place;
         }
     }
+}
+
+MQ_CLONES static void forward_row_y(const pooled_norm *p, size_t row) {
+    forward_row(p, row, false);
+}
+
+MQ_CLONES static void forward_row_z(const pooled_norm *p, size_t row) {
+    forward_row(p, row, true);
 }
 
 MQ_CLONES static void forward_row_exact(const pooled_norm *p, size_t row) {
@@ -88,17 +99,39 @@ MQ_CLONES static void forward_row_exact(const pooled_norm *p, size_t row) {
         float *best = p->y + (row * (size_t)p->w + (size_t)column) * (size_t)p->c;
         for (int i = 0; i < w.count; i++)
             for (int c = 0; c < p->c; c++) {
-                const float v = (float)((double)z[w.at[i] + (size_t)c] * p->ea[c] + p->eb[c]);
+                const float v = (float)((double)z[w.at[i] + (size_t)c] * p->forward.ea[c] + p->forward.eb[c]);
                 best[c] = i == 0 || v > best[c] || v != v ? v : best[c];
             }
     }
 }
 
+/* The norm rises or falls with z (every rounding is monotone), so the maximum is that of the largest or the
+ * smallest z. */
+MQ_CLONES static void forward_row_exact_z(const pooled_norm *p, size_t row) {
+    windows w;
+    windows_of(p, row, &w);
+    for (int column = 0; column < p->w; column++) {
+        const float *z = p->z + w.first + (size_t)column * w.step;
+        float *kept = p->y + (row * (size_t)p->w + (size_t)column) * (size_t)p->c;
+        memcpy(kept, z, (size_t)p->c * sizeof *kept);
+        for (int i = 1; i < w.count; i++)
+            for (int c = 0; c < p->c; c++) {
+                const float u = z[w.at[i] + (size_t)c], k = kept[c];
+                const bool take = (p->forward.ea[c] < 0 ? u < k : u > k) | (u != u);
+                kept[c] = take ? u : k;
+            }
+    }
+}
+
 void pooled_norm_forward(const pooled_norm *p, size_t row) {
-    if (p->ea)
+    if (p->forward.ea && p->keep_z)
+        forward_row_exact_z(p, row);
+    else if (p->forward.ea)
         forward_row_exact(p, row);
+    else if (p->keep_z)
+        forward_row_z(p, row);
     else
-        forward_row(p, row);
+        forward_row_y(p, row);
 }
 
 MQ_CLONES static void products_row(const pooled_norm *p, size_t row, const double *mean, double *sum,
@@ -107,40 +140,38 @@ MQ_CLONES static void products_row(const pooled_norm *p, size_t row, const doubl
     windows_of(p, row, &w);
     const int whole = p->c / LANES * LANES;
     const size_t channels = (size_t)p->c, small = row * (size_t)p->w * channels;
-    for (int c = 0; c < whole; c += LANES) {
-        lanes_f64 m, s, q;
-        LOAD(m, mean + c);
-        LOAD(s, sum + c);
-        LOAD(q, product + c);
-        for (int column = 0; column < p->w; column++) {
-            const float *z = p->z + w.first + (size_t)column * w.step + c;
-            const size_t at = small + (size_t)column * channels + (size_t)c;
+    for (int column = 0; column < p->w; column++) {
+        const float *z = p->z + w.first + (size_t)column * w.step;
+        const size_t at = small + (size_t)column * channels;
+        for (int c = 0; c < whole; c += LANES) {
+            lanes_f64 m, s, q;
             lanes_f32 chosen, dy;
             lanes_u8 bytes;
-            LOAD(bytes, p->index + at);
-            LOAD(dy, p->dy + at);
-            LOAD(chosen, z);
+            LOAD(m, mean + c);
+            LOAD(s, sum + c);
+            LOAD(q, product + c);
+            LOAD(bytes, p->index + at + c);
+            LOAD(dy, p->dy + at + c);
+            LOAD(chosen, z + c);
             const lanes_i32 place = __builtin_convertvector(bytes, lanes_i32);
             for (int i = 1; i < w.count; i++) {
                 lanes_f32 v;
-                LOAD(v, z + w.at[i]);
+                LOAD(v, z + w.at[i] + c);
                 const lanes_i32 here = place == i;
                 chosen = WHERE(here, v, chosen);
             }
             const lanes_f64 g = __builtin_convertvector(dy, lanes_f64);
             s += g;
             q += g * (__builtin_convertvector(chosen, lanes_f64) - m);
+            STORE(sum + c, s);
+            STORE(product + c, q);
         }
-        STORE(sum + c, s);
-        STORE(product + c, q);
-    }
-    for (int column = 0; column < p->w; column++)
         for (int c = whole; c < p->c; c++) {
-            const size_t at = small + (size_t)column * channels + (size_t)c;
-            const float z = p->z[w.first + (size_t)column * w.step + w.at[p->index[at]] + (size_t)c];
-            sum[c] += (double)p->dy[at];
-            product[c] += (double)p->dy[at] * ((double)z - mean[c]);
+            const double g = (double)p->dy[at + (size_t)c];
+            sum[c] += g;
+            product[c] += g * ((double)z[w.at[p->index[at + (size_t)c]] + (size_t)c] - mean[c]);
         }
+    }
 }
 
 void pooled_norm_products(const pooled_norm *p, size_t row, size_t count, const double *mean, double *sum,
@@ -155,29 +186,31 @@ INLINE uint16_t narrow(float g) {
     return (uint16_t)((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
 }
 
-INLINE void gradient_row(const pooled_norm *p, size_t row, const float *slope, void *out, bool bf16) {
+INLINE void gradient_windows(const pooled_norm *p, size_t row, int column, int columns, const float *dy,
+                             void *out, bool bf16) {
+    const norm_backward *f = &p->backward;
     windows w;
     windows_of(p, row, &w);
     const int whole = p->c / LANES * LANES;
-    for (int column = 0; column < p->w; column++) {
+    for (const int end = column + columns; column < end; column++, dy += p->c) {
         const size_t at = (row * (size_t)p->w + (size_t)column) * (size_t)p->c;
         const size_t large = w.first + (size_t)column * w.step;
         for (int c = 0; c < whole; c += LANES) {
-            lanes_f32 a, b, d, mean, dy;
+            lanes_f32 a, b, slope, mean, d;
             lanes_u8 bytes;
-            LOAD(a, p->a + c);
-            LOAD(b, p->b + c);
-            LOAD(d, slope + c);
-            LOAD(mean, p->mean + c);
-            LOAD(dy, p->dy + at + c);
+            LOAD(a, f->a + c);
+            LOAD(b, f->b + c);
+            LOAD(slope, f->slope + c);
+            LOAD(mean, f->mean + c);
+            LOAD(d, dy + c);
             LOAD(bytes, p->index + at + c);
             const lanes_i32 place = __builtin_convertvector(bytes, lanes_i32);
             for (int i = 0; i < w.count; i++) {
                 const size_t to = large + w.at[i] + (size_t)c;
                 const lanes_i32 here = place == i;
-                lanes_f32 z, g = (lanes_f32)(here & (lanes_i32)dy);
+                lanes_f32 z, g = (lanes_f32)(here & (lanes_i32)d);
                 LOAD(z, p->z + to);
-                g = a * g - b - d * (z - mean);
+                g = a * g - b - slope * (z - mean);
                 if (bf16) {
                     const lanes_u32 u = (lanes_u32)g;
                     const lanes_u16 half =
@@ -190,9 +223,9 @@ INLINE void gradient_row(const pooled_norm *p, size_t row, const float *slope, v
         }
         for (int c = whole; c < p->c; c++)
             for (int i = 0; i < w.count; i++) {
-                const size_t to = large + w.at[i] + (size_t)c, from = at + (size_t)c;
-                const float dy = p->index[from] == i ? p->dy[from] : 0.0f;
-                const float g = p->a[c] * dy - p->b[c] - slope[c] * (p->z[to] - p->mean[c]);
+                const size_t to = large + w.at[i] + (size_t)c;
+                const float d = p->index[at + (size_t)c] == i ? dy[c] : 0.0f;
+                const float g = f->a[c] * d - f->b[c] - f->slope[c] * (p->z[to] - f->mean[c]);
                 if (bf16)
                     ((uint16_t *)out)[to] = narrow(g);
                 else
@@ -201,19 +234,20 @@ INLINE void gradient_row(const pooled_norm *p, size_t row, const float *slope, v
     }
 }
 
-MQ_CLONES static void gradient_row_f32(const pooled_norm *p, size_t row, const float *slope, void *out) {
-    gradient_row(p, row, slope, out, false);
+MQ_CLONES static void gradient_f32(const pooled_norm *p, size_t row, int column, int columns, const float *dy,
+                                   void *out) {
+    gradient_windows(p, row, column, columns, dy, out, false);
 }
 
-MQ_CLONES static void gradient_row_bf16(const pooled_norm *p, size_t row, const float *slope, void *out) {
-    gradient_row(p, row, slope, out, true);
+MQ_CLONES static void gradient_bf16(const pooled_norm *p, size_t row, int column, int columns,
+                                    const float *dy, void *out) {
+    gradient_windows(p, row, column, columns, dy, out, true);
 }
 
-void pooled_norm_gradient(const pooled_norm *p, size_t row, size_t count, const float *slope, void *out,
-                          mq_dtype type) {
-    for (size_t end = row + count; row < end; row++)
-        if (type == MQ_F32)
-            gradient_row_f32(p, row, slope, out);
-        else
-            gradient_row_bf16(p, row, slope, out);
+void pooled_norm_gradient(const pooled_norm *p, size_t row, int column, int columns, const float *dy,
+                          void *out, mq_dtype type) {
+    if (type == MQ_F32)
+        gradient_f32(p, row, column, columns, dy, out);
+    else
+        gradient_bf16(p, row, column, columns, dy, out);
 }

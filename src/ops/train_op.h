@@ -18,9 +18,12 @@ typedef struct node_state {
     float grad_scale; /* dL/d(real output) = grad * grad_scale */
     float *spare;     /* a second consumer writes its share of the input's gradient here first */
     void *op;         /* the operator's own state */
-    /* A batch norm that a max pool of tiles alone reads is computed inside that (pooled_norm.h): it has
-     * neither output nor gradient. */
-    struct node_state *pooled_by; /* of such a batch norm: the pool */
+    /* A batch norm that one node alone reads is computed inside that: it has neither output nor gradient. */
+    struct node_state *pooled_by; /* such a node: a max pool of tiles (pooled_norm.h) */
+    /* An activation, which reads the batch norm or the max pool of tiles (this has no gradient then, and its
+     * output are the batch norm's inputs at the maxima). */
+    struct node_state *quantised_by;
+    struct node_state *norm; /* of such an activation or max pool: the batch norm */
 } node_state;
 
 struct mq_model {
@@ -83,11 +86,28 @@ typedef struct train_op {
 MQ_OPERATORS(TRAIN_OP_DECLARE)
 #undef TRAIN_OP_DECLARE
 
-/* batch_norm.c: what a pooled batch norm multiplies its input with in the forward under way. */
+/* Tasks of a batch norm: task t has `count` of `items` (pixels or rows) from `first` on. */
+enum { NORM_TASKS = 64, NORM_PIECE = 2048 /* elements normalised at a time */ };
+static inline void norm_share(size_t items, size_t task, size_t *first, size_t *count) {
+    const size_t per = (items + NORM_TASKS - 1) / NORM_TASKS;
+    *first = task * per < items ? task * per : items;
+    *count = items - *first < per ? items - *first : per;
+}
+
+/* batch_norm.c: a batch norm computed elsewhere, in the forward or backward under way. */
+bool batch_norm_fits_piece(const mq_node *node); /* whether an activation can compute it */
+size_t batch_norm_width(const node_state *s);    /* a piece is whole rows of so many elements, or the last */
+void batch_norm_piece(const mq_model *model, const node_state *s, const float *z, size_t count, float *y);
 struct pooled_norm;
-void batch_norm_factors(const mq_model *model, const node_state *s, struct pooled_norm *out);
-/* Its output, never stored otherwise: [n][h][w][c]. */
-void batch_norm_values(const mq_model *model, const node_state *s, float *out);
+void batch_norm_pooled(const mq_model *model, const node_state *s, struct pooled_norm *out);
+/* Its output for any of its inputs: z and out [pixels][c]. */
+void batch_norm_values(const mq_model *model, const node_state *s, const float *z, size_t pixels, float *out);
+
+/* activation.c: dL/dx of `count` (<= NORM_PIECE) elements from `at` on, x given, into dx; g[branch] += the
+ * branch sums, or NULL. */
+void activation_gradient(const node_state *s, const float *x, size_t at, size_t count, float *dx, double *g);
+double *activation_sums(const node_state *s, size_t task); /* cleared; NULL unless searched */
+void activation_collect(node_state *s, size_t tasks);      /* the gradient of its alphas */
 /* pool.c: where the maxima of the last training forward were, [n][h][w][c] of the pool. */
 uint8_t *max_pool_index(const mq_model *model, const node_state *s);
 

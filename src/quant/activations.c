@@ -166,13 +166,9 @@ void mq_activation_mix(const float *x, size_t n, mq_quantizer quantizer, const f
     mix(x, n, b, y);
 }
 
-static inline __attribute__((always_inline)) void
-gradient_block(const float *x, const float *dy, const branch *b, float *dx, float sum[MQ_BRANCHES][LANES]) {
-    float code[MQ_BRANCHES][BLOCK], out[BLOCK];
-    block_codes(x, b, code);
-    for (int i = 0; i < BLOCK; i += LANES)
-        for (int j = 0; j < MQ_BRANCHES; j++) FOR_LANES(l) sum[j][l] = sum[j][l] + dy[i + l] * code[j][i + l];
-    if (!dx) return;
+static inline __attribute__((always_inline)) void slope_block(const float *x, const float *dy,
+                                                              const branch *b, float *dx) {
+    float out[BLOCK];
     for (int i = 0; i < BLOCK; i += LANES) {
         float slope[LANES] = {0};
         for (int j = 0; j < MQ_BRANCHES; j++) {
@@ -183,6 +179,15 @@ gradient_block(const float *x, const float *dy, const branch *b, float *dx, floa
         FOR_LANES(l) out[i + l] = dy[i + l] * (x[i + l] >= 0 ? slope[l] : 0);
     }
     memcpy(dx, out, sizeof out); /* dx may be dy */
+}
+
+static inline __attribute__((always_inline)) void
+gradient_block(const float *x, const float *dy, const branch *b, float *dx, float sum[MQ_BRANCHES][LANES]) {
+    float code[MQ_BRANCHES][BLOCK];
+    block_codes(x, b, code);
+    for (int i = 0; i < BLOCK; i += LANES)
+        for (int j = 0; j < MQ_BRANCHES; j++) FOR_LANES(l) sum[j][l] = sum[j][l] + dy[i + l] * code[j][i + l];
+    if (dx) slope_block(x, dy, b, dx);
 }
 
 /* g[j] += <dy, code> over one window. */
@@ -212,4 +217,22 @@ void mq_activation_mix_gradient(const float *x, const float *dy, size_t n, mq_qu
         gradient_window(x + i, dy + i, count, b, dx ? dx + i : NULL, code_sum);
     }
     for (int j = 0; j < MQ_BRANCHES; j++) g[j] += (double)b[j].step * code_sum[j];
+}
+
+MQ_CLONES static void slope(const float *x, const float *dy, size_t n, const branch *b, float *dx) {
+    size_t i = 0;
+    for (; i + BLOCK <= n; i += BLOCK) slope_block(x + i, dy + i, b, dx + i);
+    if (i == n) return;
+    float in[BLOCK] = {0}, in_dy[BLOCK] = {0}, out[BLOCK];
+    memcpy(in, x + i, (n - i) * sizeof *x);
+    memcpy(in_dy, dy + i, (n - i) * sizeof *dy);
+    slope_block(in, in_dy, b, out);
+    memcpy(dx + i, out, (n - i) * sizeof *dx);
+}
+
+void mq_activation_mix_slope(const float *x, const float *dy, size_t n, mq_quantizer quantizer,
+                             const float softmax[MQ_BRANCHES], float *dx) {
+    branch b[MQ_BRANCHES];
+    set_branches(quantizer, softmax, b);
+    slope(x, dy, n, b, dx);
 }

@@ -118,6 +118,9 @@ void mq_activation_mix(const float *x, size_t n, mq_quantizer quantizer, const f
  * (float32 partial sums over at most 4096 elements, then float64). One pass. dx may be dy. */
 void mq_activation_mix_gradient(const float *x, const float *dy, size_t n, mq_quantizer quantizer,
                                 const float softmax[MQ_BRANCHES], float *dx, double g[MQ_BRANCHES]);
+/* dx of the above alone. */
+void mq_activation_mix_slope(const float *x, const float *dy, size_t n, mq_quantizer quantizer,
+                             const float softmax[MQ_BRANCHES], float *dx);
 
 /* ---- image input: k uint8[n] ---- */
 void mq_image_values(const uint8_t *k, size_t n, int bits, float *y); /* MQ_BITS_FLOAT: k/256 */

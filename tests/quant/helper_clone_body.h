@@ -12,6 +12,7 @@
 #define mq_activation_gradient     CLONE_OF(CLONE, gradient)
 #define mq_activation_mix          CLONE_OF(CLONE, mix)
 #define mq_activation_mix_gradient CLONE_OF(CLONE, mix_gradient)
+#define mq_activation_mix_slope    CLONE_OF(CLONE, mix_slope)
 #define mq_dorefa_normalize        CLONE_OF(CLONE, normalize)
 #define mq_dorefa_gradient         CLONE_OF(CLONE, weight_gradient)
 #define mq_weight_prepare          CLONE_OF(CLONE, prepare)
@@ -37,5 +38,6 @@ const quant_clone CLONE = {CLONE_NAME,
                            mq_activation_gradient,
                            mq_activation_mix,
                            mq_activation_mix_gradient,
+                           mq_activation_mix_slope,
                            mq_dorefa_normalize,
                            mq_dorefa_gradient};

@@ -16,6 +16,8 @@ typedef struct quant_clone {
     void (*mix)(const float *x, size_t n, mq_quantizer quantizer, const float softmax[MQ_BRANCHES], float *y);
     void (*mix_gradient)(const float *x, const float *dy, size_t n, mq_quantizer quantizer,
                          const float softmax[MQ_BRANCHES], float *dx, double g[MQ_BRANCHES]);
+    void (*mix_slope)(const float *x, const float *dy, size_t n, mq_quantizer quantizer,
+                      const float softmax[MQ_BRANCHES], float *dx);
     float (*normalize)(const float *w, size_t n, float *t);
     void (*weight_gradient)(const float *t, size_t n, float m, float *grad);
 } quant_clone;

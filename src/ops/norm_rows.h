@@ -1,0 +1,33 @@
+/* norm_rows.h - batch norm's arithmetic over rows of per-channel numbers, for one task's range.
+ *
+ * A row is `width` elements, the channels or, when these are few, several pixels' side by side; the factors
+ * are `width` long. `count` elements are whole rows and at most one part of a row behind them. */
+#ifndef MIXQ_OPS_NORM_ROWS_H
+#define MIXQ_OPS_NORM_ROWS_H
+
+#include <stddef.h>
+
+#include "tensor/tensor.h"
+
+/* out = (z - mean)*a + b */
+typedef struct norm_forward {
+    const float *mean, *a, *b;
+    const double *ea, *eb; /* evaluation: out = z*ea + eb in float64 instead; else NULL */
+} norm_forward;
+
+/* dz = a*dy - b - slope*(z - mean) */
+typedef struct norm_backward {
+    const float *mean, *a, *b, *slope;
+} norm_backward;
+
+/* sum += z, square += z*z, both float64 [width]. */
+void norm_moments(const float *z, size_t count, size_t width, double *sum, double *square);
+/* sum += dy, product += dy*(z - mean). */
+void norm_products(const float *z, const float *dy, size_t count, size_t width, const double *mean,
+                   double *sum, double *product);
+void norm_apply(const norm_forward *f, const float *z, size_t count, size_t width, float *out);
+/* Into out + at of type f32 or bf16. */
+void norm_gradient(const norm_backward *f, const float *z, const float *dy, size_t count, size_t width,
+                   void *out, size_t at, mq_dtype type);
+
+#endif
