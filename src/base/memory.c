@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+enum { HUGE_PAGE = 2 << 20 };
 
 int mq_mul_overflow(size_t a, size_t b, size_t *out) {
     return __builtin_mul_overflow(a, b, out);
@@ -23,10 +26,20 @@ static size_t rounded_bytes(size_t count, size_t size) {
     return bytes ? bytes : MQ_ALIGN;
 }
 
+/* Large blocks ask for huge pages: passes over them are then up to twice as fast. Only a wish. */
+static void *aligned_memory(size_t bytes) {
+    if (bytes < 2 * HUGE_PAGE) return aligned_alloc(MQ_ALIGN, bytes);
+    void *memory = aligned_alloc(HUGE_PAGE, bytes);
+#ifdef MADV_HUGEPAGE
+    if (memory) (void)madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+    return memory;
+}
+
 mq_status mq_alloc(size_t count, size_t size, const char *what, void *out, mq_error *error) {
     *(void **)out = NULL;
     size_t bytes = rounded_bytes(count, size);
-    void *memory = bytes && bytes < PTRDIFF_MAX ? aligned_alloc(MQ_ALIGN, bytes) : NULL;
+    void *memory = bytes && bytes < PTRDIFF_MAX ? aligned_memory(bytes) : NULL;
     if (!memory) return mq_fail_memory(error, what, bytes);
     memset(memory, 0, bytes);
     *(void **)out = memory;

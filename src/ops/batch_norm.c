@@ -45,6 +45,7 @@ typedef struct bn_call {
     const node_state *activation;
     const float *read;
     size_t read_pixels;
+    size_t before; /* elements of earlier images in what is read, which `read` counts and `out` does not */
 } bn_call;
 
 static mq_status create(mq_model *model, node_state *s, mq_error *error) {
@@ -113,7 +114,7 @@ static void moments_task(void *context, size_t task) {
     const bn_call *call = context;
     size_t first, count, c = call->channels;
     norm_share(call->pixels, task, &first, &count);
-    double *sum = clear_sums(call, task);
+    double *sum = call->op->partial + task * 2 * call->op->width;
     norm_moments(call->z + first * c, count * c, call->op->width, sum, sum + call->op->width);
 }
 
@@ -197,8 +198,8 @@ static void read_gradient_task(void *context, size_t task) {
     const size_t end = (first + count) * call->channels;
     for (size_t at = first * call->channels; at < end; at += step) {
         const size_t n = end - at < step ? end - at : step;
-        through_activation(call, at, n, dy, NULL);
-        norm_gradient(&back, call->read + at, dy, n, op->width, call->out, at, call->out_type);
+        through_activation(call, call->before + at, n, dy, NULL);
+        norm_gradient(&back, call->z + at, dy, n, op->width, call->out, at, call->out_type);
     }
 }
 
@@ -214,7 +215,8 @@ static void read_pooled_task(void *context, size_t task) {
     for (size_t row = first; row < first + count; row++)
         for (int column = 0; column < p->w; column += step) {
             const int n = p->w - column < step ? p->w - column : step;
-            through_activation(call, (row * line + (size_t)column) * c, (size_t)n * c, dy, NULL);
+            through_activation(call, call->before + (row * line + (size_t)column) * c, (size_t)n * c, dy,
+                               NULL);
             pooled_norm_gradient(p, row, column, n, dy, call->out, call->out_type);
         }
 }
@@ -303,28 +305,39 @@ static void set_forward(bn_op *op, size_t c, double scale, double count) {
     repeat_doubles(op->mean_z, c, op->width);
 }
 
+static size_t image_pixels(const node_state *s) {
+    return (size_t)s->node->h * (size_t)s->node->w;
+}
+
+void batch_norm_add_moments(mq_model *model, node_state *s, int first, int count) {
+    bn_op *op = s->op;
+    const size_t skipped = (size_t)first * image_elements(s->node);
+    const bn_call call = {.op = op,
+                          .z = (const float *)input_state(model, s, 0)->out + skipped,
+                          .channels = (size_t)s->node->c,
+                          .pixels = (size_t)count * image_pixels(s)};
+    if (first == 0) memset(op->partial, 0, NORM_TASKS * 2 * op->width * sizeof *op->partial);
+    mq_parallel(NORM_TASKS, moments_task, (void *)(uintptr_t)&call);
+}
+
 static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
     bn_op *op = s->op;
     const node_state *in = input_state(model, s, 0);
-    size_t c = (size_t)s->node->c;
-    bn_call call = {.op = op,
-                    .z = in->out,
-                    .channels = c,
-                    .pixels = (size_t)model->n * (size_t)(s->node->h * s->node->w)};
+    const size_t c = (size_t)s->node->c, pixels = (size_t)model->n * image_pixels(s);
     s->scale = 1;
     if (!model->training) {
         set_exact(op, c, (double)in->scale);
     } else {
-        if (call.pixels < 2)
+        if (pixels < 2)
             return mq_fail(
                 error, MQ_USAGE,
                 "layer %s: batch norm in training needs more than one value per channel: use a larger batch",
                 s->node->name);
-        mq_parallel(NORM_TASKS, moments_task, &call);
+        if (!s->layer_before) batch_norm_add_moments(model, s, 0, model->n);
         collect(op, c);
-        set_forward(op, c, (double)in->scale, (double)call.pixels);
+        set_forward(op, c, (double)in->scale, (double)pixels);
     }
-    if (s->out) batch_norm_values(model, s, in->out, call.pixels, s->out);
+    if (s->out) batch_norm_values(model, s, in->out, pixels, s->out);
     return MQ_OK;
 }
 
@@ -345,37 +358,56 @@ static void set_backward(bn_op *op, size_t c, double scale, double count) {
     for (int i = 0; i < 3; i++) repeat_floats(wide[i], c, op->width);
 }
 
+/* The backward pass of `count` images from `first` on; the pool's part goes into *pooled. */
+static bn_call backward_call(mq_model *model, node_state *s, int first, int count, pooled_norm *pooled) {
+    bn_op *op = s->op;
+    const node_state *in = input_state(model, s, 0), *pool = s->pooled_by;
+    const size_t z_before = (size_t)first * image_elements(s->node);
+    bn_call call = {.op = op,
+                    .z = (const float *)in->out + z_before,
+                    .dy = s->grad ? (const float *)s->grad + z_before : NULL,
+                    .out_type = in->grad_type,
+                    .channels = (size_t)s->node->c,
+                    .pixels = (size_t)count * image_pixels(s),
+                    .forward = forward_of(model, op),
+                    .activation = s->quantised_by,
+                    .read = in->out,
+                    .read_pixels = (size_t)count * image_pixels(s),
+                    .before = z_before};
+    if (!pool) return call;
+    call.before = (size_t)first * image_elements(pool->node);
+    call.read = pool->out;
+    call.read_pixels = (size_t)count * image_pixels(pool);
+    *pooled = (pooled_norm){.index = max_pool_index(model, pool) + call.before,
+                            .dy = pool->grad ? (const float *)pool->grad + call.before : NULL};
+    batch_norm_pooled(model, s, pooled);
+    pooled->z += z_before;
+    call.pooled = pooled;
+    return call;
+}
+
+void batch_norm_input_gradient(mq_model *model, node_state *s, int first, int count, void *out) {
+    pooled_norm pooled;
+    bn_call call = backward_call(model, s, first, count, &pooled);
+    call.out = out;
+    mq_parallel(NORM_TASKS,
+                !call.activation ? gradient_task
+                : call.pooled    ? read_pooled_task
+                                 : read_gradient_task,
+                &call);
+}
+
 static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
     (void)error;
     bn_op *op = s->op;
-    node_state *in = input_state(model, s, 0), *pool = s->pooled_by, *activation = s->quantised_by;
-    size_t c = (size_t)s->node->c;
-    bn_call call = {.op = op,
-                    .z = in->out,
-                    .dy = s->grad,
-                    .out = in->grad,
-                    .out_type = in->grad_type,
-                    .channels = c,
-                    .pixels = (size_t)model->n * (size_t)(s->node->h * s->node->w),
-                    .forward = forward_of(model, op),
-                    .activation = activation};
+    node_state *in = input_state(model, s, 0);
     pooled_norm pooled;
-    if (pool) {
-        pooled = (pooled_norm){.dy = pool->grad, .index = max_pool_index(model, pool)};
-        batch_norm_pooled(model, s, &pooled);
-        call.pooled = &pooled;
-    }
-    call.read = pool ? pool->out : call.z;
-    call.read_pixels = pool ? (size_t)model->n * (size_t)(pool->node->h * pool->node->w) : call.pixels;
-    mq_parallel(NORM_TASKS, activation ? read_products_task : products_task, &call);
-    collect(op, c);
-    if (activation) activation_collect(activation, NORM_TASKS);
-    set_backward(op, c, (double)in->scale, (double)call.pixels);
-    mq_parallel(NORM_TASKS,
-                !activation ? gradient_task
-                : pool      ? read_pooled_task
-                            : read_gradient_task,
-                &call);
+    bn_call call = backward_call(model, s, 0, model->n, &pooled);
+    mq_parallel(NORM_TASKS, call.activation ? read_products_task : products_task, &call);
+    collect(op, call.channels);
+    if (s->quantised_by) activation_collect(s->quantised_by, NORM_TASKS);
+    set_backward(op, call.channels, (double)in->scale, (double)call.pixels);
+    if (!s->layer_before) batch_norm_input_gradient(model, s, 0, model->n, in->grad);
     return MQ_OK;
 }
 

@@ -3,14 +3,20 @@
  * The operands come from activation.c and layer_weights.c; in a layer of fixed bits both are codes, and the
  * output is the exact integer accumulator. When only a batch norm reads it, the product's step is left to
  * that (node scale); else it is multiplied in here, together with the bias. A linear layer is a convolution
- * whose kernel covers its whole input. */
+ * whose kernel covers its whole input.
+ *
+ * The batch runs in blocks of images small enough that what one pass writes is still in the cache when the
+ * next one reads it; the batch norm behind a layer takes part (its sums forward, the layer's gradient
+ * backward, which is never stored for more than a block). */
 #include "ops/conv_specs.h"
 #include "ops/train_op.h"
+
+#include <string.h>
 
 #include "base/memory.h"
 #include "base/parallel.h"
 
-enum { SHAPES = 4, GRAIN = 1 << 15 };
+enum { SHAPES = 4, GRAIN = 1 << 15, BLOCK_BYTES = 3 << 20 };
 
 typedef struct conv_op {
     layer_weights *weights;
@@ -25,6 +31,7 @@ typedef struct conv_op {
     } shape[SHAPES];      /* one per batch size met: full batches, the last one ... */
     int next;
     double *bias_sums;
+    float *more; /* the weights' gradient of the blocks behind the first */
 } conv_op;
 
 static mq_dnn_conv_spec spec_for(const mq_model *model, const node_state *s, int n) {
@@ -40,7 +47,7 @@ static mq_dnn_conv_spec spec_for(const mq_model *model, const node_state *s, int
                              .backward_data = op->backward_data,
                              .backward_weights = model->options.training,
                              .compute = model->options.compute,
-                             .diff_src = MQ_F32};
+                             .diff_src = op->backward_data ? model->nodes[in->index].grad_type : MQ_F32};
     if (node->op == MQ_OP_CONV) {
         spec.kh = node->conv.kernel_h;
         spec.kw = node->conv.kernel_w;
@@ -94,14 +101,20 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
     s->out_type = MQ_F32;
     s->grad_type = normalised ? model->options.compute : MQ_F32;
     op->narrowed = -1;
+    const size_t bytes_each = image_elements(node) * sizeof(float);
+    s->block = (int)(bytes_each < BLOCK_BYTES ? BLOCK_BYTES / bytes_each : 1);
+    if (s->block > model->options.batch) s->block = model->options.batch;
+    if (model->options.training && s->block < model->options.batch)
+        MQ_TRY(mq_alloc(layer_weights_count(op->weights), sizeof(float), "a weights' gradient", &op->more,
+                        error));
+    if (op->bias) MQ_TRY(mq_alloc((size_t)node->c, sizeof(double), "a bias gradient", &op->bias_sums, error));
     if (model->options.training && s->grad_type != model->options.compute) {
         int now = time_backward(net, node->index);
-        size_t bytes =
-            (size_t)model->options.batch * image_elements(node) * mq_dtype_size(model->options.compute);
+        size_t bytes = (size_t)s->block * image_elements(node) * mq_dtype_size(model->options.compute);
         MQ_TRY(mq_plan_add(model->plan, bytes, now, now, &op->narrowed, error));
     }
     int which;
-    return conv_for(model, s, model->options.batch, &which, error);
+    return conv_for(model, s, s->block, &which, error);
 }
 
 static void destroy(node_state *s) {
@@ -110,6 +123,7 @@ static void destroy(node_state *s) {
     for (int i = 0; i < SHAPES; i++) mq_dnn_conv_destroy(op->shape[i].conv);
     layer_weights_destroy(op->weights);
     mq_free(op->bias_sums);
+    mq_free(op->more);
     mq_free(op);
     s->op = NULL;
 }
@@ -133,76 +147,100 @@ static void scale_bias_task(void *context, size_t task) {
     scale_bias(e->out + first * (size_t)e->channels, count, e->channels, e->scale, e->bias);
 }
 
-static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
+/* `count` images from `first` on. */
+static mq_status forward_block(mq_model *model, node_state *s, int first, int count, float scale,
+                               mq_error *error) {
     conv_op *op = s->op;
-    node_state *in = input_state(model, s, 0);
+    const node_state *in = input_state(model, s, 0);
     int which;
-    layer_weights_prepare(model, op->weights);
-    MQ_TRY(conv_for(model, s, model->n, &which, error));
+    MQ_TRY(conv_for(model, s, count, &which, error));
     mq_dnn_conv *conv = op->shape[which].conv;
-    uint64_t version = layer_weights_version(op->weights);
+    const uint64_t version = layer_weights_version(op->weights);
     if (op->shape[which].version != version) {
         MQ_TRY(mq_dnn_conv_set_weights(conv, layer_weights_operand(op->weights), error));
         op->shape[which].version = version;
     }
-    MQ_TRY(mq_dnn_conv_forward(conv, in->out, s->out, error));
-    /* float64 product, then float32: the same scale as the integer network's folding. */
-    float scale = (float)((double)layer_weights_step(op->weights) * (double)in->scale);
-    if (op->deferred) {
-        s->scale = scale;
-        return MQ_OK;
+    const size_t in_before = (size_t)first * image_elements(in->node) * mq_dtype_size(in->out_type);
+    float *out = (float *)s->out + (size_t)first * image_elements(s->node);
+    MQ_TRY(mq_dnn_conv_forward(conv, (const char *)in->out + in_before, out, error));
+    if (!op->deferred && (scale != 1 || op->bias)) {
+        epilogue e = {out, (size_t)count * (size_t)(s->node->h * s->node->w), s->node->c, scale,
+                      op->bias ? op->bias->value : NULL};
+        mq_parallel(mq_task_count(e.pixels, GRAIN), scale_bias_task, &e);
     }
-    s->scale = 1;
-    if (scale == 1 && !op->bias) return MQ_OK;
-    epilogue e = {s->out, (size_t)model->n * (size_t)(s->node->h * s->node->w), s->node->c, scale,
-                  op->bias ? op->bias->value : NULL};
-    mq_parallel(mq_task_count(e.pixels, GRAIN), scale_bias_task, &e);
+    if (s->norm_behind && model->training) batch_norm_add_moments(model, s->norm_behind, first, count);
+    return MQ_OK;
+}
+
+static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
+    const conv_op *op = s->op;
+    layer_weights_prepare(model, op->weights);
+    /* float64 product, then float32: the same scale as the integer network's folding. */
+    const float scale =
+        (float)((double)layer_weights_step(op->weights) * (double)input_state(model, s, 0)->scale);
+    s->scale = op->deferred ? scale : 1;
+    for (int i = 0; i < model->n; i += s->block)
+        MQ_TRY(forward_block(model, s, i, model->n - i < s->block ? model->n - i : s->block, scale, error));
     return MQ_OK;
 }
 
 /* dL/dbias: the output's gradient summed over images and positions. Heads are small: one thread, float64. */
-static mq_status bias_gradient(mq_model *model, node_state *s, mq_error *error) {
-    conv_op *op = s->op;
-    int channels = s->node->c;
-    if (!op->bias_sums)
-        MQ_TRY(mq_alloc((size_t)channels, sizeof(double), "a bias gradient", &op->bias_sums, error));
-    double *sum = op->bias_sums;
-    for (int c = 0; c < channels; c++) sum[c] = 0;
-    size_t pixels = (size_t)model->n * (size_t)(s->node->h * s->node->w);
+static void add_bias_gradient(const void *grad, mq_dtype type, size_t pixels, int channels, double *sum) {
     for (size_t p = 0; p < pixels; p++) {
-        if (s->grad_type == MQ_F32) {
-            const float *g = (const float *)s->grad + p * (size_t)channels;
+        if (type == MQ_F32) {
+            const float *g = (const float *)grad + p * (size_t)channels;
             for (int c = 0; c < channels; c++) sum[c] += (double)g[c];
         } else {
-            const uint16_t *g = (const uint16_t *)s->grad + p * (size_t)channels;
+            const uint16_t *g = (const uint16_t *)grad + p * (size_t)channels;
             for (int c = 0; c < channels; c++) sum[c] += (double)mq_bf16_to_f32(g[c]);
         }
     }
-    for (int c = 0; c < channels; c++) op->bias->grad[c] = (float)sum[c];
-    return MQ_OK;
 }
 
+static void narrow(const float *wide, size_t count, uint16_t *out) {
+    for (size_t i = 0; i < count; i++) out[i] = mq_f32_to_bf16(wide[i]);
+}
+
+/* `count` images from `first` on, of which the first block done overwrites the weights' gradient. */
+static mq_status backward_block(mq_model *model, node_state *s, int first, int count, bool overwrite,
+                                mq_error *error) {
+    conv_op *op = s->op;
+    node_state *in = input_state(model, s, 0);
+    const size_t elements = (size_t)count * image_elements(s->node), c = (size_t)s->node->c;
+    const void *grad = s->grad;
+    int which;
+    MQ_TRY(conv_for(model, s, count, &which, error));
+    mq_dnn_conv *conv = op->shape[which].conv;
+    if (s->norm_behind)
+        batch_norm_input_gradient(model, s->norm_behind, first, count, s->grad);
+    else
+        grad = (const char *)s->grad + (size_t)first * image_elements(s->node) * mq_dtype_size(s->grad_type);
+    if (op->bias) add_bias_gradient(grad, s->grad_type, elements / c, (int)c, op->bias_sums);
+    if (op->narrowed >= 0) {
+        narrow(grad, elements, mq_plan_memory(model->plan, op->narrowed));
+        grad = mq_plan_memory(model->plan, op->narrowed);
+    }
+    const size_t in_before = (size_t)first * image_elements(in->node);
+    const void *src = (const char *)in->out + in_before * mq_dtype_size(in->out_type);
+    float *dw = layer_weights_operand_grad(op->weights);
+    MQ_TRY(mq_dnn_conv_backward_weights(conv, src, grad, overwrite ? dw : op->more, error));
+    for (size_t i = 0, n = overwrite ? 0 : layer_weights_count(op->weights); i < n; i++) dw[i] += op->more[i];
+    if (!op->backward_data) return MQ_OK;
+    return mq_dnn_conv_backward_data(conv, grad, (char *)in->grad + in_before * mq_dtype_size(in->grad_type),
+                                     error);
+}
+
+/* The blocks in falling order: the last images are those that passes before this one had last. */
 static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
     conv_op *op = s->op;
     node_state *in = input_state(model, s, 0);
-    int which;
-    MQ_TRY(conv_for(model, s, model->n, &which, error));
-    mq_dnn_conv *conv = op->shape[which].conv;
-    if (op->bias) MQ_TRY(bias_gradient(model, s, error));
-    const void *grad = s->grad;
-    if (op->narrowed >= 0) {
-        uint16_t *narrow = mq_plan_memory(model->plan, op->narrowed);
-        const float *wide = s->grad;
-        size_t count = (size_t)model->n * image_elements(s->node);
-        for (size_t i = 0; i < count; i++) narrow[i] = mq_f32_to_bf16(wide[i]);
-        grad = narrow;
-    }
-    MQ_TRY(mq_dnn_conv_backward_weights(conv, in->out, grad, layer_weights_operand_grad(op->weights), error));
+    const int last = (model->n - 1) / s->block * s->block;
+    if (op->bias) memset(op->bias_sums, 0, (size_t)s->node->c * sizeof *op->bias_sums);
+    for (int i = last; i >= 0; i -= s->block)
+        MQ_TRY(backward_block(model, s, i, i == last ? model->n - i : s->block, i == last, error));
+    for (int c = 0; op->bias && c < s->node->c; c++) op->bias->grad[c] = (float)op->bias_sums[c];
     layer_weights_backward(model, op->weights, in->scale);
-    if (op->backward_data) {
-        MQ_TRY(mq_dnn_conv_backward_data(conv, grad, in->grad, error));
-        in->grad_scale = layer_weights_step(op->weights);
-    }
+    if (op->backward_data) in->grad_scale = layer_weights_step(op->weights);
     return MQ_OK;
 }
 

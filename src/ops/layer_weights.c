@@ -129,6 +129,10 @@ float *layer_weights_operand_grad(layer_weights *w) {
     return w->shared ? w->weight[0]->grad : w->mix_grad;
 }
 
+size_t layer_weights_count(const layer_weights *w) {
+    return w->count;
+}
+
 uint64_t layer_weights_version(const layer_weights *w) {
     return w->version;
 }

@@ -77,6 +77,11 @@ static bool pools_tiles(const mq_node *pool, const mq_node *in) {
 /* What computes this batch norm in its place. */
 static void place_norm(mq_model *model, node_state *s) {
     if (s->node->op != MQ_OP_BATCH_NORM) return;
+    node_state *before = input_state(model, s, 0);
+    if (before->node->op == MQ_OP_CONV || before->node->op == MQ_OP_LINEAR) {
+        s->layer_before = before;
+        before->norm_behind = s;
+    }
     node_state *reader = only_reader(model, s->node);
     if (reader && pools_tiles(reader->node, s->node)) {
         s->pooled_by = reader;
@@ -90,8 +95,10 @@ static void place_norm(mq_model *model, node_state *s) {
 
 /* When the backward pass is done with a node's gradient and with what its own backward reads. */
 static int time_own_backward(const mq_model *model, const mq_node *node) {
-    const node_state *norm = model->nodes[node->index].norm; /* does it in the node's place */
-    return time_backward(model->net, norm ? norm->node->index : node->index);
+    const node_state *s = &model->nodes[node->index];
+    if (s->norm) s = s->norm;                 /* does it in the node's place */
+    if (s->layer_before) s = s->layer_before; /* asks the batch norm for it */
+    return time_backward(model->net, s->node->index);
 }
 
 /* When the reader `node` is done with its input. */
@@ -127,6 +134,10 @@ static mq_status plan_node(mq_model *model, node_state *s, mq_error *error) {
     if (!needs_grad(model, node)) return MQ_OK;
     const int own = time_own_backward(model, node);
     if (node->op == MQ_OP_MAX_POOL && s->norm && s->norm->quantised_by) return MQ_OK;
+    if (s->norm_behind) { /* one block, when it is asked for */
+        first_grad = own;
+        count = (size_t)s->block * image_elements(node);
+    }
     MQ_TRY(
         mq_plan_add(model->plan, count * mq_dtype_size(s->grad_type), first_grad, own, &s->grad_slot, error));
     if (readers > 1)

@@ -7,7 +7,7 @@
 
 #include "base/parallel.h"
 
-enum { LANES = 8, BLOCK = 2048 /* elements */ };
+enum { LANES = 4 /* GCC 12 converts wider ones badly */, VECTORS = 4, BLOCK = 2048 /* elements */ };
 
 typedef float lanes_f32 __attribute__((vector_size(LANES * sizeof(float))));
 typedef double lanes_f64 __attribute__((vector_size(LANES * sizeof(double))));
@@ -27,7 +27,7 @@ typedef double lanes_f64 __attribute__((vector_size(LANES * sizeof(double))));
 /* VECTORS vectors of columns from column c on, over `rows` rows. */
 INLINE void moments_columns(const float *z, size_t rows, size_t width, size_t c, int vectors, double *sum,
                             double *square) {
-    lanes_f64 s[2], q[2], v;
+    lanes_f64 s[VECTORS], q[VECTORS], v;
     for (int k = 0; k < vectors; k++) {
         LOAD(s[k], sum + c + k * LANES);
         LOAD(q[k], square + c + k * LANES);
@@ -59,7 +59,8 @@ MQ_CLONES void norm_moments(const float *z, size_t count, size_t width, double *
     while (count >= width) {
         const size_t rows = count / width < most ? count / width : most;
         size_t c = 0;
-        for (; c + 2 * LANES <= width; c += 2 * LANES) moments_columns(z, rows, width, c, 2, sum, square);
+        for (; c + VECTORS * LANES <= width; c += VECTORS * LANES)
+            moments_columns(z, rows, width, c, VECTORS, sum, square);
         for (; c + LANES <= width; c += LANES) moments_columns(z, rows, width, c, 1, sum, square);
         moments_singly(z, rows, width, c, width, sum, square);
         z += rows * width;
@@ -70,7 +71,7 @@ MQ_CLONES void norm_moments(const float *z, size_t count, size_t width, double *
 
 INLINE void products_columns(const float *z, const float *dy, size_t rows, size_t width, size_t c,
                              int vectors, const double *mean, double *sum, double *product) {
-    lanes_f64 s[2], q[2], m[2], v, g;
+    lanes_f64 s[VECTORS], q[VECTORS], m[VECTORS], v, g;
     for (int k = 0; k < vectors; k++) {
         LOAD(s[k], sum + c + k * LANES);
         LOAD(q[k], product + c + k * LANES);
@@ -105,8 +106,8 @@ MQ_CLONES void norm_products(const float *z, const float *dy, size_t count, size
     while (count >= width) {
         const size_t rows = count / width < most ? count / width : most;
         size_t c = 0;
-        for (; c + 2 * LANES <= width; c += 2 * LANES)
-            products_columns(z, dy, rows, width, c, 2, mean, sum, product);
+        for (; c + VECTORS * LANES <= width; c += VECTORS * LANES)
+            products_columns(z, dy, rows, width, c, VECTORS, mean, sum, product);
         for (; c + LANES <= width; c += LANES) products_columns(z, dy, rows, width, c, 1, mean, sum, product);
         products_singly(z, dy, rows, width, c, width, mean, sum, product);
         z += rows * width;

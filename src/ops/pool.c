@@ -27,7 +27,8 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
     op->index_slot = -1;
     if (!model->options.training) return MQ_OK;
     int node = s->node->index;
-    int last = input_state(model, s, 0)->pooled_by ? s->node->input[0] : node; /* whose backward needs it */
+    int last = node; /* whose backward needs it */
+    if (s->norm) last = s->norm->layer_before ? s->norm->layer_before->node->index : s->norm->node->index;
     return mq_plan_add(model->plan, (size_t)model->options.batch * image_elements(s->node),
                        time_forward(model->net, node), time_backward(model->net, last), &op->index_slot,
                        error);

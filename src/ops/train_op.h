@@ -24,6 +24,11 @@ typedef struct node_state {
      * output are the batch norm's inputs at the maxima). */
     struct node_state *quantised_by;
     struct node_state *norm; /* of such an activation or max pool: the batch norm */
+    /* A layer and the batch norm behind it run block by block of `block` images, which stay in the cache: the
+     * layer asks for the batch norm's sums forward and for its own gradient backward. */
+    struct node_state *norm_behind;  /* of such a layer: the batch norm */
+    struct node_state *layer_before; /* of such a batch norm: the layer */
+    int block; /* images; of a layer, whose gradient holds so many when a batch norm is behind it */
 } node_state;
 
 struct mq_model {
@@ -94,6 +99,11 @@ static inline void norm_share(size_t items, size_t task, size_t *first, size_t *
     *count = items - *first < per ? items - *first : per;
 }
 
+/* batch_norm.c: for the layer in front, `count` images from `first` on: adds to the sums of z (cleared at
+ * image 0), and dL/dz after the batch norm's backward, into out [count][h][w][c] of the layer's grad_type. */
+void batch_norm_add_moments(mq_model *model, node_state *s, int first, int count);
+void batch_norm_input_gradient(mq_model *model, node_state *s, int first, int count, void *out);
+
 /* batch_norm.c: a batch norm computed elsewhere, in the forward or backward under way. */
 bool batch_norm_fits_piece(const mq_node *node); /* whether an activation can compute it */
 size_t batch_norm_width(const node_state *s);    /* a piece is whole rows of so many elements, or the last */
@@ -124,6 +134,7 @@ float layer_weights_step(const layer_weights *w);    /* real weight = operand * 
 float *layer_weights_operand_grad(layer_weights *w); /* backward-weights writes dL/d(operand*step) here */
 /* From that gradient times `scale` to the gradients of weights and alphas. */
 void layer_weights_backward(mq_model *model, layer_weights *w, float scale);
+size_t layer_weights_count(const layer_weights *w);
 uint64_t layer_weights_version(const layer_weights *w);
 
 #endif
