@@ -58,7 +58,7 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
                                                         : info->pinned_activation_bits;
     op->alpha = mq_model_param(model, info->node, MQ_PARAM_ALPHA_ACTIVATION, -1);
     s->out_type = model->options.compute;
-    s->grad_type = MQ_F32;
+    s->grad_type = s->norm ? model->options.compute : MQ_F32;
     op->tasks = mq_task_count((size_t)model->options.batch * image_elements(s->node), GRAIN);
     if (op->tasks < NORM_TASKS) op->tasks = NORM_TASKS;
     if (op->searched)
@@ -85,6 +85,13 @@ MQ_CLONES static void to_bf16(const float *x, size_t n, uint16_t *out) {
         uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
         /* a NaN must stay one, so that the check for finite numbers finds it */
         out[i] = (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? (u >> 16) | 0x40u : rounded);
+    }
+}
+
+MQ_CLONES static void from_bf16(const uint16_t *x, size_t n, float *out) {
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t u = (uint32_t)x[i] << 16;
+        memcpy(&out[i], &u, 4);
     }
 }
 
@@ -175,10 +182,30 @@ static void normed_task(void *context, size_t task) {
     }
 }
 
+void activation_forward(mq_model *model, node_state *s, int first, int count) {
+    const act_op *op = s->op;
+    const node_state *in = input_state(model, s, 0);
+    if (in == s->norm) in = input_state(model, in, 0);
+    const size_t before = (size_t)first * image_elements(s->node);
+    act_call a = {.op = op,
+                  .x = (const char *)in->out + before * mq_dtype_size(in->out_type),
+                  .out = (char *)s->out + before * mq_dtype_size(s->out_type),
+                  .out_type = s->out_type,
+                  .x_scale = in->scale,
+                  .count = (size_t)count * image_elements(s->node),
+                  .model = model,
+                  .norm = s->norm,
+                  .pixels = (size_t)count * (size_t)(s->node->h * s->node->w),
+                  .channels = (size_t)s->node->c};
+    if (s->norm)
+        mq_parallel(NORM_TASKS, normed_task, &a);
+    else
+        mq_parallel(mq_task_count(a.count, GRAIN), forward_task, &a);
+}
+
 static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
     (void)error;
     act_op *op = s->op;
-    const node_state *in = input_state(model, s, 0);
     if (op->searched && op->version != model->version) {
         mq_softmax(op->alpha->value, MQ_BRANCHES, op->softmax);
         op->version = model->version;
@@ -187,22 +214,7 @@ static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
     if (!op->searched && op->bits != MQ_BITS_FLOAT)
         s->scale = op->kind == MQ_ACT_IMAGE ? 1.0f / (float)(1 << op->bits)
                                             : (float)mq_activation_step(op->quantizer, op->bits);
-    act_call a = {.op = op,
-                  .x = in->out,
-                  .out = s->out,
-                  .out_type = s->out_type,
-                  .x_scale = in->scale,
-                  .count = (size_t)model->n * image_elements(s->node),
-                  .model = model,
-                  .norm = s->norm,
-                  .pixels = (size_t)model->n * (size_t)(s->node->h * s->node->w),
-                  .channels = (size_t)s->node->c};
-    if (s->norm) {
-        if (in == s->norm) a.x = input_state(model, in, 0)->out;
-        mq_parallel(NORM_TASKS, normed_task, &a);
-    } else {
-        mq_parallel(mq_task_count(a.count, GRAIN), forward_task, &a);
-    }
+    if (!s->read_by) activation_forward(model, s, 0, model->n);
     return MQ_OK;
 }
 
@@ -246,13 +258,24 @@ static void backward_task(void *context, size_t task) {
 
 void activation_gradient(const node_state *s, const float *x, size_t at, size_t count, float *dx, double *g) {
     const act_op *op = s->op;
-    gradient_piece(op, x, (const float *)s->grad + at, count, s->grad_scale, dx, g);
+    if (s->grad_type == MQ_F32) {
+        gradient_piece(op, x, (const float *)s->grad + at, count, s->grad_scale, dx, g);
+        return;
+    }
+    float dy[NORM_PIECE];
+    from_bf16((const uint16_t *)s->grad + at, count, dy);
+    gradient_piece(op, x, dy, count, s->grad_scale, dx, g);
 }
 
 double *activation_sums(const node_state *s, size_t task) {
     const act_op *op = s->op;
     if (!op->searched) return NULL;
-    return memset(op->partial + task * MQ_BRANCHES, 0, MQ_BRANCHES * sizeof *op->partial);
+    return op->partial + task * MQ_BRANCHES;
+}
+
+void activation_clear_sums(const node_state *s) {
+    const act_op *op = s->op;
+    if (op->searched) memset(op->partial, 0, op->tasks * MQ_BRANCHES * sizeof *op->partial);
 }
 
 void activation_collect(node_state *s, size_t tasks) {

@@ -178,12 +178,12 @@ static void read_products_task(void *context, size_t task) {
     size_t first, count;
     float dy[NORM_PIECE];
     norm_share(call->read_pixels, task, &first, &count);
-    double *sum = clear_sums(call, task), *g = activation_sums(call->activation, task);
+    double *sum = op->partial + task * 2 * op->width, *g = activation_sums(call->activation, task);
     const size_t end = (first + count) * call->channels;
     for (size_t at = first * call->channels; at < end; at += step) {
         const size_t n = end - at < step ? end - at : step;
-        through_activation(call, at, n, dy, g);
-        norm_products(call->read + at, dy, n, op->width, op->mean_z, sum, sum + op->width);
+        through_activation(call, call->before + at, n, dy, g);
+        norm_products(call->read + call->before + at, dy, n, op->width, op->mean_z, sum, sum + op->width);
     }
 }
 
@@ -244,6 +244,12 @@ void batch_norm_piece(const mq_model *model, const node_state *s, const float *z
 
 size_t batch_norm_width(const node_state *s) {
     return ((const bn_op *)s->op)->width;
+}
+
+const float *batch_norm_factors(const node_state *s, size_t *count) {
+    const bn_op *op = s->op;
+    *count = 3 * op->width; /* m, a, b */
+    return op->factors;
 }
 
 void batch_norm_pooled(const mq_model *model, const node_state *s, pooled_norm *out) {
@@ -397,13 +403,27 @@ void batch_norm_input_gradient(mq_model *model, node_state *s, int first, int co
                 &call);
 }
 
+void batch_norm_add_products(mq_model *model, node_state *s, int first, int count, bool clear) {
+    bn_op *op = s->op;
+    pooled_norm pooled;
+    bn_call call = backward_call(model, s, first, count, &pooled);
+    if (clear) {
+        memset(op->partial, 0, NORM_TASKS * 2 * op->width * sizeof *op->partial);
+        activation_clear_sums(s->quantised_by);
+    }
+    mq_parallel(NORM_TASKS, read_products_task, &call);
+}
+
 static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
     (void)error;
     bn_op *op = s->op;
     node_state *in = input_state(model, s, 0);
     pooled_norm pooled;
     bn_call call = backward_call(model, s, 0, model->n, &pooled);
-    mq_parallel(NORM_TASKS, call.activation ? read_products_task : products_task, &call);
+    if (!s->quantised_by)
+        mq_parallel(NORM_TASKS, products_task, &call);
+    else if (!s->quantised_by->read_by)
+        batch_norm_add_products(model, s, 0, model->n, true);
     collect(op, call.channels);
     if (s->quantised_by) activation_collect(s->quantised_by, NORM_TASKS);
     set_backward(op, call.channels, (double)in->scale, (double)call.pixels);

@@ -151,9 +151,10 @@ static void scale_bias_task(void *context, size_t task) {
 static mq_status forward_block(mq_model *model, node_state *s, int first, int count, float scale,
                                mq_error *error) {
     conv_op *op = s->op;
-    const node_state *in = input_state(model, s, 0);
+    node_state *in = input_state(model, s, 0);
     int which;
     MQ_TRY(conv_for(model, s, count, &which, error));
+    if (in->read_by) activation_forward(model, in, first, count);
     mq_dnn_conv *conv = op->shape[which].conv;
     const uint64_t version = layer_weights_version(op->weights);
     if (op->shape[which].version != version) {
@@ -226,8 +227,10 @@ static mq_status backward_block(mq_model *model, node_state *s, int first, int c
     MQ_TRY(mq_dnn_conv_backward_weights(conv, src, grad, overwrite ? dw : op->more, error));
     for (size_t i = 0, n = overwrite ? 0 : layer_weights_count(op->weights); i < n; i++) dw[i] += op->more[i];
     if (!op->backward_data) return MQ_OK;
-    return mq_dnn_conv_backward_data(conv, grad, (char *)in->grad + in_before * mq_dtype_size(in->grad_type),
-                                     error);
+    MQ_TRY(mq_dnn_conv_backward_data(conv, grad, (char *)in->grad + in_before * mq_dtype_size(in->grad_type),
+                                     error));
+    if (in->read_by && in->norm) batch_norm_add_products(model, in->norm, first, count, overwrite);
+    return MQ_OK;
 }
 
 /* The blocks in falling order: the last images are those that passes before this one had last. */
@@ -236,11 +239,11 @@ static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
     node_state *in = input_state(model, s, 0);
     const int last = (model->n - 1) / s->block * s->block;
     if (op->bias) memset(op->bias_sums, 0, (size_t)s->node->c * sizeof *op->bias_sums);
+    if (op->backward_data) in->grad_scale = layer_weights_step(op->weights);
     for (int i = last; i >= 0; i -= s->block)
         MQ_TRY(backward_block(model, s, i, i == last ? model->n - i : s->block, i == last, error));
     for (int c = 0; op->bias && c < s->node->c; c++) op->bias->grad[c] = (float)op->bias_sums[c];
     layer_weights_backward(model, op->weights, in->scale);
-    if (op->backward_data) in->grad_scale = layer_weights_step(op->weights);
     return MQ_OK;
 }
 

@@ -74,11 +74,19 @@ static bool pools_tiles(const mq_node *pool, const mq_node *in) {
            pool->w * kernel == in->w;
 }
 
+static bool is_layer(const node_state *s) {
+    return s->node->op == MQ_OP_CONV || s->node->op == MQ_OP_LINEAR;
+}
+
 /* What computes this batch norm in its place. */
 static void place_norm(mq_model *model, node_state *s) {
+    if (s->node->op == MQ_OP_ACTIVATION) {
+        node_state *reader = only_reader(model, s->node);
+        if (reader && is_layer(reader)) s->read_by = reader;
+    }
     if (s->node->op != MQ_OP_BATCH_NORM) return;
     node_state *before = input_state(model, s, 0);
-    if (before->node->op == MQ_OP_CONV || before->node->op == MQ_OP_LINEAR) {
+    if (is_layer(before)) {
         s->layer_before = before;
         before->norm_behind = s;
     }
@@ -105,9 +113,12 @@ static int time_own_backward(const mq_model *model, const mq_node *node) {
 static int time_reads(const mq_model *model, const mq_node *node) {
     const node_state *s = &model->nodes[node->index];
     if (model->options.training && OPS[node->op]->keeps_input) return time_own_backward(model, node);
-    /* a batch norm's input is read by what computes it */
-    const node_state *by = s->pooled_by ? s->pooled_by : s->quantised_by;
-    return time_forward(model->net, by ? by->node->index : node->index);
+    if (s->pooled_by)
+        s = s->pooled_by; /* a batch norm's input is read by what computes it */
+    else if (s->quantised_by)
+        s = s->quantised_by;
+    if (s->read_by) s = s->read_by;
+    return time_forward(model->net, s->node->index);
 }
 
 static mq_status plan_node(mq_model *model, node_state *s, mq_error *error) {
@@ -428,6 +439,9 @@ const char *mq_model_find_nonfinite(const mq_model *model) {
         const node_state *s = &model->nodes[i];
         const char *name = nonfinite_of(model, i, true);
         if (name) return name;
+        size_t factors;
+        const float *f = s->pooled_by || s->quantised_by ? batch_norm_factors(s, &factors) : NULL;
+        if (f && count_nonfinite(f, factors)) return s->node->name; /* what it multiplies its input with */
         if (s->out && s->out_type == MQ_F32 &&
             mq_plan_last(model->plan, s->out_slot) >= model->net->node_count &&
             count_nonfinite(s->out, (size_t)model->n * image_elements(s->node)))

@@ -28,6 +28,7 @@ typedef struct node_state {
      * layer asks for the batch norm's sums forward and for its own gradient backward. */
     struct node_state *norm_behind;  /* of such a layer: the batch norm */
     struct node_state *layer_before; /* of such a batch norm: the layer */
+    struct node_state *read_by;      /* of an activation: the layer, which computes it block by block */
     int block; /* images; of a layer, whose gradient holds so many when a batch norm is behind it */
 } node_state;
 
@@ -104,10 +105,17 @@ static inline void norm_share(size_t items, size_t task, size_t *first, size_t *
 void batch_norm_add_moments(mq_model *model, node_state *s, int first, int count);
 void batch_norm_input_gradient(mq_model *model, node_state *s, int first, int count, void *out);
 
+/* For the layer behind an activation with a batch norm inside: adds to the sums of dL/d(normalised) (cleared
+ * when asked), whose gradient has come for these images. */
+void batch_norm_add_products(mq_model *model, node_state *s, int first, int count, bool clear);
+/* activation.c: the output of these images. */
+void activation_forward(mq_model *model, node_state *s, int first, int count);
+
 /* batch_norm.c: a batch norm computed elsewhere, in the forward or backward under way. */
 bool batch_norm_fits_piece(const mq_node *node); /* whether an activation can compute it */
 size_t batch_norm_width(const node_state *s);    /* a piece is whole rows of so many elements, or the last */
 void batch_norm_piece(const mq_model *model, const node_state *s, const float *z, size_t count, float *y);
+const float *batch_norm_factors(const node_state *s, size_t *count); /* of the last training forward */
 struct pooled_norm;
 void batch_norm_pooled(const mq_model *model, const node_state *s, struct pooled_norm *out);
 /* Its output for any of its inputs: z and out [pixels][c]. */
@@ -116,8 +124,9 @@ void batch_norm_values(const mq_model *model, const node_state *s, const float *
 /* activation.c: dL/dx of `count` (<= NORM_PIECE) elements from `at` on, x given, into dx; g[branch] += the
  * branch sums, or NULL. */
 void activation_gradient(const node_state *s, const float *x, size_t at, size_t count, float *dx, double *g);
-double *activation_sums(const node_state *s, size_t task); /* cleared; NULL unless searched */
-void activation_collect(node_state *s, size_t tasks);      /* the gradient of its alphas */
+double *activation_sums(const node_state *s, size_t task); /* NULL unless searched */
+void activation_clear_sums(const node_state *s);
+void activation_collect(node_state *s, size_t tasks); /* the gradient of its alphas */
 /* pool.c: where the maxima of the last training forward were, [n][h][w][c] of the pool. */
 uint8_t *max_pool_index(const mq_model *model, const node_state *s);
 
