@@ -6,8 +6,10 @@
  *
  * When a batch norm is computed in here (node_state.norm), pieces are normalised as they are read, and
  * batch_norm.c leads the backward pass. */
+#include "ops/norm_rows.h"
 #include "ops/train_op.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -265,6 +267,21 @@ void activation_gradient(const node_state *s, const float *x, size_t at, size_t 
     float dy[NORM_PIECE];
     from_bf16((const uint16_t *)s->grad + at, count, dy);
     gradient_piece(op, x, dy, count, s->grad_scale, dx, g);
+}
+
+bool activation_gate(const node_state *s, norm_gate *out) {
+    const act_op *op = s->op;
+    if (op->searched) return false;
+    out->scale = s->grad_scale;
+    out->low = 0;
+    out->high = INFINITY;
+    if (op->bits != MQ_BITS_FLOAT) {
+        out->high = mq_activation_gate(op->quantizer, op->bits);
+        return true;
+    }
+    out->low = nextafterf(0, 1); /* both ends are excluded */
+    if (op->kind == MQ_ACT_RELU6) out->high = nextafterf(6, 0);
+    return true;
 }
 
 double *activation_sums(const node_state *s, size_t task) {

@@ -177,10 +177,17 @@ static void read_products_task(void *context, size_t task) {
     const size_t step = NORM_PIECE / op->width * op->width;
     size_t first, count;
     float dy[NORM_PIECE];
+    norm_gate gate;
     norm_share(call->read_pixels, task, &first, &count);
     double *sum = op->partial + task * 2 * op->width, *g = activation_sums(call->activation, task);
-    const size_t end = (first + count) * call->channels;
-    for (size_t at = first * call->channels; at < end; at += step) {
+    const size_t begin = first * call->channels, end = (first + count) * call->channels;
+    if (activation_gate(call->activation, &gate)) {
+        norm_gated_products(&call->forward, &gate, call->read + call->before + begin, call->activation->grad,
+                            call->before + begin, call->activation->grad_type, end - begin, op->width,
+                            op->mean_z, sum, sum + op->width);
+        return;
+    }
+    for (size_t at = begin; at < end; at += step) {
         const size_t n = end - at < step ? end - at : step;
         through_activation(call, call->before + at, n, dy, g);
         norm_products(call->read + call->before + at, dy, n, op->width, op->mean_z, sum, sum + op->width);
@@ -194,9 +201,15 @@ static void read_gradient_task(void *context, size_t task) {
     const size_t step = NORM_PIECE / op->width * op->width;
     size_t first, count;
     float dy[NORM_PIECE];
+    norm_gate gate;
     norm_share(call->read_pixels, task, &first, &count);
-    const size_t end = (first + count) * call->channels;
-    for (size_t at = first * call->channels; at < end; at += step) {
+    const size_t begin = first * call->channels, end = (first + count) * call->channels;
+    if (call->activation->grad_type == call->out_type && activation_gate(call->activation, &gate)) {
+        norm_gated_gradient(&call->forward, &back, &gate, call->z + begin, call->activation->grad,
+                            call->before + begin, end - begin, op->width, call->out, begin, call->out_type);
+        return;
+    }
+    for (size_t at = begin; at < end; at += step) {
         const size_t n = end - at < step ? end - at : step;
         through_activation(call, call->before + at, n, dy, NULL);
         norm_gradient(&back, call->z + at, dy, n, op->width, call->out, at, call->out_type);

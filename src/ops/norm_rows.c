@@ -1,5 +1,5 @@
-/* norm_rows.c - see norm_rows.h. The sums keep 16 columns in registers over a block of rows that stays in
- * the first-level cache; per column they are added in the order of the rows. */
+/* norm_rows.c - see norm_rows.h. Per column, sums are added in the order of the rows. Loops are left to the
+ * vectoriser: GCC 12 converts vectors of its own extension from float to double badly. */
 #include "ops/norm_rows.h"
 
 #include <stdint.h>
@@ -7,114 +7,167 @@
 
 #include "base/parallel.h"
 
-enum { LANES = 4 /* GCC 12 converts wider ones badly */, VECTORS = 4, BLOCK = 2048 /* elements */ };
-
-typedef float lanes_f32 __attribute__((vector_size(LANES * sizeof(float))));
-typedef double lanes_f64 __attribute__((vector_size(LANES * sizeof(double))));
+enum { ROWS = 4 /* added at once */ };
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* Through memory: vectors as arguments and results would depend on the CPU compiled for. */
-#define LOAD(vector, from) memcpy(&(vector), (from), sizeof(vector))
-#define STORE(to, vector)  memcpy((to), &(vector), sizeof(vector))
-#define LOAD_WIDE(out, from)                                                                                 \
-    do {                                                                                                     \
-        lanes_f32 narrow_;                                                                                   \
-        LOAD(narrow_, from);                                                                                 \
-        (out) = __builtin_convertvector(narrow_, lanes_f64);                                                 \
-    } while (0)
-
-/* VECTORS vectors of columns from column c on, over `rows` rows. */
-INLINE void moments_columns(const float *z, size_t rows, size_t width, size_t c, int vectors, double *sum,
-                            double *square) {
-    lanes_f64 s[VECTORS], q[VECTORS], v;
-    for (int k = 0; k < vectors; k++) {
-        LOAD(s[k], sum + c + k * LANES);
-        LOAD(q[k], square + c + k * LANES);
-    }
-    for (size_t r = 0; r < rows; r++)
-        for (int k = 0; k < vectors; k++) {
-            LOAD_WIDE(v, z + r * width + c + k * LANES);
-            s[k] += v;
-            q[k] += v * v;
+MQ_CLONES void norm_moments(const float *z, size_t count, size_t width, double *restrict sum,
+                            double *restrict square) {
+    for (; count >= ROWS * width; count -= ROWS * width, z += ROWS * width)
+        for (size_t c = 0; c < width; c++) {
+            double s = sum[c], q = square[c];
+#pragma GCC unroll 4
+            for (size_t r = 0; r < ROWS; r++) {
+                const double v = (double)z[r * width + c];
+                s += v;
+                q += v * v;
+            }
+            sum[c] = s;
+            square[c] = q;
         }
-    for (int k = 0; k < vectors; k++) {
-        STORE(sum + c + k * LANES, s[k]);
-        STORE(square + c + k * LANES, q[k]);
-    }
-}
-
-INLINE void moments_singly(const float *z, size_t rows, size_t width, size_t c, size_t end, double *sum,
-                           double *square) {
-    for (size_t r = 0; r < rows; r++)
-        for (size_t i = c; i < end; i++) {
-            const double v = (double)z[r * width + i];
-            sum[i] += v;
-            square[i] += v * v;
+    for (; count; count -= width, z += width) {
+        if (width > count) width = count;
+        for (size_t c = 0; c < width; c++) {
+            const double v = (double)z[c];
+            sum[c] += v;
+            square[c] += v * v;
         }
-}
-
-MQ_CLONES void norm_moments(const float *z, size_t count, size_t width, double *sum, double *square) {
-    const size_t most = width < BLOCK ? BLOCK / width : 1;
-    while (count >= width) {
-        const size_t rows = count / width < most ? count / width : most;
-        size_t c = 0;
-        for (; c + VECTORS * LANES <= width; c += VECTORS * LANES)
-            moments_columns(z, rows, width, c, VECTORS, sum, square);
-        for (; c + LANES <= width; c += LANES) moments_columns(z, rows, width, c, 1, sum, square);
-        moments_singly(z, rows, width, c, width, sum, square);
-        z += rows * width;
-        count -= rows * width;
     }
-    moments_singly(z, 1, width, 0, count, sum, square);
-}
-
-INLINE void products_columns(const float *z, const float *dy, size_t rows, size_t width, size_t c,
-                             int vectors, const double *mean, double *sum, double *product) {
-    lanes_f64 s[VECTORS], q[VECTORS], m[VECTORS], v, g;
-    for (int k = 0; k < vectors; k++) {
-        LOAD(s[k], sum + c + k * LANES);
-        LOAD(q[k], product + c + k * LANES);
-        LOAD(m[k], mean + c + k * LANES);
-    }
-    for (size_t r = 0; r < rows; r++)
-        for (int k = 0; k < vectors; k++) {
-            LOAD_WIDE(v, z + r * width + c + k * LANES);
-            LOAD_WIDE(g, dy + r * width + c + k * LANES);
-            s[k] += g;
-            q[k] += g * (v - m[k]);
-        }
-    for (int k = 0; k < vectors; k++) {
-        STORE(sum + c + k * LANES, s[k]);
-        STORE(product + c + k * LANES, q[k]);
-    }
-}
-
-INLINE void products_singly(const float *z, const float *dy, size_t rows, size_t width, size_t c, size_t end,
-                            const double *mean, double *sum, double *product) {
-    for (size_t r = 0; r < rows; r++)
-        for (size_t i = c; i < end; i++) {
-            const double g = (double)dy[r * width + i];
-            sum[i] += g;
-            product[i] += g * ((double)z[r * width + i] - mean[i]);
-        }
 }
 
 MQ_CLONES void norm_products(const float *z, const float *dy, size_t count, size_t width, const double *mean,
-                             double *sum, double *product) {
-    const size_t most = width < BLOCK ? BLOCK / width : 1;
-    while (count >= width) {
-        const size_t rows = count / width < most ? count / width : most;
-        size_t c = 0;
-        for (; c + VECTORS * LANES <= width; c += VECTORS * LANES)
-            products_columns(z, dy, rows, width, c, VECTORS, mean, sum, product);
-        for (; c + LANES <= width; c += LANES) products_columns(z, dy, rows, width, c, 1, mean, sum, product);
-        products_singly(z, dy, rows, width, c, width, mean, sum, product);
-        z += rows * width;
-        dy += rows * width;
-        count -= rows * width;
+                             double *restrict sum, double *restrict product) {
+    for (; count >= ROWS * width; count -= ROWS * width, z += ROWS * width, dy += ROWS * width)
+        for (size_t c = 0; c < width; c++) {
+            double s = sum[c], q = product[c];
+#pragma GCC unroll 4
+            for (size_t r = 0; r < ROWS; r++) {
+                const double g = (double)dy[r * width + c];
+                s += g;
+                q += g * ((double)z[r * width + c] - mean[c]);
+            }
+            sum[c] = s;
+            product[c] = q;
+        }
+    for (; count; count -= width, z += width, dy += width) {
+        if (width > count) width = count;
+        for (size_t c = 0; c < width; c++) {
+            const double g = (double)dy[c];
+            sum[c] += g;
+            product[c] += g * ((double)z[c] - mean[c]);
+        }
     }
-    products_singly(z, dy, 1, width, 0, count, mean, sum, product);
+}
+
+INLINE float load(const void *base, size_t at, bool bf16) {
+    if (!bf16) return ((const float *)base)[at];
+    const uint32_t u = (uint32_t)((const uint16_t *)base)[at] << 16;
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
+/* What passes through the gate at a normalised y. */
+INLINE float gated(const norm_gate *gate, float y, float dy) {
+    return ((y >= gate->low) & (y <= gate->high) ? dy : 0) * gate->scale;
+}
+
+INLINE void gated_products(const norm_forward *f, const norm_gate *through, const float *z, const void *dy,
+                           size_t at, bool bf16, size_t count, size_t width, const double *mean,
+                           double *restrict sum, double *restrict product) {
+    const float *m = f->mean, *a = f->a, *b = f->b;
+    const norm_gate gate = *through;
+    for (size_t rows; count; count -= rows * width, z += rows * width, at += rows * width) {
+        if (width > count) width = count;
+        rows = count >= ROWS * width ? ROWS : 1;
+        if (rows == ROWS)
+            for (size_t c = 0; c < width; c++) {
+                double s = sum[c], q = product[c];
+#pragma GCC unroll 4
+                for (size_t r = 0; r < ROWS; r++) {
+                    const float v = z[r * width + c];
+                    const double g =
+                        (double)gated(&gate, (v - m[c]) * a[c] + b[c], load(dy, at + r * width + c, bf16));
+                    s += g;
+                    q += g * ((double)v - mean[c]);
+                }
+                sum[c] = s;
+                product[c] = q;
+            }
+        else
+            for (size_t c = 0; c < width; c++) {
+                const float v = z[c];
+                const double g = (double)gated(&gate, (v - m[c]) * a[c] + b[c], load(dy, at + c, bf16));
+                sum[c] += g;
+                product[c] += g * ((double)v - mean[c]);
+            }
+    }
+}
+
+MQ_CLONES static void gated_products_f32(const norm_forward *f, const norm_gate *gate, const float *z,
+                                         const void *dy, size_t at, size_t count, size_t width,
+                                         const double *mean, double *sum, double *product) {
+    gated_products(f, gate, z, dy, at, false, count, width, mean, sum, product);
+}
+
+MQ_CLONES static void gated_products_bf16(const norm_forward *f, const norm_gate *gate, const float *z,
+                                          const void *dy, size_t at, size_t count, size_t width,
+                                          const double *mean, double *sum, double *product) {
+    gated_products(f, gate, z, dy, at, true, count, width, mean, sum, product);
+}
+
+void norm_gated_products(const norm_forward *f, const norm_gate *gate, const float *z, const void *dy,
+                         size_t at, mq_dtype dy_type, size_t count, size_t width, const double *mean,
+                         double *sum, double *product) {
+    if (dy_type == MQ_F32)
+        gated_products_f32(f, gate, z, dy, at, count, width, mean, sum, product);
+    else
+        gated_products_bf16(f, gate, z, dy, at, count, width, mean, sum, product);
+}
+
+INLINE void store(void *base, size_t at, float g, bool bf16) {
+    uint32_t u;
+    memcpy(&u, &g, 4);
+    if (bf16)
+        ((uint16_t *)base)[at] = (uint16_t)((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+    else
+        ((float *)base)[at] = g;
+}
+
+INLINE void gated_gradient(const norm_forward *f, const norm_backward *k, const norm_gate *through,
+                           const float *z, const void *dy, size_t at, bool bf16, size_t count, size_t width,
+                           void *restrict out, size_t to) {
+    const float *m = f->mean, *a = f->a, *b = f->b, *factor = k->a, *offset = k->b, *slope = k->slope;
+    const norm_gate gate = *through;
+    for (; count; count -= width, z += width, at += width, to += width) {
+        if (width > count) width = count;
+        for (size_t c = 0; c < width; c++) {
+            const float d = z[c] - m[c];
+            const float g = gated(&gate, d * a[c] + b[c], load(dy, at + c, bf16));
+            store(out, to + c, factor[c] * g - offset[c] - slope[c] * d, bf16);
+        }
+    }
+}
+
+MQ_CLONES static void gated_gradient_f32(const norm_forward *f, const norm_backward *k, const norm_gate *gate,
+                                         const float *z, const void *dy, size_t at, size_t count,
+                                         size_t width, void *out, size_t to) {
+    gated_gradient(f, k, gate, z, dy, at, false, count, width, out, to);
+}
+
+MQ_CLONES static void gated_gradient_bf16(const norm_forward *f, const norm_backward *k,
+                                          const norm_gate *gate, const float *z, const void *dy, size_t at,
+                                          size_t count, size_t width, void *out, size_t to) {
+    gated_gradient(f, k, gate, z, dy, at, true, count, width, out, to);
+}
+
+void norm_gated_gradient(const norm_forward *f, const norm_backward *k, const norm_gate *gate, const float *z,
+                         const void *dy, size_t at, size_t count, size_t width, void *out, size_t to,
+                         mq_dtype type) {
+    if (type == MQ_F32)
+        gated_gradient_f32(f, k, gate, z, dy, at, count, width, out, to);
+    else
+        gated_gradient_bf16(f, k, gate, z, dy, at, count, width, out, to);
 }
 
 MQ_CLONES static void apply(const norm_forward *f, const float *z, size_t count, size_t width,

@@ -5,6 +5,7 @@
 #ifndef MIXQ_OPS_NORM_ROWS_H
 #define MIXQ_OPS_NORM_ROWS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "tensor/tensor.h"
@@ -20,6 +21,11 @@ typedef struct norm_backward {
     const float *mean, *a, *b, *slope;
 } norm_backward;
 
+/* An activation's gradient: dy*scale where low <= y <= high, else 0. */
+typedef struct norm_gate {
+    float low, high, scale;
+} norm_gate;
+
 /* sum += z, square += z*z, both float64 [width]. */
 void norm_moments(const float *z, size_t count, size_t width, double *sum, double *square);
 /* sum += dy, product += dy*(z - mean). */
@@ -29,5 +35,13 @@ void norm_apply(const norm_forward *f, const float *z, size_t count, size_t widt
 /* Into out + at of type f32 or bf16. */
 void norm_gradient(const norm_backward *f, const float *z, const float *dy, size_t count, size_t width,
                    void *out, size_t at, mq_dtype type);
+/* In training, norm_products and norm_gradient behind an activation, with dy + at of type f32 or bf16 its
+ * gradient: y is computed again, and what passes the gate takes dy's place. The gradients' types are one. */
+void norm_gated_products(const norm_forward *f, const norm_gate *gate, const float *z, const void *dy,
+                         size_t at, mq_dtype dy_type, size_t count, size_t width, const double *mean,
+                         double *sum, double *product);
+void norm_gated_gradient(const norm_forward *f, const norm_backward *k, const norm_gate *gate, const float *z,
+                         const void *dy, size_t at, size_t count, size_t width, void *out, size_t to,
+                         mq_dtype type);
 
 #endif

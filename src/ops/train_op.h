@@ -125,6 +125,9 @@ void batch_norm_values(const mq_model *model, const node_state *s, const float *
  * branch sums, or NULL. */
 void activation_gradient(const node_state *s, const float *x, size_t at, size_t count, float *dx, double *g);
 double *activation_sums(const node_state *s, size_t task); /* NULL unless searched */
+struct norm_gate;
+/* The gradient as one gate, or false: it is a mix. */
+bool activation_gate(const node_state *s, struct norm_gate *out);
 void activation_clear_sums(const node_state *s);
 void activation_collect(node_state *s, size_t tasks); /* the gradient of its alphas */
 /* pool.c: where the maxima of the last training forward were, [n][h][w][c] of the pool. */
