@@ -13,7 +13,7 @@
  *
  * Loops run over rows of LANES elements, whatever the CPU's vectors are: every clone sums in the same order.
  */
-#include "quant/quant.h"
+#include "quant/mix.h"
 
 #include <math.h>
 #include <string.h>
@@ -22,25 +22,25 @@
 #include "quant/rounding.h"
 
 enum {
-    LANES = 16,
+    LANES = MQ_MIX_LANES,
     BLOCK = 64,   /* elements computed together */
     WINDOW = 4096 /* elements of one float32 partial sum */
 };
 
-static const float DOUBT = -0.5f + 0x1.4p-14f;
-
-typedef struct branch {
-    float top, step, reciprocal;
-    float gate;   /* the gradient passes from 0 to here */
-    float weight; /* softmax */
-} branch;
+/* The tests compile this file for every instruction set without it. */
+#ifdef MQ_MIX_PLAIN
+#define HAS_AVX512 false
+#else
+#define HAS_AVX512 mq_mix_avx512()
+#endif
 
 static float reciprocal_above(float step) {
     float r = (float)(1.0 / (double)step);
     return (double)r * (double)step >= 1 ? r : nextafterf(r, INFINITY);
 }
 
-static void set_branches(mq_quantizer quantizer, const float softmax[MQ_BRANCHES], branch out[MQ_BRANCHES]) {
+static void set_branches(mq_quantizer quantizer, const float softmax[MQ_BRANCHES],
+                         mix_branch out[MQ_BRANCHES]) {
     for (int j = 0; j < MQ_BRANCHES; j++) {
         out[j].top = mq_activation_top(quantizer, MQ_SEARCH_MIN + j);
         out[j].step = (float)mq_activation_step(quantizer, MQ_SEARCH_MIN + j);
@@ -116,7 +116,7 @@ static inline float smaller(float a, float b) {
 }
 
 /* The codes of a block in all branches, as floats. */
-static inline __attribute__((always_inline)) void block_codes(const float *x, const branch *b,
+static inline __attribute__((always_inline)) void block_codes(const float *x, const mix_branch *b,
                                                               float code[MQ_BRANCHES][BLOCK]) {
     float worst[LANES] = {0};
     for (int i = 0; i < BLOCK; i += LANES) {
@@ -131,13 +131,13 @@ static inline __attribute__((always_inline)) void block_codes(const float *x, co
     }
     for (int l = 0; l < 8; l++) worst[l] = smaller(worst[l], worst[l + 8]);
     for (int l = 0; l < 4; l++) worst[l] = smaller(worst[l], worst[l + 4]);
-    if (smaller(smaller(worst[0], worst[1]), smaller(worst[2], worst[3])) >= DOUBT) return;
+    if (smaller(smaller(worst[0], worst[1]), smaller(worst[2], worst[3])) >= MQ_MIX_DOUBT) return;
     for (int i = 0; i < BLOCK; i += LANES)
         for (int j = 0; j < MQ_BRANCHES; j++)
             FOR_LANES(l) code[j][i + l] = mq_round_small(clip(x[i + l], b[j].top) / b[j].step);
 }
 
-static inline __attribute__((always_inline)) void mix_block(const float *x, const branch *b, float *y) {
+static inline __attribute__((always_inline)) void mix_block(const float *x, const mix_branch *b, float *y) {
     float code[MQ_BRANCHES][BLOCK], out[BLOCK];
     block_codes(x, b, code);
     for (int i = 0; i < BLOCK; i += LANES) {
@@ -149,7 +149,7 @@ static inline __attribute__((always_inline)) void mix_block(const float *x, cons
     memcpy(y, out, sizeof out); /* so the loops need not ask whether y overlaps x */
 }
 
-MQ_CLONES static void mix(const float *x, size_t n, const branch *b, float *y) {
+MQ_CLONES static void mix(const float *x, size_t n, const mix_branch *b, float *y) {
     size_t i = 0;
     for (; i + BLOCK <= n; i += BLOCK) mix_block(x + i, b, y + i);
     if (i == n) return;
@@ -161,13 +161,16 @@ MQ_CLONES static void mix(const float *x, size_t n, const branch *b, float *y) {
 
 void mq_activation_mix(const float *x, size_t n, mq_quantizer quantizer, const float softmax[MQ_BRANCHES],
                        float *y) {
-    branch b[MQ_BRANCHES];
+    mix_branch b[MQ_BRANCHES];
     set_branches(quantizer, softmax, b);
-    mix(x, n, b, y);
+    if (HAS_AVX512)
+        mq_mix_avx512_values(x, n, b, y);
+    else
+        mix(x, n, b, y);
 }
 
 static inline __attribute__((always_inline)) void slope_block(const float *x, const float *dy,
-                                                              const branch *b, float *dx) {
+                                                              const mix_branch *b, float *dx) {
     float out[BLOCK];
     for (int i = 0; i < BLOCK; i += LANES) {
         float slope[LANES] = {0};
@@ -181,8 +184,9 @@ static inline __attribute__((always_inline)) void slope_block(const float *x, co
     memcpy(dx, out, sizeof out); /* dx may be dy */
 }
 
-static inline __attribute__((always_inline)) void
-gradient_block(const float *x, const float *dy, const branch *b, float *dx, float sum[MQ_BRANCHES][LANES]) {
+static inline __attribute__((always_inline)) void gradient_block(const float *x, const float *dy,
+                                                                 const mix_branch *b, float *dx,
+                                                                 float sum[MQ_BRANCHES][LANES]) {
     float code[MQ_BRANCHES][BLOCK];
     block_codes(x, b, code);
     for (int i = 0; i < BLOCK; i += LANES)
@@ -190,36 +194,38 @@ gradient_block(const float *x, const float *dy, const branch *b, float *dx, floa
     if (dx) slope_block(x, dy, b, dx);
 }
 
-/* g[j] += <dy, code> over one window. */
-MQ_CLONES static void gradient_window(const float *x, const float *dy, size_t n, const branch *b, float *dx,
-                                      double g[MQ_BRANCHES]) {
-    float sum[MQ_BRANCHES][LANES] = {{0}};
+/* sum[j] += dy*code_j over one window. */
+MQ_CLONES static void gradient_window(const float *x, const float *dy, size_t n, const mix_branch *b,
+                                      float *dx, float sum[MQ_BRANCHES][LANES]) {
     size_t i = 0;
     for (; i + BLOCK <= n; i += BLOCK) gradient_block(x + i, dy + i, b, dx ? dx + i : NULL, sum);
-    if (i < n) {
-        float in[BLOCK] = {0}, in_dy[BLOCK] = {0}, out[BLOCK];
-        memcpy(in, x + i, (n - i) * sizeof *x);
-        memcpy(in_dy, dy + i, (n - i) * sizeof *dy);
-        gradient_block(in, in_dy, b, dx ? out : NULL, sum);
-        if (dx) memcpy(dx + i, out, (n - i) * sizeof *dx);
-    }
-    for (int j = 0; j < MQ_BRANCHES; j++)
-        for (int l = 0; l < LANES; l++) g[j] += (double)sum[j][l];
+    if (i == n) return;
+    float in[BLOCK] = {0}, in_dy[BLOCK] = {0}, out[BLOCK];
+    memcpy(in, x + i, (n - i) * sizeof *x);
+    memcpy(in_dy, dy + i, (n - i) * sizeof *dy);
+    gradient_block(in, in_dy, b, dx ? out : NULL, sum);
+    if (dx) memcpy(dx + i, out, (n - i) * sizeof *dx);
 }
 
 void mq_activation_mix_gradient(const float *x, const float *dy, size_t n, mq_quantizer quantizer,
                                 const float softmax[MQ_BRANCHES], float *dx, double g[MQ_BRANCHES]) {
-    branch b[MQ_BRANCHES];
+    mix_branch b[MQ_BRANCHES];
     double code_sum[MQ_BRANCHES] = {0};
     set_branches(quantizer, softmax, b);
     for (size_t i = 0; i < n; i += WINDOW) {
-        size_t count = n - i < WINDOW ? n - i : WINDOW;
-        gradient_window(x + i, dy + i, count, b, dx ? dx + i : NULL, code_sum);
+        const size_t count = n - i < WINDOW ? n - i : WINDOW;
+        float sum[MQ_BRANCHES][LANES] = {{0}};
+        if (HAS_AVX512)
+            mq_mix_avx512_gradient(x + i, dy + i, count, b, dx ? dx + i : NULL, sum);
+        else
+            gradient_window(x + i, dy + i, count, b, dx ? dx + i : NULL, sum);
+        for (int j = 0; j < MQ_BRANCHES; j++)
+            for (int l = 0; l < LANES; l++) code_sum[j] += (double)sum[j][l];
     }
     for (int j = 0; j < MQ_BRANCHES; j++) g[j] += (double)b[j].step * code_sum[j];
 }
 
-MQ_CLONES static void slope(const float *x, const float *dy, size_t n, const branch *b, float *dx) {
+MQ_CLONES static void slope(const float *x, const float *dy, size_t n, const mix_branch *b, float *dx) {
     size_t i = 0;
     for (; i + BLOCK <= n; i += BLOCK) slope_block(x + i, dy + i, b, dx + i);
     if (i == n) return;
@@ -232,7 +238,10 @@ MQ_CLONES static void slope(const float *x, const float *dy, size_t n, const bra
 
 void mq_activation_mix_slope(const float *x, const float *dy, size_t n, mq_quantizer quantizer,
                              const float softmax[MQ_BRANCHES], float *dx) {
-    branch b[MQ_BRANCHES];
+    mix_branch b[MQ_BRANCHES];
     set_branches(quantizer, softmax, b);
-    slope(x, dy, n, b, dx);
+    if (HAS_AVX512)
+        mq_mix_avx512_slope(x, dy, n, b, dx);
+    else
+        slope(x, dy, n, b, dx);
 }

@@ -3,6 +3,7 @@
 #include "base/parallel.h"
 #undef MQ_CLONES
 #define MQ_CLONES
+#define MQ_MIX_PLAIN
 
 #define CLONE_PASTE(clone, name) clone##_##name
 #define CLONE_OF(clone, name)    CLONE_PASTE(clone, name)

@@ -24,6 +24,7 @@ static const quant_clone dispatched = {"dispatched",
                                        mq_activation_gradient,
                                        mq_activation_mix,
                                        mq_activation_mix_gradient,
+                                       mq_activation_mix_slope,
                                        mq_dorefa_normalize,
                                        mq_dorefa_gradient};
 static const quant_clone *const clones[] = {&dispatched, &quant_clone_base, &quant_clone_v3, &quant_clone_v4};
@@ -223,6 +224,10 @@ static void check_mix_dx(const quant_clone *c, const float *x, size_t n, mq_quan
     for (size_t i = 0; i < n; i++)
         if (!same_float(dx[i], mq_reference_activation_mix_gradient(x[i], dy[i], quantizer, softmax)))
             fail_msg("%s: mix gradient at %a is %a", c->name, (double)x[i], (double)dx[i]);
+    float *slope = get(n, sizeof *slope);
+    c->mix_slope(x, dy, n, quantizer, softmax, slope);
+    assert_memory_equal(slope, dx, n * sizeof *dx);
+    mq_free(slope);
     mq_free(dy);
     mq_free(dx);
 }
@@ -336,6 +341,10 @@ static void odd_lengths(mq_quantizer quantizer) {
                 (inside ? mq_reference_activation_mix_gradient(x[i], x[i], quantizer, softmax) : -77));
             assert_int_equal(q[i], inside ? mq_reference_activation_code(x[i], quantizer, 3) : 255);
         }
+        memcpy(y, dx, sizeof y);
+        for (int i = 0; i < ROOM; i++) dx[i] = -77;
+        mq_activation_mix_slope(x + at, x + at, n, quantizer, softmax, dx + at);
+        assert_memory_equal(dx, y, sizeof dx);
         for (int i = 0; i < ROOM; i++) y[i] = dx[i] = -77;
         mq_activation_values(x + at, n, quantizer, 5, y + at);
         mq_activation_gradient(x + at, x + at, n, quantizer, 5, dx + at);
