@@ -50,6 +50,8 @@ static mq_status open_source(const cli_args *args, const mq_inet *net, source *s
     const char *data = cli_value(args, "--data"), *input = cli_value(args, "--input");
     const mq_inet_edge *in = &net->nodes[0].edge;
     int64_t limit = 0;
+    bool strict = false;
+    MQ_TRY(cli_strict(args, &strict, error));
     MQ_TRY(cli_int(args, "--limit", 1, INT32_MAX, &limit, error));
     if (!data == !input)
         return mq_fail(error, MQ_USAGE, "mixq simulate: one of --data D and --input F expected");
@@ -64,7 +66,8 @@ static mq_status open_source(const cli_args *args, const mq_inet *net, source *s
                                .height = in->h,
                                .width = in->w,
                                .channels = in->c,
-                               .seed = args->seed};
+                               .seed = args->seed,
+                               .strict = strict};
     MQ_TRY(mq_dataset_open(data, &request, &s->dataset, error));
     MQ_TRY(integer_check_dataset(net, s->dataset, error));
     job->dataset = s->dataset;
@@ -187,6 +190,8 @@ static const cli_option OPTIONS[] = {
     {NULL, NULL, NULL},
 };
 
+static const char *const SETTABLE[] = {CLI_STRICT, NULL};
+
 const cli_command cli_simulate = {
     .name = "simulate",
     .usage = "NET-or-CKPT (--data D [--limit N] or --input F) [--level packed] [--dump DIR] "
@@ -195,11 +200,14 @@ const cli_command cli_simulate = {
     .least_words = 1,
     .most_words = 1,
     .options = OPTIONS,
-    .details = "NET is an export folder or its net.json; CKPT a fixed-precision .safetensors or its run "
-               "folder, lowered in\n"
-               "memory. The output's sha256 is that of the int64 outputs in little-endian order.\n\n"
-               "Examples:\n"
-               "  mixq simulate export --data fashion-mnist --limit 1000\n"
-               "  mixq simulate export --input images.npy --dump layers --output logits.npy --json\n",
+    .settable = SETTABLE,
+    .details =
+        "NET is an export folder or its net.json; CKPT a fixed-precision .safetensors or its run "
+        "folder, lowered in\n"
+        "memory. The output's sha256 is that of the int64 outputs in little-endian order.\n" CLI_STRICT_HELP
+        "\nExamples:\n"
+        "  mixq simulate export --data fashion-mnist --limit 1000\n"
+        "  mixq simulate export --data shapes:64 --level packed --limit 1\n"
+        "  mixq simulate export --input images.npy --dump layers --output logits.npy --json\n",
     .run = run,
 };

@@ -252,17 +252,20 @@ static mq_status evaluate(const cli_args *args, const mq_checkpoint *checkpoint,
 static mq_status run(const cli_args *args, mq_error *error) {
     const char *data;
     int64_t limit = 0;
+    bool strict = false;
     mq_checkpoint checkpoint = {0};
     mq_dataset *dataset = NULL;
     MQ_TRY(cli_required(args, "--data", &data, error));
     MQ_TRY(cli_int(args, "--limit", 1, INT32_MAX, &limit, error));
+    MQ_TRY(cli_strict(args, &strict, error));
     MQ_TRY(mq_checkpoint_load(args->word[0], &checkpoint, error));
     mq_data_request request = {.split = MQ_SPLIT_TEST,
                                .limit = (size_t)limit,
                                .height = checkpoint.net->in_h,
                                .width = checkpoint.net->in_w,
                                .channels = checkpoint.net->in_c,
-                               .seed = args->seed};
+                               .seed = args->seed,
+                               .strict = strict};
     mq_status status = mq_dataset_open(data, &request, &dataset, error);
     if (status == MQ_OK) status = evaluate(args, &checkpoint, dataset, error);
     mq_dataset_free(dataset);
@@ -282,6 +285,8 @@ static const cli_option OPTIONS[] = {
     {NULL, NULL, NULL},
 };
 
+static const char *const SETTABLE[] = {CLI_STRICT, NULL};
+
 const cli_command cli_test = {
     .name = "test",
     .usage = "CKPT --data D [--limit N] [--engine float|integer] [--compare] [--save-images DIR] "
@@ -290,17 +295,17 @@ const cli_command cli_test = {
     .least_words = 1,
     .most_words = 1,
     .options = OPTIONS,
+    .settable = SETTABLE,
     .details =
         "CKPT is a .safetensors checkpoint, or a run folder (its best.safetensors).\n"
-        "Boxes that --save-images and --results write are those of --engine. A line of --results is\n"
+        "Boxes of --save-images and --results are those of --engine. A line of --results, in file order:\n"
         "  NAME XMIN XMAX YMIN YMAX\n"
-        "in file order: the image's path in the data set without its ending (shapes: its number), then "
-        "the edges\n"
-        "of the found box in pixels of the original image (shapes: of the network's input), not cut off at "
-        "its\n"
-        "edges. A name may hold spaces, the last four words are the numbers. Files that are there are "
-        "replaced.\n\n"
-        "Examples:\n"
+        "the image's path in the data set without its ending (shapes: its number) and the edges of the found "
+        "box in\n"
+        "pixels of the original image (shapes: of the network's input), also where they lie outside of it. A "
+        "name may\n"
+        "hold spaces: the last four words are the numbers. Files that are there are "
+        "replaced.\n" CLI_STRICT_HELP "\nExamples:\n"
         "  mixq test run --data fashion-mnist --json\n"
         "  mixq test run --data fashion-mnist --engine integer --compare --limit 1000\n"
         "  mixq test main --data dac-sdc:contest --save-images boxes --results boxes.txt\n",

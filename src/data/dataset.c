@@ -57,7 +57,9 @@ mq_status mq_dataset_open(const char *spec, const mq_data_request *request, mq_d
         if (colon && !colon[1])
             return mq_fail(error, MQ_USAGE, "data set %s: nothing after the ':', expected %s", spec,
                            reader->usage);
-        return reader->open(colon ? colon + 1 : NULL, request, out, error);
+        MQ_TRY(reader->open(colon ? colon + 1 : NULL, request, out, error));
+        (*out)->strict = request->strict;
+        return MQ_OK;
     }
     return fail_unknown(name, error);
 }

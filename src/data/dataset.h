@@ -45,6 +45,7 @@ typedef struct mq_dataset {
     int height, width, channels; /* of every image */
     int classes;                 /* labels are 0..classes-1 */
     mq_channel_order order;      /* of three channels: MQ_RGB of classification, MQ_BGR of detection sets */
+    bool strict;                 /* of the request: the loader fails at a damaged image */
     uint8_t *images;             /* [count][height][width][channels], 0..255; owned. NULL: in the store */
     mq_data_store *store;        /* images made when asked for, or NULL; owned */
     int32_t *labels;             /* [count], classification; else NULL; owned */

@@ -331,6 +331,7 @@ mq_status mq_loader_start(const mq_dataset *dataset, const mq_loader_options *op
     size_t batch = (size_t)options->batch;
     loader->dataset = dataset;
     loader->options = *options;
+    loader->options.strict |= dataset->strict;
     loader->batches = dataset->count / batch + (!options->drop_last && dataset->count % batch ? 1 : 0);
     loader->run = RUN_BYTES / mq_dataset_image_bytes(dataset);
     if (loader->run < 1) loader->run = 1;
