@@ -279,6 +279,7 @@ static mq_status run(const cli_args *args, mq_error *error) {
     MQ_TRY(cli_required(args, "--out", &job.out, error));
     MQ_TRY(mq_dsp_find(dsp ? dsp : "dsp48e2", &job.dsp, error));
     MQ_TRY_GOTO(lower(args, &job, error), done);
+    job.net->packed_weights = cli_flag(args, "--packed-weights");
     MQ_TRY_GOTO(export_vectors_open(args, job.net, &job.vectors, error), done);
     MQ_TRY_GOTO(choose_formats(args, &job, error), done);
     MQ_TRY_GOTO(write_folder(&job, error), done);
@@ -301,6 +302,7 @@ static const cli_option OPTIONS[] = {
     {"--vectors", "N", "also N images and the trained network's codes of every layer, for `mixq verify`"},
     {"--data", "DATA", "with --vectors: the first N of its test split"},
     {"--input", "F", "with --vectors: the first N images of a .npy or .safetensors, as in `mixq simulate`"},
+    {"--packed-weights", NULL, "weights.safetensors holds the weights at their own width, not a byte each"},
     {"--force", NULL, "replace the export in --out"},
     {NULL, NULL, NULL},
 };

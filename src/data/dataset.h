@@ -41,11 +41,11 @@ typedef struct mq_dataset {
     char name[MQ_DATA_NAME]; /* the reader's name: "fashion-mnist" */
     mq_split split;
     mq_data_task task;
+    bool strict;                 /* as in the request */
     size_t count;                /* samples, at least 1 */
     int height, width, channels; /* of every image */
     int classes;                 /* labels are 0..classes-1 */
     mq_channel_order order;      /* of three channels: MQ_RGB of classification, MQ_BGR of detection sets */
-    bool strict;                 /* of the request: the loader fails at a damaged image */
     uint8_t *images;             /* [count][height][width][channels], 0..255; owned. NULL: in the store */
     mq_data_store *store;        /* images made when asked for, or NULL; owned */
     int32_t *labels;             /* [count], classification; else NULL; owned */
@@ -61,8 +61,9 @@ typedef struct mq_data_request {
     int height, width, channels; /* the network's input; 0 = the usual one: at least 32 x 32 x 3, of detection
                                     sets 160 x 320 x 3 */
     uint64_t seed;               /* of generated sets; others ignore it */
-    bool strict;                 /* fail at the first faulty file instead of leaving it out (dac-sdc) */
-    size_t kept;                 /* bytes of lazily made images to keep at most; 0 = MQ_STORE_KEPT */
+    bool strict; /* fail at the first faulty file instead of leaving it out (dac-sdc), and in a
+                    loader at the first damaged image */
+    size_t kept; /* bytes of lazily made images to keep at most; 0 = MQ_STORE_KEPT */
 } mq_data_request;
 
 /* Opens `spec` ("fashion-mnist", "fashion-mnist:DIR", "mnist:DIR", "cifar10:DIR"). An unknown name or a shape

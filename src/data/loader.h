@@ -36,7 +36,7 @@ typedef struct mq_loader_options {
     mq_augment augment; /* {0} = none */
     bool shuffle;       /* a new permutation every epoch; else file order */
     bool drop_last;     /* leave out a last batch that is not full */
-    bool strict;        /* fail at the first damaged image */
+    bool strict;        /* fail at the first damaged image; so it does for a strict data set */
     int ahead;          /* batches prepared ahead, 1..MQ_LOADER_AHEAD; 0 = 4 */
     int threads;        /* 1..MQ_LOADER_THREADS; 0 = one, for detection sets one per core but at most 4 */
 } mq_loader_options;

@@ -73,6 +73,15 @@ INLINE size_t src_position(const line *l, int x, int q) {
     return l->src_at + (size_t)(x * l->stride - l->pad + q) * l->channels;
 }
 
+/* A vector that began `lane` elements after a pixel's first, into column q's sums. */
+INLINE void add_sum(const line *l, int q, size_t lane, const lanes_f32 *sum) {
+    float *into = l->sums + (size_t)q * l->channels;
+    if (lane + LANES <= l->channels)
+        for (size_t i = 0; i < LANES; i++) into[lane + i] += (*sum)[i];
+    else
+        for (size_t i = 0; i < LANES; i++) into[(lane + i) % l->channels] += (*sum)[i];
+}
+
 /* sums[q..q+columns) over output columns [x, end), 16 lanes beginning `lane` elements after each visited
  * position. A visit takes `pixels` output columns (1, or with stride 1 as many as make whole lanes); the rest
  * is left. */
@@ -90,9 +99,29 @@ INLINE void add_lanes(const line *l, int q, int columns, int x, int end, int pix
             sum[k] += value * gradient;
         }
     }
-    for (int k = 0; k < columns; k++)
-        for (size_t i = 0; i < LANES; i++)
-            l->sums[(size_t)(q + k) * l->channels + (lane + i) % l->channels] += sum[k][i];
+    for (int k = 0; k < columns; k++) add_sum(l, q + k, lane, &sum[k]);
+}
+
+/* The same with stride 1 for COLUMNS columns and 16 channels: an element of src serves as many outputs, so
+ * it is loaded once and stays in a register while the window slides over it. Returns the columns done. */
+INLINE int slide(const line *l, int q, int x, int end, size_t lane, bool bf16) {
+    lanes_f32 sum[COLUMNS], window[COLUMNS], gradient;
+    const int first = x;
+    size_t src_at = src_position(l, x, q) + lane, dst_at = l->dst_at + (size_t)x * l->channels + lane;
+    if (x + COLUMNS > end) return 0;
+    memset(sum, 0, sizeof sum);
+    for (int k = 0; k + 1 < COLUMNS; k++, src_at += l->channels) load(&window[k], l->src, src_at, bf16);
+    for (; x + COLUMNS <= end; x += COLUMNS) {
+#pragma GCC unroll 5
+        for (int u = 0; u < COLUMNS; u++, src_at += l->channels, dst_at += l->channels) {
+            load(&window[(u + COLUMNS - 1) % COLUMNS], l->src, src_at, bf16);
+            load(&gradient, l->diff_dst, dst_at, bf16);
+#pragma GCC unroll 5
+            for (int k = 0; k < COLUMNS; k++) sum[k] += window[(u + k) % COLUMNS] * gradient;
+        }
+    }
+    for (int k = 0; k < COLUMNS; k++) add_sum(l, q + k, lane, &sum[k]);
+    return x - first;
 }
 
 /* The same for channels [channel, channels), one number at a time. */
@@ -110,7 +139,10 @@ INLINE void add_columns(const line *l, int q, int columns, int x, int end, bool 
     if (x >= end) return;
     if (l->channels >= LANES) {
         const size_t whole = l->channels / LANES * LANES;
-        for (size_t c = 0; c < whole; c += LANES) add_lanes(l, q, columns, x, end, 1, c, bf16);
+        for (size_t c = 0; c < whole; c += LANES) {
+            const int done = columns == COLUMNS && l->stride == 1 ? slide(l, q, x, end, c, bf16) : 0;
+            add_lanes(l, q, columns, x + done, end, 1, c, bf16);
+        }
         add_ones(l, q, columns, x, end, whole, bf16);
     } else if (l->stride == 1) {
         /* LANES pixels are `channels` whole vectors. */

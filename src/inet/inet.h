@@ -172,6 +172,7 @@ typedef struct mq_inet {
     double anchor_w[MQ_INET_MAX_ANCHORS], anchor_h[MQ_INET_MAX_ANCHORS]; /* pixels */
     char bitw[MQ_INET_BITS_TEXT], bita[MQ_INET_BITS_TEXT];               /* as in bits.json; informative */
     bool compat; /* made by the published rules (AnyPackingNet), not guaranteed to be the trained network */
+    bool packed_weights; /* in the file at their own width, not a byte each */
     int node_count;
     mq_inet_node *nodes;         /* execution order; the first is IMAGE, the last OUTPUT */
     char sha256[MQ_DIGEST_TEXT]; /* of net.json once saved or loaded, else "" : the network's identity */

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "inet/inet.h"
 #include "inet/inet_files.h"
+#include "inet/weight_bits.h"
 #include "io/json.h"
 #include "io/safetensors.h"
 
@@ -21,7 +22,8 @@ const char *const mq_inet_task_names[] = {"classification", "detection"};
 typedef struct reader {
     mq_inet *net;
     mq_st_file *weights;
-    size_t used; /* tensors that a node asked for */
+    size_t used;        /* tensors that a node asked for */
+    mq_arena *unpacked; /* codes of packed weights; mq_inet_add copies them */
 } reader;
 
 static mq_status get_int(const json_t *object, const char *where, const char *key, int *out,
@@ -76,11 +78,32 @@ static mq_status get_tensor(reader *r, const mq_inet_node *node, const char *suf
     return MQ_OK;
 }
 
-static mq_status get_weights(reader *r, const mq_inet_node *node, mq_shape shape, bool has_bias,
+static mq_status get_packed(reader *r, const mq_inet_node *node, mq_shape shape, int bits,
+                            const int8_t **weight, mq_error *error) {
+    const void *data;
+    size_t count;
+    int8_t *codes;
+    if (bits < 1 || bits > 8 || !mq_shape_count(&shape, &count) || count > MQ_INET_MAX_EDGE)
+        return mq_fail(error, MQ_BAD_INPUT, "%s: %d weight bits, or too many weights", node->name, bits);
+    mq_shape stored = mq_shape1((int64_t)mq_weight_bytes(count, bits));
+    MQ_TRY(get_tensor(r, node, "weight", MQ_U8, stored, &data, error));
+    MQ_TRY(mq_arena_alloc(r->unpacked, count, 1, "weights", &codes, error));
+    if (!mq_weight_unpack(data, count, bits, codes))
+        return mq_fail(error, MQ_BAD_INPUT, "%s: weight: bits after the last code, zeros expected",
+                       node->name);
+    *weight = codes;
+    return MQ_OK;
+}
+
+static mq_status get_weights(reader *r, const mq_inet_node *node, mq_shape shape, int bits, bool has_bias,
                              const int8_t **weight, const int64_t **bias, mq_error *error) {
     const void *data;
-    MQ_TRY(get_tensor(r, node, "weight", MQ_I8, shape, &data, error));
-    *weight = data;
+    if (r->net->packed_weights) {
+        MQ_TRY(get_packed(r, node, shape, bits, weight, error));
+    } else {
+        MQ_TRY(get_tensor(r, node, "weight", MQ_I8, shape, &data, error));
+        *weight = data;
+    }
     *bias = NULL;
     if (!has_bias) return MQ_OK;
     MQ_TRY(get_tensor(r, node, "bias", MQ_I64, mq_shape1(shape.dim[0]), &data, error));
@@ -124,7 +147,7 @@ static mq_status read_CONV(reader *r, const json_t *a, const char *where, const 
     if (v->groups < 1)
         return mq_fail(error, MQ_BAD_INPUT, "%s: groups: got %d, expected 1 or more", where, v->groups);
     mq_shape shape = mq_shape4(v->out_channels, in->c / v->groups, v->kernel_h, v->kernel_w);
-    return get_weights(r, node, shape, has_bias, &v->weight, &v->bias, error);
+    return get_weights(r, node, shape, v->weight_bits, has_bias, &v->weight, &v->bias, error);
 }
 
 static mq_status read_LINEAR(reader *r, const json_t *a, const char *where, const mq_inet_edge *in,
@@ -140,7 +163,7 @@ static mq_status read_LINEAR(reader *r, const json_t *a, const char *where, cons
     MQ_TRY(mq_json_double(a, where, "weight_scale", &v->weight_scale, error));
     MQ_TRY(mq_json_bool(a, where, "bias", &has_bias, error));
     mq_shape shape = mq_shape2(v->out_features, (int64_t)in->c * in->h * in->w);
-    return get_weights(r, node, shape, has_bias, &v->weight, &v->bias, error);
+    return get_weights(r, node, shape, v->weight_bits, has_bias, &v->weight, &v->bias, error);
 }
 
 static mq_status read_REQUANT(reader *r, const json_t *a, const char *where, const mq_inet_edge *in,
@@ -385,7 +408,9 @@ static mq_status open_weights(const json_t *root, const char *dir, reader *r, mq
     uint8_t *bytes = NULL;
     size_t size = 0;
     MQ_TRY(mq_json_object(root, "net", "weights", &object, error));
-    MQ_TRY(mq_json_keys(object, "weights", (const char *const[]){"file", "sha256", NULL}, error));
+    MQ_TRY(mq_json_keys(object, "weights", (const char *const[]){"file", "sha256", "packed", NULL}, error));
+    if (json_object_get(object, "packed"))
+        MQ_TRY(mq_json_bool(object, "weights", "packed", &r->net->packed_weights, error));
     MQ_TRY(mq_json_string(object, "weights", "file", &file, error));
     MQ_TRY(mq_json_string(object, "weights", "sha256", &hash, error));
     if (strcmp(file, MQ_INET_WEIGHTS_FILE) != 0)
@@ -428,8 +453,10 @@ static mq_status load_file(const char *path, const char *dir, mq_inet *net, mq_e
     mq_status status = mq_json_parse(path, (const char *)bytes, size, &root, error);
     mq_free(bytes);
     if (status != MQ_OK) return status;
-    status = read_net(root, dir, &r, error);
+    status = mq_arena_create(&r.unpacked, error);
+    if (status == MQ_OK) status = read_net(root, dir, &r, error);
     if (status != MQ_OK) status = mq_fail_context(error, status, "%s", path);
+    mq_arena_destroy(r.unpacked);
     mq_st_free(r.weights);
     json_decref(root);
     return status;

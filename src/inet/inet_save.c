@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "inet/inet.h"
 #include "inet/inet_files.h"
+#include "inet/weight_bits.h"
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "tensor/tensor.h"
@@ -22,8 +23,20 @@ static mq_status put_tensor(mq_st_writer *writer, const mq_inet_node *node, cons
     return mq_st_add(writer, name, &tensor, error);
 }
 
+/* The codes in the arena, at their own width. */
+static mq_status put_packed(mq_st_writer *writer, const mq_inet *net, const mq_inet_node *node,
+                            mq_arena *arena, mq_error *error) {
+    bool conv = node->kind == MQ_INET_CONV;
+    int bits = conv ? node->conv.weight_bits : node->linear.weight_bits;
+    size_t count = mq_inet_weight_count(net, node), bytes = mq_weight_bytes(count, bits);
+    uint8_t *packed;
+    MQ_TRY(mq_arena_alloc(arena, bytes, 1, "weights", &packed, error));
+    mq_weight_pack(conv ? node->conv.weight : node->linear.weight, count, bits, packed);
+    return put_tensor(writer, node, "weight", MQ_U8, mq_shape1((int64_t)bytes), packed, error);
+}
+
 static mq_status put_node_tensors(mq_st_writer *writer, const mq_inet *net, const mq_inet_node *node,
-                                  mq_error *error) {
+                                  mq_arena *arena, mq_error *error) {
     const mq_inet_edge *in = node->input_count ? &net->nodes[node->input[0]].edge : NULL;
     mq_shape channels = mq_shape1(node->edge.c);
     if (node->kind == MQ_INET_CONV || node->kind == MQ_INET_LINEAR) {
@@ -32,8 +45,9 @@ static mq_status put_node_tensors(mq_st_writer *writer, const mq_inet *net, cons
         mq_shape shape = conv ? mq_shape4(node->edge.c, in->c / node->conv.groups, node->conv.kernel_h,
                                           node->conv.kernel_w)
                               : mq_shape2(node->edge.c, (int64_t)in->c * in->h * in->w);
-        MQ_TRY(put_tensor(writer, node, "weight", MQ_I8, shape,
-                          conv ? node->conv.weight : node->linear.weight, error));
+        MQ_TRY(net->packed_weights ? put_packed(writer, net, node, arena, error)
+                                   : put_tensor(writer, node, "weight", MQ_I8, shape,
+                                                conv ? node->conv.weight : node->linear.weight, error));
         return bias ? put_tensor(writer, node, "bias", MQ_I64, channels, bias, error) : MQ_OK;
     }
     if (node->kind != MQ_INET_REQUANT) return MQ_OK;
@@ -48,12 +62,15 @@ static mq_status put_node_tensors(mq_st_writer *writer, const mq_inet *net, cons
 
 static mq_status save_weights(const mq_inet *net, const char *path, mq_error *error) {
     mq_st_writer *writer = NULL;
+    mq_arena *arena = NULL;
     MQ_TRY(mq_st_writer_create(&writer, error));
-    mq_status status = mq_st_add_meta(writer, "format", MQ_INET_FORMAT, error);
+    mq_status status = mq_arena_create(&arena, error);
+    if (status == MQ_OK) status = mq_st_add_meta(writer, "format", MQ_INET_FORMAT, error);
     for (int i = 0; status == MQ_OK && i < net->node_count; i++)
-        status = put_node_tensors(writer, net, &net->nodes[i], error);
+        status = put_node_tensors(writer, net, &net->nodes[i], arena, error);
     if (status == MQ_OK) status = mq_st_write(writer, path, error);
     mq_st_writer_free(writer);
+    mq_arena_destroy(arena);
     return status;
 }
 
@@ -125,11 +142,12 @@ static json_t *net_object(const mq_inet *net) {
         json_decref(nodes);
         return NULL;
     }
-    return json_pack("{s:s,s:i,s:s,s:s,s:i,s:o,s:s,s:s,s:b,s:{s:s,s:s},s:o}", "format", MQ_INET_FORMAT,
-                     "version", MQ_INET_VERSION, "model", net->model, "task", mq_inet_task_names[net->task],
-                     "classes", net->classes, "anchors", anchors, "bitw", net->bitw, "bita", net->bita,
-                     "compat", net->compat, "weights", "file", MQ_INET_WEIGHTS_FILE, "sha256",
-                     net->weights_sha256, "nodes", nodes);
+    json_t *weights = json_pack("{s:s,s:s}", "file", MQ_INET_WEIGHTS_FILE, "sha256", net->weights_sha256);
+    if (net->packed_weights) json_object_set_new(weights, "packed", json_true());
+    return json_pack("{s:s,s:i,s:s,s:s,s:i,s:o,s:s,s:s,s:b,s:o,s:o}", "format", MQ_INET_FORMAT, "version",
+                     MQ_INET_VERSION, "model", net->model, "task", mq_inet_task_names[net->task], "classes",
+                     net->classes, "anchors", anchors, "bitw", net->bitw, "bita", net->bita, "compat",
+                     net->compat, "weights", weights, "nodes", nodes);
 }
 
 mq_status mq_inet_hash_file(const char *path, char out[MQ_DIGEST_TEXT], mq_error *error) {

@@ -161,14 +161,14 @@ static mq_status match_layer(proof *p, const mq_node *t, int at) {
         return differs(p, n, "weights", (double)mq_inet_weight_count(p->net, n), (double)l.count);
     int8_t *codes;
     MQ_TRY(mq_alloc(l.count, 1, "weight codes", &codes, p->error));
-    mq_trained_weights(p->checkpoint, &l, codes);
+    mq_status status = mq_trained_weights(p->checkpoint, &l, codes, p->error);
     const int8_t *own = linear ? n->linear.weight : v->weight;
     size_t i = 0;
-    while (i < l.count && codes[i] == own[i]) i++;
-    mq_status status = i == l.count ? MQ_OK
-                                    : mq_fail(p->error, MQ_CHECK_FAILED,
-                                              "%s: weight %zu: got %d, the trained network's code is %d",
-                                              n->name, i, own[i], codes[i]);
+    while (status == MQ_OK && i < l.count && codes[i] == own[i]) i++;
+    if (status == MQ_OK && i < l.count)
+        status =
+            mq_fail(p->error, MQ_CHECK_FAILED, "%s: weight %zu: got %d, the trained network's code is %d",
+                    n->name, i, own[i], codes[i]);
     mq_free(codes);
     return status;
 }

@@ -118,7 +118,7 @@ static mq_status add_layer(mq_exact *e, const mq_node *node, mq_error *error) {
     step s = {.kind = STEP_LAYER, .node = node, .layer = node->layer};
     MQ_TRY(codes_of(e, l->about.in, &l->about.input, &s.input[0], error));
     MQ_TRY(mq_arena_alloc(e->arena, l->about.count, 1, "exact evaluation", &l->weight, error));
-    mq_trained_weights(e->checkpoint, &l->about, l->weight);
+    MQ_TRY(mq_trained_weights(e->checkpoint, &l->about, l->weight, error));
     MQ_TRY(add_step(e, &s, &l->step, error));
     if (node->index != e->checkpoint->net->output) return MQ_OK;
     if (l->about.bias) {

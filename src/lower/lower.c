@@ -223,7 +223,8 @@ static mq_qtype input_type(const lowering *l, const mq_node *layer) {
     int bits = l->checkpoint->bits.activation[layer->layer];
     const mq_node *act = &l->net->nodes[l->net->layers[layer->layer].act];
     return (mq_qtype){.bits = bits,
-                      .scale = act->act.kind == MQ_ACT_IMAGE ? ldexp(1, -bits) : mq_activation_unit(bits)};
+                      .scale = act->act.kind == MQ_ACT_IMAGE ? ldexp(1, -bits)
+                                                             : mq_activation_step(l->net->quantizer, bits)};
 }
 
 /* Bit pairs whose packing in the published accelerator cannot take the lowest weight code. */
@@ -243,7 +244,11 @@ static mq_status weight_codes(lowering *l, const mq_node *layer, size_t count, c
     int8_t *codes;
     MQ_TRY(mq_arena_alloc(l->scratch, count, sizeof *wide, "weight codes", &wide, l->error));
     MQ_TRY(mq_arena_alloc(l->scratch, count, sizeof *codes, "weight codes", &codes, l->error));
-    *step = mq_weight_step(bits, mq_weight_deviation(weight, count));
+    float *normal = NULL, scale;
+    if (l->net->quantizer == MQ_QUANTIZER_DOREFA)
+        MQ_TRY(mq_arena_alloc(l->scratch, count, sizeof *normal, "weight codes", &normal, l->error));
+    weight = mq_weight_prepare(l->net->quantizer, weight, count, normal, &scale);
+    *step = mq_weight_step_of(l->net->quantizer, bits, scale);
     *narrow = l->checkpoint->symmetric;
     mq_weight_codes(weight, count, bits, *narrow, *step, wide);
     if (l->special && special_pair(bits, l->checkpoint->bits.activation[layer->layer])) *narrow = true;

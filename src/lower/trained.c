@@ -3,7 +3,14 @@
 
 #include <math.h>
 
+#include "base/memory.h"
 #include "quant/reference.h"
+
+/* Real value of weight code 1; 0 for equal weights of HWGQ. */
+static double weight_step(mq_quantizer quantizer, const mq_trained_layer *l, const float *weight) {
+    if (quantizer == MQ_QUANTIZER_DOREFA) return mq_dorefa_step(l->weight_bits);
+    return mq_weight_step(l->weight_bits, mq_weight_deviation(weight, l->count));
+}
 
 mq_trained_layer mq_trained_layer_of(const mq_checkpoint *c, int index) {
     const mq_net *net = c->net;
@@ -21,20 +28,29 @@ mq_trained_layer mq_trained_layer_of(const mq_checkpoint *c, int index) {
     l.count = l.per_output * (size_t)node->c;
     l.weight_bits = c->bits.weight[node->layer];
     const float *weight = mq_checkpoint_values(c, index, MQ_PARAM_WEIGHT);
-    l.weight_step = mq_weight_step(l.weight_bits, mq_weight_deviation(weight, l.count));
+    l.weight_step = weight_step(net->quantizer, &l, weight);
     if (l.weight_step == 0) l.weight_step = mq_weight_unit(l.weight_bits);
     int bits = c->bits.activation[node->layer];
-    l.input = (mq_qtype){.bits = bits, .scale = mq_activation_unit(bits)};
+    l.input = (mq_qtype){.bits = bits, .scale = mq_activation_step(net->quantizer, bits)};
     if (act->act.kind == MQ_ACT_IMAGE) l.input.scale = ldexp(1, -bits);
     l.bias = mq_checkpoint_values(c, index, MQ_PARAM_BIAS);
     return l;
 }
 
-void mq_trained_weights(const mq_checkpoint *c, const mq_trained_layer *l, int8_t *codes) {
+mq_status mq_trained_weights(const mq_checkpoint *c, const mq_trained_layer *l, int8_t *codes,
+                             mq_error *error) {
     const float *weight = mq_checkpoint_values(c, l->node->index, MQ_PARAM_WEIGHT);
-    double step = mq_weight_step(l->weight_bits, mq_weight_deviation(weight, l->count));
+    double step = weight_step(c->net->quantizer, l, weight);
+    float *normal = NULL;
+    if (c->net->quantizer == MQ_QUANTIZER_DOREFA) {
+        MQ_TRY(mq_alloc(l->count, sizeof *normal, "weights", &normal, error));
+        (void)mq_reference_dorefa_normalize(weight, l->count, normal);
+    }
     for (size_t i = 0; i < l->count; i++)
-        codes[i] = (int8_t)mq_reference_weight_code(weight[i], l->weight_bits, c->symmetric, step);
+        codes[i] = (int8_t)mq_reference_weight_code(normal ? normal[i] : weight[i], l->weight_bits,
+                                                    c->symmetric, step);
+    mq_free(normal);
+    return MQ_OK;
 }
 
 mq_channel mq_trained_channel(const mq_checkpoint *c, const mq_trained_layer *l, int norm,

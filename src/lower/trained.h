@@ -21,10 +21,11 @@ typedef struct mq_trained_layer {
 mq_trained_layer mq_trained_layer_of(const mq_checkpoint *checkpoint, int node);
 
 /* codes int8[count], [out][in/groups][kernel_h][kernel_w]. */
-void mq_trained_weights(const mq_checkpoint *checkpoint, const mq_trained_layer *layer, int8_t *codes);
+mq_status mq_trained_weights(const mq_checkpoint *checkpoint, const mq_trained_layer *layer, int8_t *codes,
+                             mq_error *error) MQ_MUST_CHECK;
 
-/* Channel c of the layer's result behind batch norm node norm (-1: none), read as codes of the type. */
-mq_channel mq_trained_channel(const mq_checkpoint *checkpoint, const mq_trained_layer *layer, int norm,
-                              const mq_qtype *type, int c);
+/* A channel of the layer's result behind batch norm node norm (-1: none), read as codes of the type. */
+mq_channel mq_trained_channel(const mq_checkpoint *c, const mq_trained_layer *l, int norm,
+                              const mq_qtype *type, int channel);
 
 #endif

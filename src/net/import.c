@@ -65,7 +65,8 @@ static mq_status map_onto(const opener *o, const mq_net *net, mq_import_map *out
                                  error);
 }
 
-/* The built-in network that the tensors fit; none or two do not say which. */
+/* The built-in network that the tensors fit; none or two do not say which. Tensors do not tell the quantiser:
+ * the published search and its networks have HWGQ. */
 static mq_status open_fitting(const opener *o) {
     char found[MAX_MODEL] = "";
     for (const mq_embedded_file *f = mixq_builtin_models; f->name; f++) {
@@ -74,7 +75,7 @@ static mq_status open_fitting(const opener *o) {
         mq_import_map map;
         builtin_name(f, name);
         MQ_TRY(mq_net_open(name, &net, o->error));
-        mq_status status = map_onto(o, net, &map, NULL);
+        mq_status status = net->quantizer == MQ_QUANTIZER_HWGQ ? map_onto(o, net, &map, NULL) : MQ_BAD_INPUT;
         mq_net_free(net);
         if (status == MQ_INTERNAL) return mq_fail(o->error, status, "out of memory: mapping %s", o->path);
         if (status != MQ_OK) continue;

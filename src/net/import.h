@@ -46,8 +46,8 @@ typedef struct mq_imported {
 
 /* path: .pt, .pth or .safetensors. model: a name or description (mq_net_open), or NULL: from the file's
  * metadata
- * (.safetensors), else the one built-in network that fits the tensors. All values are finite,
- * variances not negative. */
+ * (.safetensors), else the one built-in network of HWGQ, the published searches' family, that fits the
+ * tensors. All values are finite, variances not negative. */
 mq_status mq_import_open(const char *path, const char *model, mq_imported *out,
                          mq_error *error) MQ_MUST_CHECK;
 void mq_imported_free(mq_imported *imported);

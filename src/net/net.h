@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "quant/quant.h"
 #include "tensor/tensor.h"
 
 /* The one table of operators: X(id, name in files, least inputs, most inputs). Training, lowering, simulation
@@ -44,11 +45,11 @@ enum {
     MQ_MAX_ANCHORS = 16
 };
 
-/* How an activation node works in float mode and which quantiser it is otherwise. */
+/* How an activation node works in float mode; quantised it is the network's quantiser, or the image's. */
 typedef enum mq_act_kind {
-    MQ_ACT_HWGQ,  /* unsigned codes, step H[b]; float: ReLU */
-    MQ_ACT_HWGQ6, /* the same; float: ReLU6 */
-    MQ_ACT_IMAGE  /* the input image: code k >> (8-b), step 2^-b; float: k/256 */
+    MQ_ACT_RELU,
+    MQ_ACT_RELU6,
+    MQ_ACT_IMAGE /* the input image: code k >> (8-b), step 2^-b; float: k/256 */
 } mq_act_kind;
 
 typedef struct mq_conv_attr {
@@ -101,7 +102,8 @@ typedef enum mq_task { MQ_TASK_CLASSIFICATION, MQ_TASK_DETECTION } mq_task;
 typedef struct mq_net {
     char name[MQ_MAX_NAME];
     mq_task task;
-    int classes; /* classification: outputs; detection: object classes */
+    mq_quantizer quantizer; /* of all weights and, but for the image, all activations */
+    int classes;            /* classification: outputs; detection: object classes */
     int anchor_count;
     float anchor_w[MQ_MAX_ANCHORS], anchor_h[MQ_MAX_ANCHORS]; /* detection: pixels */
     int in_h, in_w, in_c;

@@ -77,7 +77,7 @@ static mq_status add_activation(parser *p, const mq_yaml_node *at, const char *l
     if (source->op == MQ_OP_INPUT)
         node->act.kind = MQ_ACT_IMAGE;
     else
-        node->act.kind = word == 1 ? MQ_ACT_HWGQ6 : MQ_ACT_HWGQ;
+        node->act.kind = word == 1 ? MQ_ACT_RELU6 : MQ_ACT_RELU;
     *out = node->index;
     return MQ_OK;
 }
@@ -438,7 +438,8 @@ static mq_status check_output(parser *p, const mq_yaml_node *root) {
 }
 
 static mq_status parse_root(parser *p, const mq_yaml_node *root) {
-    static const char *const keys[] = {"name", "task", "classes", "anchors", "input", "layers", NULL};
+    static const char *const keys[] = {"name",    "task",  "quantizer", "classes",
+                                       "anchors", "input", "layers",    NULL};
     static const char *const tasks[] = {"classification", "detection", NULL};
     static const char *const input_keys[] = {"channels", "height", "width", NULL};
     mq_net *net = p->net;
@@ -449,9 +450,12 @@ static mq_status parse_root(parser *p, const mq_yaml_node *root) {
     strcpy(net->name, name);
     const mq_yaml_node *task = mq_yaml_get(root, "task"), *input = mq_yaml_get(root, "input");
     const mq_yaml_node *layers = mq_yaml_get(root, "layers"), *anchors = mq_yaml_get(root, "anchors");
-    int task_index = 0;
+    const mq_yaml_node *quantizer = mq_yaml_get(root, "quantizer");
+    int task_index = 0, quantizer_index = MQ_QUANTIZER_HWGQ;
     if (task) MQ_TRY(mq_yaml_choice(task, tasks, &task_index, p->error));
     net->task = (mq_task)task_index;
+    if (quantizer) MQ_TRY(mq_yaml_choice(quantizer, mq_quantizer_names, &quantizer_index, p->error));
+    net->quantizer = (mq_quantizer)quantizer_index;
     int64_t classes, c, h, w;
     MQ_TRY(mq_yaml_req_int(root, "classes", 1, 100000, &classes, p->error));
     net->classes = (int)classes;

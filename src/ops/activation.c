@@ -14,6 +14,7 @@ enum { PIECE = 4096, GRAIN = 16 * PIECE };
 
 typedef struct act_op {
     mq_act_kind kind;
+    mq_quantizer quantizer;
     bool searched;
     int bits; /* MQ_BITS_FLOAT in float mode */
     mq_param *alpha;
@@ -42,6 +43,7 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
     int layer = s->node->act.layer;
     const mq_layer *info = &model->net->layers[layer];
     op->kind = s->node->act.kind;
+    op->quantizer = model->net->quantizer;
     op->searched = layer_searched(model, layer);
     if (model->options.mode == MQ_MODE_FLOAT)
         op->bits = MQ_BITS_FLOAT;
@@ -107,19 +109,19 @@ static void forward_piece(const act_op *op, const void *x, size_t n, float *y) {
         if (op->kind == MQ_ACT_IMAGE)
             mq_image_mix(pixel, n, op->softmax, y);
         else
-            mq_activation_mix(real, n, op->softmax, y);
+            mq_activation_mix(real, n, op->quantizer, op->softmax, y);
     } else if (op->bits == MQ_BITS_FLOAT) {
         if (op->kind == MQ_ACT_IMAGE)
             mq_image_values(pixel, n, MQ_BITS_FLOAT, y);
-        else if (op->kind == MQ_ACT_HWGQ6)
+        else if (op->kind == MQ_ACT_RELU6)
             relu6(real, n, y);
         else
-            mq_activation_values(real, n, MQ_BITS_FLOAT, y);
+            mq_activation_values(real, n, op->quantizer, MQ_BITS_FLOAT, y);
     } else {
         if (op->kind == MQ_ACT_IMAGE)
             shift_pixels(pixel, n, 8 - op->bits, codes);
         else
-            mq_activation_codes(real, n, op->bits, codes);
+            mq_activation_codes(real, n, op->quantizer, op->bits, codes);
         codes_to_float(codes, n, y);
     }
 }
@@ -156,8 +158,8 @@ static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
     }
     s->scale = 1;
     if (!op->searched && op->bits != MQ_BITS_FLOAT)
-        s->scale =
-            op->kind == MQ_ACT_IMAGE ? 1.0f / (float)(1 << op->bits) : (float)mq_activation_unit(op->bits);
+        s->scale = op->kind == MQ_ACT_IMAGE ? 1.0f / (float)(1 << op->bits)
+                                            : (float)mq_activation_step(op->quantizer, op->bits);
     act_call a = {.op = op,
                   .x = in->out,
                   .out = s->out,
@@ -190,11 +192,11 @@ static void backward_task(void *context, size_t task) {
             x = scaled;
         }
         if (op->searched)
-            mq_activation_mix_gradient(x, dy, n, op->softmax, dx, g);
-        else if (op->bits == MQ_BITS_FLOAT && op->kind == MQ_ACT_HWGQ6)
+            mq_activation_mix_gradient(x, dy, n, op->quantizer, op->softmax, dx, g);
+        else if (op->bits == MQ_BITS_FLOAT && op->kind == MQ_ACT_RELU6)
             relu6_gradient(x, dy, n, dx);
         else
-            mq_activation_gradient(x, dy, n, op->bits, dx);
+            mq_activation_gradient(x, dy, n, op->quantizer, op->bits, dx);
         if (a->dy_scale != 1) scale_by(dx, n, a->dy_scale);
     }
 }

@@ -4,7 +4,7 @@
  * The input may be unscaled accumulators z (node scale s): with r = s*z, mean_r = s*mean_z and var_r =
  * s^2*var_z, so the scale costs nothing. Statistics are float64 sums in tasks of fixed size, the same for any
  * thread count. */
-#include "ops/train_op.h"
+#include "ops/pooled_norm.h"
 
 #include <math.h>
 #include <string.h>
@@ -35,6 +35,7 @@ typedef struct bn_call {
     int channels;
     bool exact; /* evaluation: in float64 */
     const double *ea, *eb;
+    const pooled_norm *pooled; /* backward of a pooled one: instead of dy */
 } bn_call;
 
 static mq_status create(mq_model *model, node_state *s, mq_error *error) {
@@ -136,10 +137,16 @@ MQ_CLONES static void input_gradient_bf16(const float *z, const float *dy, size_
     }
 }
 
+/* Pixels, or the pool's rows, of a task. */
+static void share_of(size_t items, size_t task, size_t *first, size_t *count) {
+    size_t per = (items + TASKS - 1) / TASKS;
+    *first = task * per < items ? task * per : items;
+    *count = items - *first < per ? items - *first : per;
+}
+
 static void range_of(const bn_call *call, size_t task, size_t *first, size_t *count) {
-    size_t per = (call->pixels + TASKS - 1) / TASKS;
-    *first = task * per < call->pixels ? task * per : call->pixels;
-    *count = call->pixels - *first < per ? call->pixels - *first : per;
+    size_t rows = call->pooled ? (size_t)(call->pooled->kernel * call->pooled->kernel * call->pooled->w) : 1;
+    share_of(call->pixels / rows, task, first, count);
 }
 
 static void moments_task(void *context, size_t task) {
@@ -157,8 +164,11 @@ static void products_task(void *context, size_t task) {
     range_of(call, task, &first, &count);
     double *sum = call->op->partial + task * 2 * c;
     memset(sum, 0, 2 * c * sizeof *sum);
-    add_products(call->z + first * c, call->dy + first * c, count, call->channels, call->op->mean_z, sum,
-                 sum + c);
+    if (call->pooled)
+        pooled_norm_products(call->pooled, first, count, call->op->mean_z, sum, sum + c);
+    else
+        add_products(call->z + first * c, call->dy + first * c, count, call->channels, call->op->mean_z, sum,
+                     sum + c);
 }
 
 static void collect(bn_op *op, size_t c) {
@@ -184,6 +194,10 @@ static void gradient_task(void *context, size_t task) {
     bn_op *op = call->op;
     size_t first, count, c = (size_t)call->channels;
     range_of(call, task, &first, &count);
+    if (call->pooled) {
+        pooled_norm_gradient(call->pooled, first, count, op->d, call->out, call->out_type);
+        return;
+    }
     const float *z = call->z + first * c, *dy = call->dy + first * c, *mean = (const float *)op->partial;
     if (call->out_type == MQ_F32)
         input_gradient(z, dy, count, call->channels, mean, op->a, op->b, op->d,
@@ -191,6 +205,34 @@ static void gradient_task(void *context, size_t task) {
     else
         input_gradient_bf16(z, dy, count, call->channels, mean, op->a, op->b, op->d,
                             (uint16_t *)call->out + first * c);
+}
+
+void batch_norm_factors(const mq_model *model, const node_state *s, pooled_norm *out) {
+    const bn_op *op = s->op;
+    const mq_node *pool = s->pooled_by->node;
+    out->h = pool->h;
+    out->w = pool->w;
+    out->c = pool->c;
+    out->kernel = pool->pool.kernel;
+    out->z = model->nodes[s->node->input[0]].out;
+    out->mean = op->d;
+    out->a = op->a;
+    out->b = op->b;
+    out->ea = model->training ? NULL : op->sums;
+    out->eb = model->training ? NULL : op->sums + s->node->c;
+}
+
+void batch_norm_values(const mq_model *model, const node_state *s, float *out) {
+    bn_op *op = s->op;
+    bn_call call = {.op = op,
+                    .z = model->nodes[s->node->input[0]].out,
+                    .out = out,
+                    .channels = s->node->c,
+                    .pixels = (size_t)model->n * (size_t)(s->node->h * s->node->w),
+                    .exact = !model->training,
+                    .ea = op->sums,
+                    .eb = op->sums + s->node->c};
+    mq_parallel(TASKS, apply_task, &call);
 }
 
 static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
@@ -214,7 +256,7 @@ static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
         call.exact = true;
         call.ea = a;
         call.eb = b;
-        mq_parallel(TASKS, apply_task, &call);
+        if (!s->pooled_by) mq_parallel(TASKS, apply_task, &call);
         return MQ_OK;
     }
     if (call.pixels < 2)
@@ -241,7 +283,7 @@ static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
         op->var->value[i] =
             (float)((1 - MOMENTUM) * (double)op->var->value[i] + MOMENTUM * real_var * count / (count - 1));
     }
-    mq_parallel(TASKS, apply_task, &call);
+    if (!s->pooled_by) mq_parallel(TASKS, apply_task, &call);
     return MQ_OK;
 }
 
@@ -259,6 +301,12 @@ static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
                     .out_type = in->grad_type,
                     .channels = (int)c,
                     .pixels = (size_t)model->n * (size_t)(s->node->h * s->node->w)};
+    pooled_norm pooled;
+    if (s->pooled_by) {
+        pooled = (pooled_norm){.dy = s->pooled_by->grad, .index = max_pool_index(model, s->pooled_by)};
+        batch_norm_factors(model, s, &pooled);
+        call.pooled = &pooled;
+    }
     mq_parallel(TASKS, products_task, &call);
     collect(op, c);
     double count = (double)call.pixels, scale = (double)in->scale;
@@ -274,6 +322,7 @@ static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
         op->d[i] = (float)slope;
         op->b[i] = (float)(factor * dbeta / count - slope * (op->mean_z[i] - (double)mean[i]));
     }
+    pooled.mean = mean;
     mq_parallel(TASKS, gradient_task, &call);
     return MQ_OK;
 }

@@ -2,8 +2,11 @@
  * gradient.
  *
  * float   the float weights.
- * fixed   integer codes, step = G[b]*alpha: dL/dw = dL/d(code*step), straight through.
- * search  sum_i softmax_i Q_i(w): shared weights take dL/d(mix) as it is, unshared ones softmax_i of it. */
+ * fixed   integer codes and their step: dL/dw = dL/d(code*step), straight through.
+ * search  sum_i softmax_i Q_i(w): shared weights take dL/d(mix) as it is, unshared ones softmax_i of it.
+ *
+ * DoReFa rounds t = tanh(w)/max|tanh(w)| in the place of w; what is said above is then dL/dt, and goes on
+ * through t. */
 #include "ops/train_op.h"
 
 #include <string.h>
@@ -11,6 +14,7 @@
 #include "base/memory.h"
 
 struct layer_weights {
+    mq_quantizer quantizer;
     bool quantised, searched, shared, narrow;
     int bits;
     size_t count;
@@ -19,6 +23,8 @@ struct layer_weights {
     float *operand;  /* OIHW; own memory, or the parameter itself in float mode */
     float *branch;   /* one branch's values, unshared search only */
     float *mix_grad; /* dL/d(mix), unshared search only */
+    float *normal;   /* DoReFa: t, of the branch at hand in an unshared search */
+    float scale;     /* HWGQ: deviation, DoReFa: max|tanh(w)| of the same tensor */
     float step;
     double steps[MQ_BRANCHES];
     float softmax[MQ_BRANCHES];
@@ -35,6 +41,7 @@ mq_status layer_weights_create(mq_model *model, int layer, layer_weights **out, 
     w->searched = layer_searched(model, layer);
     w->shared = !w->searched || model->options.share;
     w->narrow = model->options.symmetric;
+    w->quantizer = net->quantizer;
     w->bits = model->options.mode == MQ_MODE_FIXED ? model->bits.weight[layer] : info->pinned_weight_bits;
     w->step = 1;
     for (int b = 0; b < (w->shared ? 1 : MQ_BRANCHES); b++)
@@ -50,6 +57,8 @@ mq_status layer_weights_create(mq_model *model, int layer, layer_weights **out, 
         MQ_TRY(mq_alloc(w->count, sizeof(float), "quantised weights", &w->branch, error));
         MQ_TRY(mq_alloc(w->count, sizeof(float), "quantised weights", &w->mix_grad, error));
     }
+    if (w->quantizer == MQ_QUANTIZER_DOREFA)
+        MQ_TRY(mq_alloc(w->count, sizeof(float), "quantised weights", &w->normal, error));
     return MQ_OK;
 }
 
@@ -58,21 +67,28 @@ void layer_weights_destroy(layer_weights *w) {
     if (w->quantised) mq_free(w->operand);
     mq_free(w->branch);
     mq_free(w->mix_grad);
+    mq_free(w->normal);
     mq_free(w);
+}
+
+/* What is rounded in the place of the weights of one branch (0: or of all). */
+static const float *rounded_of(layer_weights *w, int branch) {
+    return mq_weight_prepare(w->quantizer, w->weight[branch]->value, w->count, w->normal, &w->scale);
 }
 
 static void prepare_mix(layer_weights *w) {
     mq_softmax(w->alpha->value, MQ_BRANCHES, w->softmax);
     if (w->shared) {
-        float deviation = mq_weight_deviation(w->weight[0]->value, w->count);
-        for (int b = 0; b < MQ_BRANCHES; b++) w->steps[b] = mq_weight_step(MQ_SEARCH_MIN + b, deviation);
-        mq_weight_mix(w->weight[0]->value, w->count, w->narrow, w->steps, w->softmax, w->operand);
+        const float *rounded = rounded_of(w, 0);
+        for (int b = 0; b < MQ_BRANCHES; b++)
+            w->steps[b] = mq_weight_step_of(w->quantizer, MQ_SEARCH_MIN + b, w->scale);
+        mq_weight_mix(rounded, w->count, w->narrow, w->steps, w->softmax, w->operand);
         return;
     }
     for (int b = 0; b < MQ_BRANCHES; b++) {
-        const float *value = w->weight[b]->value;
-        w->steps[b] = mq_weight_step(MQ_SEARCH_MIN + b, mq_weight_deviation(value, w->count));
-        mq_weight_values(value, w->count, MQ_SEARCH_MIN + b, w->narrow, w->steps[b], w->branch);
+        const float *rounded = rounded_of(w, b);
+        w->steps[b] = mq_weight_step_of(w->quantizer, MQ_SEARCH_MIN + b, w->scale);
+        mq_weight_values(rounded, w->count, MQ_SEARCH_MIN + b, w->narrow, w->steps[b], w->branch);
         float s = w->softmax[b];
         if (b == 0) {
             for (size_t i = 0; i < w->count; i++) w->operand[i] = s * w->branch[i];
@@ -88,10 +104,10 @@ void layer_weights_prepare(mq_model *model, layer_weights *w) {
     if (w->searched) {
         prepare_mix(w);
     } else if (w->quantised) {
-        const float *value = w->weight[0]->value;
-        double step = mq_weight_step(w->bits, mq_weight_deviation(value, w->count));
+        const float *rounded = rounded_of(w, 0);
+        double step = mq_weight_step_of(w->quantizer, w->bits, w->scale);
         int32_t *codes = (int32_t *)w->operand; /* same size; converted in place */
-        mq_weight_codes(value, w->count, w->bits, w->narrow, step, codes);
+        mq_weight_codes(rounded, w->count, w->bits, w->narrow, step, codes);
         for (size_t i = 0; i < w->count; i++) {
             int32_t code;
             memcpy(&code, &w->operand[i], sizeof code);
@@ -122,20 +138,23 @@ void layer_weights_backward(mq_model *model, layer_weights *w, float scale) {
     float *grad = layer_weights_operand_grad(w);
     if (scale != 1)
         for (size_t i = 0; i < w->count; i++) grad[i] *= scale;
-    if (!w->searched) return;
     double g[MQ_BRANCHES];
     if (w->shared) {
-        mq_weight_mix_dot(w->weight[0]->value, grad, w->count, w->narrow, w->steps, g);
+        const float *rounded = w->normal ? w->normal : w->weight[0]->value;
+        if (w->searched) mq_weight_mix_dot(rounded, grad, w->count, w->narrow, w->steps, g);
+        if (w->normal) mq_dorefa_gradient(w->normal, w->count, w->scale, grad);
     } else {
         for (int b = 0; b < MQ_BRANCHES; b++) {
-            mq_weight_values(w->weight[b]->value, w->count, MQ_SEARCH_MIN + b, w->narrow, w->steps[b],
-                             w->branch);
+            const float *rounded = w->normal ? rounded_of(w, b) : w->weight[b]->value;
+            mq_weight_values(rounded, w->count, MQ_SEARCH_MIN + b, w->narrow, w->steps[b], w->branch);
             double sum = 0;
             for (size_t i = 0; i < w->count; i++) sum += (double)grad[i] * (double)w->branch[i];
             g[b] = sum;
             float s = w->softmax[b];
             for (size_t i = 0; i < w->count; i++) w->weight[b]->grad[i] = s * grad[i];
+            if (w->normal) mq_dorefa_gradient(w->normal, w->count, w->scale, w->weight[b]->grad);
         }
     }
+    if (!w->searched) return;
     mq_softmax_gradient(w->softmax, g, MQ_BRANCHES, w->alpha->grad);
 }

@@ -54,6 +54,24 @@ static bool needs_grad(const mq_model *model, const mq_node *node) {
     return true;
 }
 
+/* The max pool of tiles that alone reads this batch norm, or NULL. */
+static node_state *pool_behind(mq_model *model, const mq_node *node) {
+    const mq_net *net = model->net;
+    node_state *pool = NULL;
+    if (node->op != MQ_OP_BATCH_NORM || node->index == net->output) return NULL;
+    for (int i = node->index + 1; i < net->node_count; i++)
+        for (int k = 0; k < net->nodes[i].input_count; k++) {
+            if (net->nodes[i].input[k] != node->index) continue;
+            if (pool || net->nodes[i].op != MQ_OP_MAX_POOL) return NULL;
+            pool = &model->nodes[i];
+        }
+    if (!pool) return NULL;
+    const int kernel = pool->node->pool.kernel;
+    const bool tiles = kernel == pool->node->pool.stride && pool->node->h * kernel == node->h &&
+                       pool->node->w * kernel == node->w;
+    return tiles ? pool : NULL;
+}
+
 static mq_status plan_node(mq_model *model, node_state *s, mq_error *error) {
     const mq_net *net = model->net;
     const mq_node *node = s->node;
@@ -66,17 +84,23 @@ static mq_status plan_node(mq_model *model, node_state *s, mq_error *error) {
             if (net->nodes[i].input[k] != node->index) continue;
             bool again = model->options.training && OPS[net->nodes[i].op]->keeps_input;
             int use = again ? time_backward(net, i) : time_forward(net, i);
+            if (model->nodes[i].pooled_by) /* read by the pool instead */
+                use = use > model->nodes[i].pooled_by->node->index ? use
+                                                                   : model->nodes[i].pooled_by->node->index;
             if (use > last_use) last_use = use;
             if (node->index != net->output) first_grad = time_backward(net, i);
             readers++;
         }
     }
+    if (s->pooled_by) return MQ_OK;
     size_t count = (size_t)model->options.batch * image_elements(node);
     if (node->op != MQ_OP_INPUT)
         MQ_TRY(mq_plan_add(model->plan, count * mq_dtype_size(s->out_type), time_forward(net, node->index),
                            last_use, &s->out_slot, error));
     if (!needs_grad(model, node)) return MQ_OK;
     int own = time_backward(net, node->index);
+    if (node->op == MQ_OP_MAX_POOL && model->nodes[node->input[0]].pooled_by)
+        own = time_backward(net, node->input[0]); /* the batch norm's backward reads it */
     MQ_TRY(
         mq_plan_add(model->plan, count * mq_dtype_size(s->grad_type), first_grad, own, &s->grad_slot, error));
     if (readers > 1)
@@ -92,6 +116,10 @@ static mq_status create_nodes(mq_model *model, mq_error *error) {
         node_state *s = &model->nodes[i];
         s->node = &net->nodes[i];
         s->scale = s->grad_scale = 1;
+    }
+    for (int i = 0; i < net->node_count; i++) {
+        node_state *s = &model->nodes[i];
+        s->pooled_by = pool_behind(model, s->node);
         s->grad_slot = needs_grad(model, s->node) ? 0 : -1;
         MQ_TRY(OPS[s->node->op]->create(model, s, error));
     }
@@ -309,8 +337,13 @@ void finish_input_grad(mq_model *model, node_state *s, int which) {
 mq_status mq_model_peek(const mq_model *model, int node, float *out, mq_error *error) {
     const node_state *s = &model->nodes[node];
     size_t count = (size_t)model->n * image_elements(s->node);
-    if (node != 0 && mq_plan_last(model->plan, s->out_slot) < model->net->node_count)
+    const node_state *from = s->pooled_by ? &model->nodes[s->node->input[0]] : s;
+    if (node != 0 && mq_plan_last(model->plan, from->out_slot) < model->net->node_count)
         return mq_fail(error, MQ_INTERNAL, "layer %s: its output's memory was used again", s->node->name);
+    if (s->pooled_by) {
+        batch_norm_values(model, s, out);
+        return MQ_OK;
+    }
     for (size_t i = 0; i < count; i++) {
         if (s->out_type == MQ_U8)
             out[i] = (float)((const uint8_t *)s->out)[i] / 256.0f;
@@ -356,7 +389,8 @@ const char *mq_model_find_nonfinite(const mq_model *model) {
         const node_state *s = &model->nodes[i];
         const char *name = nonfinite_of(model, i, true);
         if (name) return name;
-        if (s->out_type == MQ_F32 && mq_plan_last(model->plan, s->out_slot) >= model->net->node_count &&
+        if (!s->pooled_by && s->out_type == MQ_F32 &&
+            mq_plan_last(model->plan, s->out_slot) >= model->net->node_count &&
             count_nonfinite(s->out, (size_t)model->n * image_elements(s->node)))
             return s->node->name;
         name = nonfinite_of(model, i, false);

@@ -1,7 +1,7 @@
 /* pool.c - max pooling. Backward sends the gradient to the first maximum in row-major order: ties are
  * frequent in quantised networks, so the order matters; the winner's index in its window is stored (one
  * byte). */
-#include "ops/train_op.h"
+#include "ops/pooled_norm.h"
 
 #include <string.h>
 
@@ -27,9 +27,14 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
     op->index_slot = -1;
     if (!model->options.training) return MQ_OK;
     int node = s->node->index;
+    int last = input_state(model, s, 0)->pooled_by ? s->node->input[0] : node; /* whose backward needs it */
     return mq_plan_add(model->plan, (size_t)model->options.batch * image_elements(s->node),
-                       time_forward(model->net, node), time_backward(model->net, node), &op->index_slot,
+                       time_forward(model->net, node), time_backward(model->net, last), &op->index_slot,
                        error);
+}
+
+uint8_t *max_pool_index(const mq_model *model, const node_state *s) {
+    return mq_plan_memory(model->plan, ((const pool_op *)s->op)->index_slot);
 }
 
 static void destroy(node_state *s) {
@@ -112,10 +117,21 @@ static void backward_task(void *context, size_t image) {
     }
 }
 
+static void pooled_task(void *context, size_t row) {
+    pooled_norm_forward(context, row);
+}
+
 static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
     (void)error;
     const pool_op *op = s->op;
     const node_state *in = input_state(model, s, 0);
+    if (in->pooled_by) {
+        pooled_norm p = {.y = s->out, .index = model->training ? max_pool_index(model, s) : NULL};
+        batch_norm_factors(model, in, &p);
+        s->scale = 1;
+        mq_parallel((size_t)model->n * (size_t)s->node->h, pooled_task, &p);
+        return MQ_OK;
+    }
     s->scale = in->scale;
     pool_call call = {.in = in->node,
                       .node = s->node,
@@ -130,6 +146,7 @@ static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
     (void)error;
     const pool_op *op = s->op;
     const node_state *in = input_state(model, s, 0);
+    if (in->pooled_by) return MQ_OK; /* the batch norm's backward does both */
     pool_call call = {.in = in->node,
                       .node = s->node,
                       .dy = s->grad,

@@ -18,6 +18,9 @@ typedef struct node_state {
     float grad_scale; /* dL/d(real output) = grad * grad_scale */
     float *spare;     /* a second consumer writes its share of the input's gradient here first */
     void *op;         /* the operator's own state */
+    /* A batch norm that a max pool of tiles alone reads is computed inside that (pooled_norm.h): it has
+     * neither output nor gradient. */
+    struct node_state *pooled_by; /* of such a batch norm: the pool */
 } node_state;
 
 struct mq_model {
@@ -79,6 +82,14 @@ typedef struct train_op {
 #define TRAIN_OP_DECLARE(id, name, least, most) extern const train_op mq_train_##id;
 MQ_OPERATORS(TRAIN_OP_DECLARE)
 #undef TRAIN_OP_DECLARE
+
+/* batch_norm.c: what a pooled batch norm multiplies its input with in the forward under way. */
+struct pooled_norm;
+void batch_norm_factors(const mq_model *model, const node_state *s, struct pooled_norm *out);
+/* Its output, never stored otherwise: [n][h][w][c]. */
+void batch_norm_values(const mq_model *model, const node_state *s, float *out);
+/* pool.c: where the maxima of the last training forward were, [n][h][w][c] of the pool. */
+uint8_t *max_pool_index(const mq_model *model, const node_state *s);
 
 /* layer_weights.c: what a layer's convolution multiplies with. */
 typedef struct layer_weights layer_weights;

@@ -1,5 +1,8 @@
-/* activations.c - activation quantisers over arrays (HWGQ, Cai et al., CVPR 2017) and their search mix
- * (EdMIPS, Cai and Vasconcelos, CVPR 2020), with gradients.
+/* activations.c - activation quantisers over arrays (HWGQ, Cai et al., CVPR 2017; DoReFa, Zhou et al., 2016)
+ * and their search mix (EdMIPS, Cai and Vasconcelos, CVPR 2020), with gradients.
+ *
+ * The families differ in three numbers: step, top and the gate of the gradient. DoReFa's min(round(x/step),
+ * 2^b-1) is round(min(x, top)/step): its top is a whole number of steps, and rounding is monotone.
  *
  * Single quantisers divide: they are bound by memory. The mix of seven would be bound by the divider, so it
  * multiplies by r = the smallest float32 >= 1/h and divides only where that may matter. Rounding is monotone,
@@ -28,6 +31,7 @@ static const float DOUBT = -0.5f + 0x1.4p-14f;
 
 typedef struct branch {
     float top, step, reciprocal;
+    float gate;   /* the gradient passes from 0 to here */
     float weight; /* softmax */
 } branch;
 
@@ -36,10 +40,11 @@ static float reciprocal_above(float step) {
     return (double)r * (double)step >= 1 ? r : nextafterf(r, INFINITY);
 }
 
-static void set_branches(const float softmax[MQ_BRANCHES], branch out[MQ_BRANCHES]) {
+static void set_branches(mq_quantizer quantizer, const float softmax[MQ_BRANCHES], branch out[MQ_BRANCHES]) {
     for (int j = 0; j < MQ_BRANCHES; j++) {
-        out[j].top = mq_activation_top(MQ_SEARCH_MIN + j);
-        out[j].step = (float)mq_activation_unit(MQ_SEARCH_MIN + j);
+        out[j].top = mq_activation_top(quantizer, MQ_SEARCH_MIN + j);
+        out[j].step = (float)mq_activation_step(quantizer, MQ_SEARCH_MIN + j);
+        out[j].gate = mq_activation_gate(quantizer, MQ_SEARCH_MIN + j);
         out[j].reciprocal = reciprocal_above(out[j].step);
         out[j].weight = softmax[j];
     }
@@ -61,11 +66,11 @@ MQ_CLONES static void relu(const float *x, size_t n, float *y) {
     for (size_t i = 0; i < n; i++) y[i] = x[i] <= 0 ? 0 : x[i];
 }
 
-void mq_activation_values(const float *x, size_t n, int bits, float *y) {
+void mq_activation_values(const float *x, size_t n, mq_quantizer quantizer, int bits, float *y) {
     if (bits == MQ_BITS_FLOAT)
         relu(x, n, y);
     else
-        values(x, n, mq_activation_top(bits), (float)mq_activation_unit(bits), y);
+        values(x, n, mq_activation_top(quantizer, bits), (float)mq_activation_step(quantizer, bits), y);
 }
 
 MQ_CLONES static void codes_of(const float *x, size_t n, float top, float step, uint8_t *codes) {
@@ -75,14 +80,14 @@ MQ_CLONES static void codes_of(const float *x, size_t n, float top, float step, 
     }
 }
 
-void mq_activation_codes(const float *x, size_t n, int bits, uint8_t *codes) {
-    codes_of(x, n, mq_activation_top(bits), (float)mq_activation_unit(bits), codes);
+void mq_activation_codes(const float *x, size_t n, mq_quantizer quantizer, int bits, uint8_t *codes) {
+    codes_of(x, n, mq_activation_top(quantizer, bits), (float)mq_activation_step(quantizer, bits), codes);
 }
 
-MQ_CLONES static void gradient(const float *x, const float *dy, size_t n, float top, float *dx) {
+MQ_CLONES static void gradient(const float *x, const float *dy, size_t n, float gate, float *dx) {
     for (size_t i = 0; i < n; i++) {
         float through = dy[i]; /* loaded unconditionally, so that the choice is a blend */
-        dx[i] = ((x[i] >= 0) & (x[i] <= top)) ? through : 0;
+        dx[i] = ((x[i] >= 0) & (x[i] <= gate)) ? through : 0;
     }
 }
 
@@ -93,11 +98,12 @@ MQ_CLONES static void relu_gradient(const float *x, const float *dy, size_t n, f
     }
 }
 
-void mq_activation_gradient(const float *x, const float *dy, size_t n, int bits, float *dx) {
+void mq_activation_gradient(const float *x, const float *dy, size_t n, mq_quantizer quantizer, int bits,
+                            float *dx) {
     if (bits == MQ_BITS_FLOAT)
         relu_gradient(x, dy, n, dx);
     else
-        gradient(x, dy, n, mq_activation_top(bits), dx);
+        gradient(x, dy, n, mq_activation_gate(quantizer, bits), dx);
 }
 
 /* ---- the mix of the search ---- */
@@ -153,9 +159,10 @@ MQ_CLONES static void mix(const float *x, size_t n, const branch *b, float *y) {
     memcpy(y + i, out, (n - i) * sizeof *y);
 }
 
-void mq_activation_mix(const float *x, size_t n, const float softmax[MQ_BRANCHES], float *y) {
+void mq_activation_mix(const float *x, size_t n, mq_quantizer quantizer, const float softmax[MQ_BRANCHES],
+                       float *y) {
     branch b[MQ_BRANCHES];
-    set_branches(softmax, b);
+    set_branches(quantizer, softmax, b);
     mix(x, n, b, y);
 }
 
@@ -169,8 +176,9 @@ gradient_block(const float *x, const float *dy, const branch *b, float *dx, floa
     for (int i = 0; i < BLOCK; i += LANES) {
         float slope[LANES] = {0};
         for (int j = 0; j < MQ_BRANCHES; j++) {
-            const float top = b[j].top, weight = b[j].weight; /* loaded unconditionally: no branches below */
-            FOR_LANES(l) slope[l] = slope[l] + (x[i + l] <= top ? weight : 0);
+            const float gate = b[j].gate,
+                        weight = b[j].weight; /* loaded unconditionally: no branches below */
+            FOR_LANES(l) slope[l] = slope[l] + (x[i + l] <= gate ? weight : 0);
         }
         FOR_LANES(l) out[i + l] = dy[i + l] * (x[i + l] >= 0 ? slope[l] : 0);
     }
@@ -194,11 +202,11 @@ MQ_CLONES static void gradient_window(const float *x, const float *dy, size_t n,
         for (int l = 0; l < LANES; l++) g[j] += (double)sum[j][l];
 }
 
-void mq_activation_mix_gradient(const float *x, const float *dy, size_t n, const float softmax[MQ_BRANCHES],
-                                float *dx, double g[MQ_BRANCHES]) {
+void mq_activation_mix_gradient(const float *x, const float *dy, size_t n, mq_quantizer quantizer,
+                                const float softmax[MQ_BRANCHES], float *dx, double g[MQ_BRANCHES]) {
     branch b[MQ_BRANCHES];
     double code_sum[MQ_BRANCHES] = {0};
-    set_branches(softmax, b);
+    set_branches(quantizer, softmax, b);
     for (size_t i = 0; i < n; i += WINDOW) {
         size_t count = n - i < WINDOW ? n - i : WINDOW;
         gradient_window(x + i, dy + i, count, b, dx ? dx + i : NULL, code_sum);

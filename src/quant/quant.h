@@ -1,14 +1,22 @@
 /* quant.h - the quantisers: steps, code ranges, forward values and gradients.
  *
- * Source: HWGQ (Cai et al., CVPR 2017) and EdMIPS (Cai and Vasconcelos, CVPR 2020), as used by AnyPackingNet
- * (ICCAD 2023). Rounding is half to even. Steps are computed in float64 and converted to float32 when they
- * meet a tensor; everything on tensors is float32 in the order written, with true divisions and no
- * contraction.
+ * Rounding is half to even. Steps are computed in float64 and converted to float32 when they meet a tensor;
+ * everything on tensors is float32 in the order written, with true divisions and no contraction.
  *
+ * HWGQ (Cai et al., CVPR 2017) and EdMIPS (Cai and Vasconcelos, CVPR 2020), as used by AnyPackingNet
+ * (ICCAD 2023):
  *   weights      alpha = unbiased standard deviation (summed in float64, rounded to float32), step =
- * G[b]*alpha, q = clamp(round(w/step), lo, hi), wq = q*step; gradient straight through for every element.
+ *                G[b]*alpha, q = clamp(round(w/step), lo, hi), wq = q*step; gradient straight through for
+ *                every element.
  *   activations  T = H[b]*(2^b-1), y = round(clamp(x, 0, T)/H[b])*H[b]; dL/dx = dL/dy where 0 <= x <= T, else
- * 0. image        k in 0..255 stands for k/256; code k >> (8-b), step 2^-b; no gradient.
+ *                0.
+ *
+ * DoReFa (Zhou et al., 2016, arXiv 1606.06160), in the form of UltraNet (DAC-SDC 2020), whose steps are
+ * powers of two: weights      t = tanh(w)/max|tanh(w)|, step = 2^-(b-1), q = clamp(round(t/step), lo, hi), wq
+ * = q*step; gradient straight through rounding and clamp, then of t itself, the maximum included. activations
+ * y = min(round(clamp(x, 0, 1)*2^b), 2^b-1)*2^-b; dL/dx = dL/dy where 0 <= x <= 1, else 0.
+ *
+ * The image, in both: k in 0..255 stands for k/256; code k >> (8-b), step 2^-b; no gradient.
  *
  * NaN gives code 0 but value NaN, so that a check for finite numbers still sees it. Zeros come out as +0. */
 #ifndef MIXQ_QUANT_QUANT_H
@@ -28,6 +36,12 @@ enum {
     MQ_BITS_FLOAT = 32 /* "bits" of a layer that is not quantised: float weights, ReLU activations */
 };
 
+/* Families of weight and activation quantisers. */
+typedef enum mq_quantizer { MQ_QUANTIZER_HWGQ, MQ_QUANTIZER_DOREFA } mq_quantizer;
+enum { MQ_QUANTIZERS = 2 };
+/* "hwgq", "dorefa", then NULL. */
+extern const char *const mq_quantizer_names[MQ_QUANTIZERS + 1];
+
 /* An integer type of codes and the real step between them. */
 typedef struct mq_qtype {
     int bits;
@@ -39,16 +53,43 @@ typedef struct mq_qtype {
 int32_t mq_code_low(int bits, bool is_signed, bool narrow);
 int32_t mq_code_high(int bits, bool is_signed);
 
-/* The unit-variance tables of the paper, bits 1..8. */
+/* HWGQ's unit-variance tables, bits 1..8. */
 double mq_weight_unit(int bits);     /* G */
 double mq_activation_unit(int bits); /* H */
 
+/* Real value of activation code 1: H[bits]; 2^-bits. */
+double mq_activation_step(mq_quantizer quantizer, int bits);
+/* The largest value of an activation quantiser, step*(2^bits-1), as float32. */
+float mq_activation_top(mq_quantizer quantizer, int bits);
+/* The gradient passes where 0 <= x <= gate: T; 1. */
+float mq_activation_gate(mq_quantizer quantizer, int bits);
+
 /* ---- weights: w float32[n] ---- */
 
-/* Unbiased standard deviation; 0 for n < 2. */
+/* What a family rounds in the place of w, and *scale for its steps: HWGQ w itself (t may be NULL) and the
+ * deviation; DoReFa t, which is filled, float32[n], and m. */
+const float *mq_weight_prepare(mq_quantizer quantizer, const float *w, size_t n, float *t, float *scale);
+/* G[bits]*scale; 2^-(bits-1). */
+double mq_weight_step_of(mq_quantizer quantizer, int bits, float scale);
+
+/* HWGQ. Unbiased standard deviation; 0 for n < 2. */
 float mq_weight_deviation(const float *w, size_t n);
 /* G[bits]*deviation. A layer whose weights are all equal has step 0; its codes are all 0 by definition. */
 double mq_weight_step(int bits, float deviation);
+
+/* DoReFa. t float32[n] = tanh(w)/m, m = max|tanh(w)|, which is returned; t may not overlap w. tanh is
+ * computed in float64 and rounded to float32, by the same operations on every CPU. Zeros all over: m = 0,
+ * t = 0. A NaN stays one and has no part in m. */
+float mq_dorefa_normalize(const float *w, size_t n, float *t);
+/* In place, grad = dL/dt -> dL/dw. With s = sum_j grad[j]*t[j], K the elements of |t| = 1:
+ *   dL/dw[i] = (1 - tanh(w[i])^2)/m * (grad[i] - [i in K]*t[i]*s/|K|),
+ * the derivative of t, the maximum being a function of w as in the published code (there, too, equal maxima
+ * share its gradient). m = 0: grad stays, straight through. */
+void mq_dorefa_gradient(const float *t, size_t n, float m, float *grad);
+/* 2^-(bits-1). */
+double mq_dorefa_step(int bits);
+
+/* The rest rounds: w stands for DoReFa's t as well. */
 /* q int32[n] = clamp(round(w/step), low, high). */
 void mq_weight_codes(const float *w, size_t n, int bits, bool narrow, double step, int32_t *q);
 /* y float32[n] = code*step; y may be w. */
@@ -63,20 +104,20 @@ void mq_weight_mix_dot(const float *w, const float *dy, size_t n, bool narrow, c
 
 /* ---- activations: x float32[n], any layout; each call works on one task's range ---- */
 
-/* T = H[bits]*(2^bits-1) as float32: the largest value of the quantiser. */
-float mq_activation_top(int bits);
 /* y float32[n]; bits 1..8, or MQ_BITS_FLOAT = ReLU. */
-void mq_activation_values(const float *x, size_t n, int bits, float *y);
+void mq_activation_values(const float *x, size_t n, mq_quantizer quantizer, int bits, float *y);
 /* codes uint8[n], bits 1..8. */
-void mq_activation_codes(const float *x, size_t n, int bits, uint8_t *codes);
-/* dx[n] = dy where 0 <= x <= T (ReLU: x > 0), else 0; dx may be dy. */
-void mq_activation_gradient(const float *x, const float *dy, size_t n, int bits, float *dx);
+void mq_activation_codes(const float *x, size_t n, mq_quantizer quantizer, int bits, uint8_t *codes);
+/* dx[n] = dy where 0 <= x <= gate (ReLU: x > 0), else 0; dx may be dy. */
+void mq_activation_gradient(const float *x, const float *dy, size_t n, mq_quantizer quantizer, int bits,
+                            float *dx);
 /* y = sum_j softmax[j]*Q_{2+j}(x), terms added in order of rising bits. */
-void mq_activation_mix(const float *x, size_t n, const float softmax[MQ_BRANCHES], float *y);
-/* dx = dy * sum_j softmax[j]*[0 <= x <= T_j] (skipped when dx is NULL), and g[j] += <dy, Q_{2+j}(x)>
+void mq_activation_mix(const float *x, size_t n, mq_quantizer quantizer, const float softmax[MQ_BRANCHES],
+                       float *y);
+/* dx = dy * sum_j softmax[j]*[0 <= x <= gate_j] (skipped when dx is NULL), and g[j] += <dy, Q_{2+j}(x)>
  * (float32 partial sums over at most 4096 elements, then float64). One pass. dx may be dy. */
-void mq_activation_mix_gradient(const float *x, const float *dy, size_t n, const float softmax[MQ_BRANCHES],
-                                float *dx, double g[MQ_BRANCHES]);
+void mq_activation_mix_gradient(const float *x, const float *dy, size_t n, mq_quantizer quantizer,
+                                const float softmax[MQ_BRANCHES], float *dx, double g[MQ_BRANCHES]);
 
 /* ---- image input: k uint8[n] ---- */
 void mq_image_values(const uint8_t *k, size_t n, int bits, float *y); /* MQ_BITS_FLOAT: k/256 */

@@ -32,39 +32,85 @@ float mq_reference_weight_mix(float w, bool narrow, const double step[MQ_BRANCHE
     return sum;
 }
 
-static float activation_level(float x, int bits) {
-    float top = mq_activation_top(bits);
-    if (x <= 0) x = 0;
-    if (x > top) x = top;
-    return rintf(x / (float)mq_activation_unit(bits));
+float mq_reference_dorefa_normalize(const float *w, size_t n, float *t) {
+    float m = 0;
+    for (size_t i = 0; i < n; i++) {
+        t[i] = (float)tanh((double)w[i]);
+        if (fabsf(t[i]) > m) m = fabsf(t[i]);
+    }
+    for (size_t i = 0; i < n && m > 0; i++) t[i] = t[i] / m;
+    return m;
 }
 
-uint8_t mq_reference_activation_code(float x, int bits) {
-    float level = activation_level(x, bits);
+void mq_reference_dorefa_gradient(const float *w, size_t n, const double *dt, double *dw) {
+    double m = 0, sum = 0;
+    size_t maxima = 0;
+    for (size_t i = 0; i < n; i++)
+        if (fabs(tanh((double)w[i])) > m) m = fabs(tanh((double)w[i]));
+    for (size_t i = 0; i < n; i++) {
+        sum += dt[i] * tanh((double)w[i]) / m;
+        maxima += fabs(tanh((double)w[i])) == m;
+    }
+    for (size_t i = 0; i < n; i++) {
+        double u = tanh((double)w[i]), d = dt[i];
+        if (fabs(u) == m) d -= (u > 0 ? 1 : -1) * sum / (double)maxima;
+        dw[i] = m > 0 ? d * (1 - u * u) / m : dt[i];
+    }
+}
+
+static float hwgq_level(float x, int bits) {
+    float step = (float)mq_activation_unit(bits), top = mq_activation_top(MQ_QUANTIZER_HWGQ, bits);
+    if (x <= 0) x = 0;
+    if (x > top) x = top;
+    return rintf(x / step);
+}
+
+static float dorefa_level(float x, int bits) {
+    float levels = (float)(1 << bits);
+    if (x <= 0) x = 0;
+    if (x > 1) x = 1;
+    float level = rintf(x * levels);
+    return level > levels - 1 ? levels - 1 : level;
+}
+
+static float activation_level(float x, mq_quantizer quantizer, int bits) {
+    return quantizer == MQ_QUANTIZER_DOREFA ? dorefa_level(x, bits) : hwgq_level(x, bits);
+}
+
+uint8_t mq_reference_activation_code(float x, mq_quantizer quantizer, int bits) {
+    float level = activation_level(x, quantizer, bits);
     return isnan(level) ? 0 : (uint8_t)level;
 }
 
-float mq_reference_activation_value(float x, int bits) {
+float mq_reference_activation_value(float x, mq_quantizer quantizer, int bits) {
     if (bits == MQ_BITS_FLOAT) return x <= 0 ? 0 : x;
-    return activation_level(x, bits) * (float)mq_activation_unit(bits);
+    float level = activation_level(x, quantizer, bits);
+    return quantizer == MQ_QUANTIZER_DOREFA ? level / (float)(1 << bits)
+                                            : level * (float)mq_activation_unit(bits);
 }
 
-float mq_reference_activation_gradient(float x, float dy, int bits) {
+static bool passes(float x, mq_quantizer quantizer, int bits) {
+    float gate = quantizer == MQ_QUANTIZER_DOREFA ? 1 : mq_activation_top(quantizer, bits);
+    return x >= 0 && x <= gate;
+}
+
+float mq_reference_activation_gradient(float x, float dy, mq_quantizer quantizer, int bits) {
     if (bits == MQ_BITS_FLOAT) return x > 0 ? dy : 0;
-    return x >= 0 && x <= mq_activation_top(bits) ? dy : 0;
+    return passes(x, quantizer, bits) ? dy : 0;
 }
 
-float mq_reference_activation_mix(float x, const float softmax[MQ_BRANCHES]) {
+float mq_reference_activation_mix(float x, mq_quantizer quantizer, const float softmax[MQ_BRANCHES]) {
     float sum = 0;
     for (int j = 0; j < MQ_BRANCHES; j++)
-        sum = sum + softmax[j] * mq_reference_activation_value(x, MQ_SEARCH_MIN + j);
+        sum = sum + softmax[j] * mq_reference_activation_value(x, quantizer, MQ_SEARCH_MIN + j);
     return sum;
 }
 
-float mq_reference_activation_mix_gradient(float x, float dy, const float softmax[MQ_BRANCHES]) {
+float mq_reference_activation_mix_gradient(float x, float dy, mq_quantizer quantizer,
+                                           const float softmax[MQ_BRANCHES]) {
     float slope = 0;
     for (int j = 0; j < MQ_BRANCHES; j++)
-        if (x >= 0 && x <= mq_activation_top(MQ_SEARCH_MIN + j)) slope = slope + softmax[j];
+        if (passes(x, quantizer, MQ_SEARCH_MIN + j)) slope = slope + softmax[j];
     return dy * slope;
 }
 

@@ -14,13 +14,19 @@ float mq_reference_weight_value(float w, int bits, bool narrow, double step);
 float mq_reference_weight_mix(float w, bool narrow, const double step[MQ_BRANCHES],
                               const float softmax[MQ_BRANCHES]);
 
+/* quant.h's mq_dorefa_normalize; tanh is the C library's, in float64, rounded to float32. */
+float mq_reference_dorefa_normalize(const float *w, size_t n, float *t);
+/* dL/dw from dL/dt by the formula, in float64 all the way. */
+void mq_reference_dorefa_gradient(const float *w, size_t n, const double *dt, double *dw);
+
 /* bits 1..8, for values and gradients also MQ_BITS_FLOAT. Code 0 and value NaN for a NaN. Zeros are +0. */
-uint8_t mq_reference_activation_code(float x, int bits);
-float mq_reference_activation_value(float x, int bits);
-float mq_reference_activation_gradient(float x, float dy, int bits);
-float mq_reference_activation_mix(float x, const float softmax[MQ_BRANCHES]);
-/* dy * sum_j softmax[j]*[0 <= x <= T_j], the sum in order of rising bits. */
-float mq_reference_activation_mix_gradient(float x, float dy, const float softmax[MQ_BRANCHES]);
+uint8_t mq_reference_activation_code(float x, mq_quantizer quantizer, int bits);
+float mq_reference_activation_value(float x, mq_quantizer quantizer, int bits);
+float mq_reference_activation_gradient(float x, float dy, mq_quantizer quantizer, int bits);
+float mq_reference_activation_mix(float x, mq_quantizer quantizer, const float softmax[MQ_BRANCHES]);
+/* dy * sum_j softmax[j]*[0 <= x <= gate_j], the sum in order of rising bits. */
+float mq_reference_activation_mix_gradient(float x, float dy, mq_quantizer quantizer,
+                                           const float softmax[MQ_BRANCHES]);
 
 uint8_t mq_reference_image_code(uint8_t k, int bits);
 float mq_reference_image_value(uint8_t k, int bits);

@@ -1,7 +1,12 @@
-/* tables.c - code ranges and the steps for unit-variance data (HWGQ, Cai et al. 2017, and EdMIPS, 2020). */
+/* tables.c - code ranges, steps and ends of the quantisers; HWGQ's steps for unit-variance data (Cai et al.
+ * 2017, and EdMIPS, 2020). */
 #include "quant/quant.h"
 
 #include <assert.h>
+#include <math.h>
+
+const char *const mq_quantizer_names[MQ_QUANTIZERS + 1] = {
+    [MQ_QUANTIZER_HWGQ] = "hwgq", [MQ_QUANTIZER_DOREFA] = "dorefa", [MQ_QUANTIZERS] = NULL};
 
 int32_t mq_code_low(int bits, bool is_signed, bool narrow) {
     return is_signed ? -(1 << (bits - 1)) + (narrow ? 1 : 0) : 0;
@@ -23,6 +28,18 @@ double mq_activation_unit(int bits) {
     return unit[bits - 1];
 }
 
-float mq_activation_top(int bits) {
-    return (float)(mq_activation_unit(bits) * mq_code_high(bits, false));
+double mq_dorefa_step(int bits) {
+    return ldexp(1, 1 - bits);
+}
+
+double mq_activation_step(mq_quantizer quantizer, int bits) {
+    return quantizer == MQ_QUANTIZER_DOREFA ? ldexp(1, -bits) : mq_activation_unit(bits);
+}
+
+float mq_activation_top(mq_quantizer quantizer, int bits) {
+    return (float)(mq_activation_step(quantizer, bits) * mq_code_high(bits, false));
+}
+
+float mq_activation_gate(mq_quantizer quantizer, int bits) {
+    return quantizer == MQ_QUANTIZER_DOREFA ? 1 : mq_activation_top(quantizer, bits);
 }

@@ -1,19 +1,18 @@
-/* weights.c - weight quantisers over arrays (HWGQ / EdMIPS steps), and their search mix.
+/* weights.c - weight quantisers over arrays, their search mix, and HWGQ's steps.
  *
- * Weights are few beside activations, so these divide. Work is cut into at most TASKS chunks that depend on n
- * alone; sums are float64 per chunk, added in chunk order, so results do not depend on the thread count. */
+ * Weights are few beside activations, so these divide. Sums are float64 per chunk, added in chunk order, so
+ * results do not depend on the thread count. */
 #include "quant/quant.h"
 
 #include <math.h>
 
 #include "base/parallel.h"
+#include "quant/chunks.h"
 #include "quant/rounding.h"
 
 enum {
-    LANES = 16,
-    TASKS = 64,
-    GRAIN = 16384, /* smallest chunk */
-    WINDOW = 2048  /* elements that stay in the first cache over seven branches */
+    LANES = MQ_LANES,
+    WINDOW = 2048 /* elements that stay in the first cache over seven branches */
 };
 
 /* One branch. Dividing by infinity gives code 0, which is what a step of 0 means. */
@@ -50,20 +49,13 @@ typedef struct job {
     double (*part)[MQ_BRANCHES]; /* [task][branch] */
 } job;
 
-static size_t chunk_grain(size_t n) {
-    size_t grain = (n + TASKS - 1) / TASKS;
-    grain = (grain + LANES - 1) / LANES * LANES;
-    return grain > GRAIN ? grain : GRAIN;
-}
-
 static void run(job *work, void (*task)(void *, size_t)) {
-    work->grain = chunk_grain(work->n);
+    work->grain = mq_chunk_grain(work->n);
     mq_parallel(mq_task_count(work->n, work->grain), task, work);
 }
 
 static size_t chunk_size(const job *work, size_t task) {
-    size_t left = work->n - task * work->grain;
-    return left < work->grain ? left : work->grain;
+    return mq_chunk_size(work->n, work->grain, task);
 }
 
 static double add_parts(const job *work, int branch_index) {
@@ -112,7 +104,7 @@ static void square_task(void *context, size_t task) {
 
 float mq_weight_deviation(const float *w, size_t n) {
     if (n < 2) return 0;
-    double part[TASKS][MQ_BRANCHES];
+    double part[MQ_CHUNKS][MQ_BRANCHES];
     job work = {.w = w, .n = n, .part = part};
     run(&work, sum_task);
     work.mean = add_parts(&work, 0) / (double)n;
@@ -222,7 +214,7 @@ void mq_weight_mix(const float *w, size_t n, bool narrow, const double step[MQ_B
 
 void mq_weight_mix_dot(const float *w, const float *dy, size_t n, bool narrow, const double step[MQ_BRANCHES],
                        double g[MQ_BRANCHES]) {
-    double part[TASKS][MQ_BRANCHES];
+    double part[MQ_CHUNKS][MQ_BRANCHES];
     job work = {.w = w, .dy = dy, .n = n, .part = part};
     for (int j = 0; j < MQ_BRANCHES; j++) work.b[j] = make_branch(MQ_SEARCH_MIN + j, narrow, step[j], 1);
     run(&work, dot_task);

@@ -24,6 +24,7 @@ typedef struct ref_layer {
     mq_ref_param *weight[REF_BRANCHES]; /* of each branch; all the same when shared */
     double *base[REF_BRANCHES];         /* weights the surrogate passes through, likewise */
     float deviation[REF_BRANCHES];
+    double largest[REF_BRANCHES], base_largest[REF_BRANCHES]; /* |tanh| of weight and of base */
 } ref_layer;
 
 struct mq_ref {

@@ -426,7 +426,10 @@ void mq_fast_run_node(const mq_fast *f, mq_fast_work *work, int n, const mq_sim_
     case MQ_INET_RESCALE:
         run_rescale(f, work, n, part);
         break;
-    default:
+    case MQ_INET_OUTPUT:
         run_output(f, work, n, batch, first, part);
+        break;
+    default: /* slow */
+        break;
     }
 }

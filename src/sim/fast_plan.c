@@ -91,7 +91,7 @@ static void choose_type(mq_fast *f, int n) {
     const mq_inet_node *node = &f->net->nodes[n];
     mq_fast_node *out = &f->node[n];
     type_of_codes(&node->edge, &out->edge);
-    const mq_fast_edge *in = node->input_count ? &f->node[node->input[0]].edge : NULL;
+    const mq_fast_edge *in = &f->node[node->input[0]].edge; /* of IMAGE itself: unused */
     switch (node->kind) {
     case MQ_INET_IMAGE:
         break;
@@ -111,8 +111,13 @@ static void choose_type(mq_fast *f, int n) {
         break;
     case MQ_INET_OUTPUT: /* reads its input where it is */
         break;
-    default: /* REORG, CONCAT, RESCALE */
+    case MQ_INET_REORG:
+    case MQ_INET_CONCAT:
+    case MQ_INET_RESCALE:
         out->slow = out->edge.type != MQ_FAST_CODES || !all_codes(f, n, out->edge.zero);
+        break;
+    default:
+        out->slow = true;
     }
     if (out->slow) f->slow = true;
 }

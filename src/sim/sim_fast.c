@@ -148,6 +148,7 @@ static mq_status run_rows(job *j, mq_error *error) {
         mq_parallel(j->tasks, run_piece, j);
         if (j->batch->visitor) show(j, &w, n, 0, j->batch->count);
     }
+    j->work = NULL;
     close_work(&w);
     return status;
 }

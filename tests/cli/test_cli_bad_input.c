@@ -111,6 +111,8 @@ static void networks(void **state) {
          "n.yaml:6|conv0.act"},
         {"layers:\n  - conv: {out: 8, kernel: 3, name: .hidden}\n  - linear: {out: 10}\n",
          "n.yaml:5|.hidden"},
+        {"quantizer: dorefo\nlayers:\n  - linear: {out: 10}\n", "n.yaml:4|dorefo|dorefa|hwgq"},
+        {"quantiser: dorefa\nlayers:\n  - linear: {out: 10}\n", "n.yaml:4|quantiser|quantizer"},
         {"layers: []\n", "n.yaml:4|layers"},
         {"layers: [\n", "n.yaml"},
         {"layers: *x\n", "n.yaml"},

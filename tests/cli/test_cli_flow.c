@@ -65,6 +65,28 @@ static void float_and_unshared(void **state) {
     assert_false(cli_exists(state, "never"));
 }
 
+/* The other quantisers take the same way, and their checkpoints know it. */
+static void dorefa(void **state) {
+    cli_put_text(state, "dorefa.yaml", "quantizer: dorefa\n" CLI_TINY);
+#define DOREFA_RUN                                                                                           \
+    "--model dorefa.yaml --data mnist:data --threads 1 --batch 20 --set flip=0 --set pad=0 --quiet"
+    json_decref(cli_json(state, "train " DOREFA_RUN " --float --epochs 2 --lr 0.1 --out dofloat"));
+    json_decref(cli_json(state, "search " DOREFA_RUN " --epochs 1 --cd 1e-3 --init dofloat --out dosearch"));
+    json_t *t = cli_json(state, "train " DOREFA_RUN
+                                " --epochs 12 --lr 0.1 --bits dosearch --init dosearch --out domain");
+    assert_true(cli_number(t, "best") > 0.5);
+    cli_put_text(state, "dorefa.yaml", "no longer needed");
+    json_t *f = cli_json(state, "test domain --data mnist:data --threads 1");
+    assert_true(cli_number(f, "accuracy") == cli_number(t, "best"));
+    json_t *i = cli_json(state, "test domain --data mnist:data --threads 1 --engine integer --compare");
+    assert_true(cli_number(i, "differing") <= 1);
+    json_t *e = cli_json(state, "export domain --out doexport");
+    json_t *s = cli_json(state, "simulate doexport --data mnist:data");
+    assert_true(cli_number(s, "accuracy") == cli_number(i, "accuracy"));
+    json_t *all[] = {t, f, i, e, s};
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++) json_decref(all[k]);
+}
+
 /* The output of simulate as int64 [50][10]. */
 static void check_output(void **state, const char *name, int64_t images) {
     mq_tensor out;
@@ -341,6 +363,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(search_train_test, tiny_make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(float_and_unshared, tiny_make, temp_dir_remove),
+        cmocka_unit_test_setup_teardown(dorefa, tiny_make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(export_and_simulate, tiny_make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(export_rules, tiny_make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(existing_export, tiny_make, temp_dir_remove),

@@ -76,7 +76,7 @@ static void exported(void **state) {
     assert_false(cli_exists(state, "g/vectors"));
     assert_false(cli_exists(state, "g/.partial"));
     cli_contains("verify", cli_works(state, "verify g")->out,
-                 "files        passed|certificate  passed|trained      -|integer      -");
+                 "files        passed|certificate  passed|trained      -|integer      -|packed       -");
     cli_contains("export", cli_works(state, "export run --out g --force --verbose")->out,
                  "certified|conv1.requant|published");
 
@@ -90,13 +90,43 @@ static void exported(void **state) {
     assert_false(cli_exists(state, "h"));
 }
 
+/* A detector, whose data set makes its images when asked. */
+static void detector(void **state) {
+    cli_put_text(state, "box.yaml",
+                 "name: box\ntask: detection\nclasses: 1\nanchors: [[20, 20]]\n"
+                 "input: {channels: 3, height: 32, width: 64}\nlayers:\n"
+                 "  - conv: {out: 8, kernel: 3}\n  - batch_norm\n  - max_pool: {kernel: 2}\n"
+                 "  - conv: {out: 8, kernel: 3}\n  - batch_norm\n  - max_pool: {kernel: 2}\n"
+                 "  - conv: {out: 6, kernel: 1, bias: true}\n");
+    cli_works(state, "train --model box.yaml --data shapes:64 --bitw 444 --bita 844 --epochs 1 --threads 1 "
+                     "--quiet --out box");
+    cli_works(state, "export box --out b --data shapes:64 --vectors 3");
+    json_t *r = cli_json(state, "verify b --checkpoint box");
+    assert_int_equal(cli_number(r, "images"), 3);
+    json_decref(r);
+}
+
+/* Weights at their own width: the same network in a smaller file. */
+static void packed_weights(void **state) {
+    size_t a, b;
+    cli_works(state, "export run --out p --packed-weights --data mnist:data --vectors 2");
+    cli_works(state, "verify p --checkpoint run");
+    cli_works(state, "simulate p --data mnist:data --output p.npy");
+    cli_works(state, "simulate e --data mnist:data --output e.npy");
+    cli_same_file(state, "p.npy", "e.npy");
+    cli_same_file(state, "p/weights.hpp", "e/weights.hpp");
+    free(cli_get(state, "p/weights.safetensors", &a));
+    free(cli_get(state, "e/weights.safetensors", &b));
+    assert_true(a + (72 + 576) / 2 - 100 < b); /* 648 weights of 4 bits; the headers differ a little */
+}
+
 static void passes(void **state) {
     json_t *r = cli_json(state, "verify e"), *steps = json_object_get(r, "steps");
     assert_true(json_is_true(json_object_get(r, "passed")));
     assert_int_equal(cli_number(r, "images"), VECTORS);
-    static const char *const names[] = {"files", "certificate", "trained", "integer"};
-    assert_int_equal(json_array_size(steps), 4);
-    for (size_t i = 0; i < 4; i++) {
+    static const char *const names[] = {"files", "certificate", "trained", "integer", "packed"};
+    assert_int_equal(json_array_size(steps), 5);
+    for (size_t i = 0; i < 5; i++) {
         json_t *step = json_array_get(steps, i);
         cli_has_keys(step, "name passed mismatches cycles");
         assert_string_equal(cli_text(step, "name"), names[i]);
@@ -108,7 +138,7 @@ static void passes(void **state) {
     assert_int_equal(cli_number(r, "images"), 2);
     json_decref(r);
     cli_contains("verify", cli_works(state, "verify e --checkpoint run/best.safetensors")->out,
-                 "proven again|evaluated again|reference simulator");
+                 "proven again|evaluated again|reference simulator|word by word");
 
     cli_works(state, "train " TINY_RUN " --bitw 44 --bita 44 --epochs 1 --seed 9 --out other");
     verify_fails(state, "e --checkpoint other", "e: ");
@@ -124,9 +154,10 @@ static void passes(void **state) {
 
 /* One bit flipped at many places of every file. */
 static void flipped_bits(void **state) {
-    static const char *const files[] = {"net.json",          "weights.safetensors", "certificate.json",
-                                        "config.h",          "weights.hpp",         "vectors/images.npy",
-                                        "vectors/conv0.npy", "vectors/conv1.npy",   "vectors/linear0.npy"};
+    static const char *const files[] = {
+        "net.json",          "weights.safetensors", "certificate.json",   "plan.json",
+        "config.h",          "weights.hpp",         "vectors/images.npy", "vectors/conv0.npy",
+        "vectors/conv1.npy", "vectors/linear0.npy"};
     for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
         char path[64];
         size_t size;
@@ -275,6 +306,8 @@ static void never_clamped(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(exported, make, temp_dir_remove),
+        cmocka_unit_test_setup_teardown(detector, temp_dir_make, temp_dir_remove),
+        cmocka_unit_test_setup_teardown(packed_weights, make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(passes, make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(flipped_bits, make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(mended_hashes, make, temp_dir_remove),

@@ -92,8 +92,9 @@ static void simulate(void **state) {
 }
 
 static void models(void **state) {
-    static const char *const names[] = {"vgg_tiny",        "vgg_small", "lenet",   "ultranet",
-                                        "ultranet_bypass", "skynet",    "skynetk5"};
+    static const char *const names[] = {"vgg_tiny", "vgg_small",       "lenet",
+                                        "ultranet", "ultranet_bypass", "skynet",
+                                        "skynetk5", "ultranet_bjtu",   "ultranet_ismart"};
     enum { NAMES = sizeof names / sizeof *names };
     json_t *r = cli_json(state, "models"), *list = json_object_get(r, "models"), *item;
     size_t i;
@@ -103,13 +104,14 @@ static void models(void **state) {
         json_array_foreach(list, i, item) found += strcmp(cli_text(item, "name"), names[n]) == 0;
         assert_int_equal(found, 1);
     }
-    json_array_foreach(list, i, item) cli_has_keys(item, "name task classes input parameters macs");
+    json_array_foreach(list, i, item) cli_has_keys(item, "name task quantizer classes input parameters macs");
     json_decref(r);
 
     r = cli_json(state, "models vgg_tiny");
     assert_int_equal(cli_number(r, "parameters"), 1187274);
     assert_int_equal(cli_number(r, "macs"), 152805376);
     assert_int_equal(cli_number(r, "searched_layers"), 6);
+    assert_string_equal(cli_text(r, "quantizer"), "hwgq");
     item = json_array_get(json_object_get(r, "layers"), json_array_size(json_object_get(r, "layers")) - 1);
     assert_string_equal(cli_text(item, "op"), "linear");
     assert_true(json_is_true(json_object_get(item, "pinned")));
@@ -124,6 +126,8 @@ static void models(void **state) {
     json_decref(r);
     cli_contains("models", cli_works(state, "models tiny.yaml")->out, "conv1|8 x 4 x 4|w8 a8|searched");
     cli_contains("models", cli_works(state, "models")->out, "skynetk5|13 layers");
+    cli_contains("models", cli_works(state, "models ultranet_ismart")->out,
+                 "ultranet_ismart: detection|dorefa quantisers");
     cli_put_text(state, "wrong.yaml", CLI_TINY "  - conv: {out: 3, kernel: 3, strid: 2}\n");
     cli_fails(state, 3, "wrong.yaml:11|strid|stride", "models wrong.yaml");
     cli_fails(state, 2, "skynett|skynet", "models skynett");
@@ -146,7 +150,7 @@ static void data_info(void **state) {
 static void doctor(void **state) {
     json_t *r = cli_json(state, "doctor --threads 1");
     cli_has_keys(r, "version cpu features threads onednn models datasets");
-    assert_int_equal(cli_number(r, "models"), 7);
+    assert_int_equal(cli_number(r, "models"), 9);
     assert_int_equal(cli_number(r, "threads"), 1);
     assert_string_equal(cli_text(json_array_get(json_object_get(r, "datasets"), 0), "name"), "fashion-mnist");
     json_decref(r);

@@ -71,6 +71,22 @@ static void engines(void **state) {
     cli_fails(state, 2, "--engine|quick|fast", "simulate net --input i.npy --engine quick");
     cli_fails(state, 3, "cannot make a folder|i.npy", "simulate net --input i.npy --dump i.npy");
     cli_fails(state, 3, "wide.npy|shape", "simulate net --input wide.npy");
+    size_t size;
+    uint8_t *bytes = cli_get(state, "i.npy", &size);
+    cli_put(state, "short.npy", bytes, size - 3);
+    cli_put(state, "head.npy", bytes, 40);
+    cli_fails(state, 3, "short.npy|bytes of data", "simulate net --input short.npy");
+    cli_fails(state, 3, "head.npy|cut short", "simulate net --input head.npy");
+    free(bytes);
+    mq_error error = {0};
+    mq_tensor real;
+    assert_int_equal(mq_npy_load(temp_dir_path(state, "i.npy"), &real, &error), MQ_OK);
+    mq_tensor doubles;
+    assert_int_equal(mq_tensor_create(MQ_F64, real.shape, &doubles, &error), MQ_OK);
+    assert_int_equal(mq_npy_save(temp_dir_path(state, "f64.npy"), &doubles, &error), MQ_OK);
+    cli_fails(state, 3, "f64.npy|float64|integers or float32", "simulate net --input f64.npy");
+    mq_tensor_free(&real);
+    mq_tensor_free(&doubles);
 }
 
 /* The i-th element of a layer's file, [N, C, H, W]. */

@@ -85,9 +85,9 @@ static void check_activations(const mq_st_file *file) {
     for (int bits = MQ_BITS_MIN; bits <= MQ_BITS_MAX; bits++) {
         const float *expected = find(file, "activation.y", bits, MQ_F32, n);
         if (!expected) continue;
-        mq_activation_values(x, n, bits, y);
+        mq_activation_values(x, n, MQ_QUANTIZER_HWGQ, bits, y);
         same_values("activation", bits, y, expected, n);
-        mq_activation_codes(x, n, bits, codes);
+        mq_activation_codes(x, n, MQ_QUANTIZER_HWGQ, bits, codes);
         for (size_t i = 0; i < n; i++) y[i] = (float)codes[i] * (float)mq_activation_unit(bits);
         same_values("activation code times step", bits, y, expected, n);
     }
@@ -103,7 +103,7 @@ static void check_mix(const mq_st_file *file) {
     for (int j = 0; j < MQ_BRANCHES; j++) {
         float softmax[MQ_BRANCHES] = {0};
         softmax[j] = 1;
-        mq_activation_mix(x, n, softmax, y);
+        mq_activation_mix(x, n, MQ_QUANTIZER_HWGQ, softmax, y);
         same_values("mix", MQ_SEARCH_MIN + j, y, find(file, "activation.y", MQ_SEARCH_MIN + j, MQ_F32, n), n);
     }
     mq_free(y);

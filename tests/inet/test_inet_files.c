@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/temp_dir.h"
 #include "inet/small_net.h"
+#include "inet/weight_bits.h"
 #include "io/safetensors.h"
 
 static void same_array(const void *a, const void *b, size_t bytes) {
@@ -74,6 +75,7 @@ static void round_trip(void **state) {
     for (uint64_t seed = 0; seed < 20; seed++) {
         mq_error error = {0};
         mq_inet *net = small_net_random(seed), *back = NULL;
+        net->packed_weights = seed % 2;
         if (mq_inet_save(net, temp_dir_path(state, "a"), &error) != MQ_OK) fail_msg("%s", error.text);
         if (mq_inet_load(temp_dir_path(state, "a/net.json"), &back, &error) != MQ_OK)
             fail_msg("%s", error.text);
@@ -82,6 +84,7 @@ static void round_trip(void **state) {
         assert_string_equal(net->bita, back->bita);
         assert_int_equal(net->classes, back->classes);
         assert_int_equal(net->compat, back->compat);
+        assert_int_equal(net->packed_weights, back->packed_weights);
         assert_string_equal(net->sha256, back->sha256);
         assert_string_equal(net->weights_sha256, back->weights_sha256);
         assert_int_equal(net->node_count, back->node_count);
@@ -137,6 +140,8 @@ static void edited_json(void **state) {
     edited(state, "\"bitw\": \"82\"", "\"bitw\": \"x\"", "bitw");
     edited(state, "weights.safetensors", "/etc/passwd", "weights: file");
     edited(state, "\"sha256\": \"", "\"sha256\": \"0", "sha256: got");
+    edited(state, "\"sha256\": \"", "\"packed\": true, \"sha256\": \"", "conv0.weight");
+    edited(state, "\"sha256\": \"", "\"packed\": 1, \"sha256\": \"", "weights: packed");
     edited(state, "\"anchors\": []", "\"anchors\": [[1]]", "anchors[0]");
     edited(state, "\"nodes\"", "\"nodez\"", "nodes");
     edited(state, "\"kind\": \"conv\"", "\"kind\": \"convo\"",
@@ -266,9 +271,33 @@ static void damaged_json(void **state) {
     free(text);
 }
 
+/* Every width, every code, ends at every bit of a byte; bits left over are 0. */
+static void packed_codes(void **state) {
+    (void)state;
+    for (int bits = 1; bits <= 8; bits++)
+        for (size_t count = 1; count < 300; count += 1 + count / 9) {
+            int8_t codes[300], back[300];
+            uint8_t packed[304] = {0};
+            size_t bytes = mq_weight_bytes(count, bits), rest = bytes * 8 - count * (size_t)bits;
+            for (size_t i = 0; i < count; i++)
+                codes[i] = (int8_t)((int)(i % (1u << bits)) - (1 << (bits - 1)));
+            mq_weight_pack(codes, count, bits, packed);
+            for (size_t b = bytes; b < sizeof packed; b++) assert_int_equal(packed[b], 0);
+            for (size_t i = 0; i < count * (size_t)bits; i++) /* bit by bit */
+                assert_int_equal(packed[i / 8] >> i % 8 & 1,
+                                 (uint8_t)codes[i / (size_t)bits] >> i % (size_t)bits & 1);
+            assert_true(mq_weight_unpack(packed, count, bits, back));
+            assert_memory_equal(codes, back, count);
+            if (rest == 0) continue;
+            packed[bytes - 1] |= 0x80;
+            assert_false(mq_weight_unpack(packed, count, bits, back));
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(round_trip, temp_dir_make, temp_dir_remove),
+        cmocka_unit_test(packed_codes),
         cmocka_unit_test_setup_teardown(edited_json, temp_dir_make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(damaged_weights, temp_dir_make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(wrong_tensors, temp_dir_make, temp_dir_remove),

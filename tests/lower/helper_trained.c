@@ -99,7 +99,8 @@ typedef struct run {
 static double input_step(const run *r, int layer) {
     int bits = r->c->bits.activation[layer];
     const mq_node *act = &r->c->net->nodes[r->c->net->layers[layer].act];
-    return act->act.kind == MQ_ACT_IMAGE ? ldexp(1, -bits) : mq_activation_unit(bits);
+    if (act->act.kind == MQ_ACT_IMAGE || r->c->net->quantizer == MQ_QUANTIZER_DOREFA) return ldexp(1, -bits);
+    return mq_activation_unit(bits);
 }
 
 static void run_activation(run *r, const mq_node *n, size_t count) {
@@ -110,11 +111,29 @@ static void run_activation(run *r, const mq_node *n, size_t count) {
             r->value[n->index][i] = (int)x[i] >> (8 - bits);
             continue;
         }
-        double q = x[i] / mq_activation_unit(bits), top = ldexp(1, bits) - 1;
+        double q = x[i] / input_step(r, n->act.layer), top = ldexp(1, bits) - 1;
         double distance = fabs(q - floor(q) - 0.5);
         if (q > -1 && q < top + 1 && distance < r->edge) r->edge = distance;
         r->value[n->index][i] = q < 0 ? 0 : q > top ? top : rint(q);
     }
+}
+
+/* tanh(w)/max|tanh(w)| in steps of 2^(1-bits); returns the step. */
+static double dorefa_codes(const float *w, size_t n, int bits, bool narrow, int32_t *q) {
+    double step = ldexp(1, 1 - bits), high = 1 / step - 1, low = narrow ? -high : -high - 1;
+    float most = 0;
+    for (size_t i = 0; i < n; i++) most = fmaxf(most, fabsf((float)tanh((double)w[i])));
+    for (size_t i = 0; i < n; i++) {
+        float t = most > 0 ? (float)tanh((double)w[i]) / most : 0;
+        q[i] = (int32_t)fmin(fmax(rint((double)t / step), low), high);
+    }
+    return step;
+}
+
+static double hwgq_codes(const float *w, size_t n, int bits, bool narrow, int32_t *q) {
+    double step = mq_weight_step(bits, mq_weight_deviation(w, n));
+    mq_weight_codes(w, n, bits, narrow, step, q);
+    return step == 0 ? mq_weight_unit(bits) : step;
 }
 
 /* Weight codes, their sum of products with the input codes, and the result in real values (accumulators for
@@ -135,9 +154,9 @@ static void run_layer(run *r, const mq_node *n) {
                            .groups = 1};
     size_t per = (size_t)(a.in_channels / a.groups * a.kernel_h * a.kernel_w), total = per * (size_t)n->c;
     int32_t *q = calloc(total, sizeof *q);
-    double step = mq_weight_step(bits, mq_weight_deviation(weight, total));
-    mq_weight_codes(weight, total, bits, r->c->symmetric, step, q);
-    if (step == 0) step = mq_weight_unit(bits);
+    double step = net->quantizer == MQ_QUANTIZER_DOREFA
+                      ? dorefa_codes(weight, total, bits, r->c->symmetric, q)
+                      : hwgq_codes(weight, total, bits, r->c->symmetric, q);
     double unit = step * input_step(r, n->layer);
     int per_group = a.in_channels / a.groups;
     for (int y = 0; y < n->h; y++)

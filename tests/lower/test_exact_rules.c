@@ -135,6 +135,19 @@ static void ties(void **state) {
     assert_int_equal(mq_thresholds_find(&c, &t, &error), MQ_BAD_INPUT);
 }
 
+/* Numbers that long double alone loses: bias and mean cancel. */
+static void cancellation(void **state) {
+    (void)state;
+    mq_channel c = {.norm = true, .weight_step = 0.5, .input_step = 0.5, .out_step = 0.25, .levels = 15};
+    c.gamma = 1;
+    c.var = 1;
+    for (int power = 40; power <= 120; power += 10) {
+        c.bias = c.mean = ldexpf(1, power);
+        for (int acc = -3; acc < 15; acc++) /* the root of 1 + 1e-5 takes nothing that matters away */
+            assert_int_equal(mq_exact_code(&c, acc), acc < 0 ? 0 : acc);
+    }
+}
+
 /* ---- inc, bias and shift ---- */
 
 static int magnitude_bits(int64_t v) {
@@ -362,6 +375,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(thresholds_by_definition),
         cmocka_unit_test(ties),
+        cmocka_unit_test(cancellation),
         cmocka_unit_test(rules_by_brute_force),
         cmocka_unit_test(layers),
         cmocka_unit_test(ties_are_stored),

@@ -44,6 +44,17 @@ static const char PLAIN[] =
     "  - linear: {out: 6}\n  - linear: {out: 5, bias: false}\n  - batch_norm\n"
     "  - linear: {out: 3}\n";
 
+/* The same shapes with the other quantisers. */
+static const char DOREFA[] =
+    "name: dorefa\nquantizer: dorefa\ntask: detection\nclasses: 1\nanchors: [[20, 20], [30, 10]]\n"
+    "input: {channels: 3, height: 8, width: 12}\nlayers:\n"
+    "  - conv: {out: 5, kernel: 3}\n  - batch_norm\n"
+    "  - conv: {out: 4, kernel: 3, bias: true}\n  - batch_norm\n  - max_pool: {kernel: 2}\n"
+    "  - conv: {kernel: 3, groups: depthwise, bias: true}\n"
+    "  - reorg: {from: bn1}\n  - concat: {from: [reorg0, conv2]}\n"
+    "  - conv: {out: 7, kernel: 3, weight_bits: 8, activation_bits: 6}\n  - batch_norm\n"
+    "  - conv: {out: 12, kernel: 1, bias: true}\n";
+
 static mq_inet *lower(const mq_checkpoint *c, const mq_lower_options *options) {
     mq_error error = {0};
     mq_inet *net = NULL;
@@ -86,12 +97,12 @@ static void compare(const mq_checkpoint *c, uint64_t seed) {
 
 static void same_as_trained(void **state) {
     (void)state;
-    const char *const networks[] = {CHAIN, BYPASS, PLAIN};
-    for (uint64_t seed = 0; seed < 60; seed++) {
+    const char *const networks[] = {CHAIN, BYPASS, PLAIN, DOREFA};
+    for (uint64_t seed = 0; seed < 80; seed++) {
         mq_checkpoint c;
         draw d = {
-            .network = networks[seed % 3], .mode = MQ_MODE_FIXED, .seed = seed, .symmetric = seed % 5 == 4};
-        d.spread = seed % 4 == 3 ? 20.0f : 2.0f;
+            .network = networks[seed % 4], .mode = MQ_MODE_FIXED, .seed = seed, .symmetric = seed % 5 == 4};
+        d.spread = seed % 7 == 3 ? 20.0f : 2.0f;
         trained_make(&d, &c);
         compare(&c, seed);
         mq_checkpoint_free(&c);
@@ -228,6 +239,34 @@ static void equal_weights(void **state) {
     mq_checkpoint_free(&c);
 }
 
+/* Scales are powers of two, codes those of tanh(w); weights that are all zero keep the step. */
+static void dorefa_scales(void **state) {
+    (void)state;
+    mq_checkpoint c;
+    draw d = {.network = DOREFA, .mode = MQ_MODE_FIXED, .bitw = "4434", .bita = "8456", .spread = 1};
+    trained_make(&d, &c);
+    float *weight = trained_values(&c, "conv1", MQ_PARAM_WEIGHT),
+          *zero = trained_values(&c, "conv2", MQ_PARAM_WEIGHT);
+    weight[0] = -2;
+    weight[1] = 2;
+    weight[2] = (float)atanh(0.5 * tanh(2));
+    for (int i = 0; i < 4 * 9; i++) zero[i] = 0;
+    mq_inet *net = lower(&c, NULL);
+    const mq_inet_node *conv = named(net, "conv1");
+    assert_true(conv->conv.weight_scale == 0.125);
+    assert_int_equal(conv->conv.weight[0], -8);
+    assert_int_equal(conv->conv.weight[1], 7);
+    assert_int_equal(conv->conv.weight[2], 4);
+    assert_true(named(net, "conv0.requant")->requant.scale == 1.0 / 16);
+    assert_true(named(net, "conv1.requant")->requant.scale == 1.0 / 32);
+    assert_true(named(net, "conv2")->conv.weight_scale == 0.25);
+    for (int i = 0; i < 4 * 9; i++) assert_int_equal(named(net, "conv2")->conv.weight[i], 0);
+    assert_true(mq_inet_last(net)->output.divisor == 8.0 * 64);
+    mq_inet_free(net);
+    compare(&c, 2);
+    mq_checkpoint_free(&c);
+}
+
 static void refused(void **state) {
     (void)state;
     mq_checkpoint c;
@@ -282,7 +321,8 @@ static void refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_as_trained), cmocka_unit_test(structure),     cmocka_unit_test(compat_bypass),
-        cmocka_unit_test(special_clamps),  cmocka_unit_test(equal_weights), cmocka_unit_test(refused),
+        cmocka_unit_test(special_clamps),  cmocka_unit_test(equal_weights), cmocka_unit_test(dorefa_scales),
+        cmocka_unit_test(refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

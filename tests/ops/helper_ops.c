@@ -88,6 +88,41 @@ static const char PAIRS[] = "name: pairs\ntask: detection\nclasses: 1\nanchors: 
                             "  - conv: {kernel: 3, stride: 2, groups: depthwise, bias: true}\n"
                             "  - conv: {out: 6, kernel: 1, activation: relu6}\n";
 
+/* The other quantisers: branches, ReLU6, pinned layers, biases with and without batch norm, linear layers;
+ * the pointwise layers in the middle are wide enough for blocked implementations. */
+static const char DOREFA[] = "name: dorefa\nquantizer: dorefa\ntask: classification\nclasses: 5\n"
+                             "input: {channels: 3, height: 12, width: 10}\n"
+                             "layers:\n"
+                             "  - conv: {out: 7, kernel: 3, bias: true}\n"
+                             "  - batch_norm: {name: b}\n"
+                             "  - max_pool: {kernel: 2}\n"
+                             "  - conv: {kernel: 5, groups: depthwise, weight_bits: 3, activation_bits: 5}\n"
+                             "  - batch_norm: {name: low}\n"
+                             "  - reorg: {stride: 2, from: b, name: r}\n"
+                             "  - conv: {out: 4, kernel: 5, stride: 2, from: b, bias: true, name: side}\n"
+                             "  - concat: {from: [r, low, side]}\n"
+                             "  - conv: {out: 32, kernel: 1, activation: relu6}\n"
+                             "  - batch_norm\n"
+                             "  - conv: {out: 16, kernel: 3}\n"
+                             "  - batch_norm\n"
+                             "  - max_pool: {kernel: 3, stride: 2}\n"
+                             "  - linear: {out: 21, bias: false}\n"
+                             "  - batch_norm\n"
+                             "  - linear: {out: 5, weight_bits: 8, activation_bits: 8}\n";
+
+/* Pools of tiles right behind batch norms that nobody else reads, of channels that fill no vector and that
+ * fill one and a half. */
+static const char TILES[] = "name: tiles\ntask: detection\nclasses: 1\nanchors: [[20, 20]]\n"
+                            "input: {channels: 3, height: 12, width: 18}\n"
+                            "layers:\n"
+                            "  - conv: {out: 13, kernel: 3}\n"
+                            "  - batch_norm\n"
+                            "  - max_pool: {kernel: 2}\n"
+                            "  - conv: {out: 5, kernel: 3, activation: relu6, bias: true}\n"
+                            "  - batch_norm\n"
+                            "  - max_pool: {kernel: 3, stride: 3}\n"
+                            "  - conv: {out: 6, kernel: 3}\n";
+
 const char OPS_NET_BLOCKED[] = "name: blocked\ntask: classification\nclasses: 10\n"
                                "input: {channels: 3, height: 16, width: 16}\n"
                                "layers:\n"
@@ -101,8 +136,9 @@ const char OPS_NET_BLOCKED[] = "name: blocked\ntask: classification\nclasses: 10
                                "  - max_pool\n"
                                "  - linear: {out: 10, weight_bits: 8, activation_bits: 8}\n";
 
-const ops_net OPS_NETS[] = {{ODD, 1, 3},   {BRANCHES, 1, 3},        {CHAIN, 6, 9}, {FORKS, 1, 3},
-                            {PAIRS, 1, 3}, {OPS_NET_BLOCKED, 1, 3}, {NULL, 0, 0}};
+const ops_net OPS_NETS[] = {{ODD, 1, 3},   {BRANCHES, 1, 3}, {CHAIN, 6, 9},           {FORKS, 1, 3},
+                            {PAIRS, 1, 3}, {TILES, 1, 3},    {OPS_NET_BLOCKED, 1, 3}, {DOREFA, 6, 9},
+                            {NULL, 0, 0}};
 
 mq_net *ops_open(const char *text) {
     mq_net *net;

@@ -25,7 +25,7 @@ typedef struct ops_net {
     int few, many; /* images: linear layers with a batch norm need some for statistics that mean something */
 } ops_net;
 
-/* Every operator stands in at least one of them. The list ends with text NULL. */
+/* Every operator and every quantiser stands in at least one of them. The list ends with text NULL. */
 extern const ops_net OPS_NETS[];
 /* Two convolutions of 16 channels, so that blocked implementations run; 3 x 16 x 16 -> 10 classes. */
 extern const char OPS_NET_BLOCKED[];

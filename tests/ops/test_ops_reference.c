@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/embedded.h"
 #include "ops/precision.h"
 #include "ref/step.h"
 
@@ -37,6 +38,7 @@ typedef struct pair {
     const bounds *bounds;
     int n;
     float **seen; /* of every node, or NULL where its memory was used again */
+    bool quantised;
     bool guessed; /* a pool decided on the reference's own operand */
     char what[160];
 } pair;
@@ -142,15 +144,25 @@ static void compare_statistics(const pair *p) {
     }
 }
 
+static size_t size_of(const mq_shape *shape) {
+    size_t count = 0;
+    assert_true(mq_shape_count(shape, &count));
+    return count;
+}
+
 /* The size of the products that a parameter's gradient sums: Cauchy and Schwarz. */
 static double summed(const pair *p, const mq_param_spec *spec) {
     const mq_node *node = &p->net->nodes[spec->node], *in = &p->net->nodes[node->input[0]];
     const size_t n = (size_t)p->n;
     const double dy = norm(mq_ref_output_grad(p->ref, node->index), n * ops_elements(node));
     const double positions = sqrt((double)p->n * node->h * node->w);
+    double again = 1;
     switch (spec->kind) {
     case MQ_PARAM_WEIGHT:
-        return dy * norm(mq_ref_output(p->ref, in->index), n * ops_elements(in));
+        /* DoReFa's largest weight takes the sum of all gradients times weights once more. */
+        if (p->net->quantizer == MQ_QUANTIZER_DOREFA && p->quantised)
+            again = fmax(1, norm(mq_ref_operand(p->ref, node->layer), size_of(&spec->shape)));
+        return again * dy * norm(mq_ref_output(p->ref, in->index), n * ops_elements(in));
     case MQ_PARAM_ALPHA_WEIGHT:
         return dy * norm(mq_ref_output(p->ref, node->index), n * ops_elements(node));
     case MQ_PARAM_ALPHA_ACTIVATION:
@@ -213,7 +225,7 @@ static void check_step(pair *p, int n, uint64_t seed) {
 
 static void check_model(const ops_net *which, const mq_model_options *options, const bounds *within) {
     mq_net *net = ops_open(which->text);
-    pair p = {.net = net, .bounds = within};
+    pair p = {.net = net, .bounds = within, .quantised = options->mode != MQ_MODE_FLOAT};
     mq_model_options o = *options;
     o.training = true;
     o.batch = which->many;
@@ -270,6 +282,43 @@ static void check_search(mq_dtype compute, const bounds *within, bool share) {
     }
 }
 
+/* A built-in description with its input made smaller: the reference is slow. */
+static char *smaller(const mq_embedded_file *file) {
+    char *text;
+    mq_net *net;
+    OK(mq_net_parse(file->name, (const char *)file->bytes, file->size, &net, ERROR));
+    const int part = net->task == MQ_TASK_DETECTION ? 5 : 2;
+    OK(mq_alloc(file->size + 64, 1, "test", &text, ERROR));
+    memcpy(text, file->bytes, file->size);
+    char *line = strstr(text, "\ninput:");
+    assert_non_null(line);
+    const char *rest = strchr(line + 1, '\n');
+    char *kept;
+    OK(mq_alloc(file->size + 64, 1, "test", &kept, ERROR));
+    strcpy(kept, rest);
+    sprintf(line, "\ninput: {channels: %d, height: %d, width: %d}%s", net->in_c, net->in_h / part,
+            net->in_w / part, kept);
+    mq_free(kept);
+    mq_net_free(net);
+    return text;
+}
+
+/* All built-in networks, as the float baselines and, random bits, quantised. */
+static void check_builtin(mq_mode mode) {
+    int checked = 0;
+    for (const mq_embedded_file *f = mixq_builtin_models; f->name; f++, checked++) {
+        char *text = smaller(f);
+        mq_net *net = ops_open(text);
+        const mq_bits bits = ops_bits(net, checked, false);
+        const mq_model_options o = {
+            .mode = mode, .bits = mode == MQ_MODE_FIXED ? &bits : NULL, .share = true, .compute = MQ_F32};
+        check_model(&(ops_net){text, 1, 1}, &o, &F32);
+        mq_net_free(net);
+        mq_free(text);
+    }
+    assert_true(checked >= 9);
+}
+
 static void report(const char *what) {
     print_message("%s: needed %.2f of the outputs' bound and %.2f of the gradients'\n", what, worst_output,
                   worst_gradient);
@@ -316,16 +365,31 @@ static void bfloat16(void **state) {
     report("float and search, bfloat16");
 }
 
+static void builtin_float(void **state) {
+    (void)state;
+    check_builtin(MQ_MODE_FLOAT);
+    report("built-in networks, float");
+}
+
+static void builtin_fixed(void **state) {
+    (void)state;
+    check_builtin(MQ_MODE_FIXED);
+    report("built-in networks, fixed");
+}
+
 static void every_operator_is_tested(void **state) {
     (void)state;
-    bool seen[MQ_OPS] = {false};
+    bool seen[MQ_OPS] = {false}, quantizer[MQ_QUANTIZERS] = {false};
     for (const ops_net *w = OPS_NETS; w->text; w++) {
         mq_net *net = ops_open(w->text);
         for (int i = 0; i < net->node_count; i++) seen[net->nodes[i].op] = true;
+        quantizer[net->quantizer] = true;
         mq_net_free(net);
     }
     for (int op = 0; op < MQ_OPS; op++)
         if (!seen[op]) fail_msg("operator %s is in no network of helper_ops.c", mq_op_name((mq_op)op));
+    for (int q = 0; q < MQ_QUANTIZERS; q++)
+        if (!quantizer[q]) fail_msg("quantiser %s is in no network of helper_ops.c", mq_quantizer_names[q]);
 }
 
 int main(void) {
@@ -336,6 +400,8 @@ int main(void) {
         cmocka_unit_test(search_shared),
         cmocka_unit_test(search_unshared),
         cmocka_unit_test(bfloat16),
+        cmocka_unit_test(builtin_float),
+        cmocka_unit_test(builtin_fixed),
     };
     return cmocka_run_group_tests(tests, ops_one_thread, NULL);
 }

@@ -1,28 +1,24 @@
-/* helper_clone_body.h - the activation kernels once more, under other names: a helper_clone_*.c sets CLONE
- * and the compiler's target, and includes this. */
+/* helper_clone_body.h - the kernels once more, under other names: a helper_clone_*.c sets CLONE and the
+ * compiler's target, and includes this. */
 #include "base/parallel.h"
 #undef MQ_CLONES
 #define MQ_CLONES
 
-#define mq_activation_values       clone_values
-#define mq_activation_codes        clone_codes
-#define mq_activation_gradient     clone_gradient
-#define mq_activation_mix          clone_mix
-#define mq_activation_mix_gradient clone_mix_gradient
+#define CLONE_PASTE(clone, name) clone##_##name
+#define CLONE_OF(clone, name)    CLONE_PASTE(clone, name)
 
-#include <stddef.h>
-#include <stdint.h>
-
-#include "base/status.h"
-
-static void clone_values(const float *x, size_t n, int bits, float *y);
-static void clone_codes(const float *x, size_t n, int bits, uint8_t *codes);
-static void clone_gradient(const float *x, const float *dy, size_t n, int bits, float *dx);
-static void clone_mix(const float *x, size_t n, const float softmax[7], float *y);
-static void clone_mix_gradient(const float *x, const float *dy, size_t n, const float softmax[7], float *dx,
-                               double g[7]);
+#define mq_activation_values       CLONE_OF(CLONE, values)
+#define mq_activation_codes        CLONE_OF(CLONE, codes)
+#define mq_activation_gradient     CLONE_OF(CLONE, gradient)
+#define mq_activation_mix          CLONE_OF(CLONE, mix)
+#define mq_activation_mix_gradient CLONE_OF(CLONE, mix_gradient)
+#define mq_dorefa_normalize        CLONE_OF(CLONE, normalize)
+#define mq_dorefa_gradient         CLONE_OF(CLONE, weight_gradient)
+#define mq_weight_prepare          CLONE_OF(CLONE, prepare)
+#define mq_weight_step_of          CLONE_OF(CLONE, step_of)
 
 #include "quant/activations.c"
+#include "quant/dorefa.c"
 
 #include "quant/helper_clones.h"
 
@@ -34,5 +30,12 @@ static bool clone_available(void) {
 #endif
 }
 
-const quant_clone CLONE = {CLONE_NAME,     clone_available, clone_values,      clone_codes,
-                           clone_gradient, clone_mix,       clone_mix_gradient};
+const quant_clone CLONE = {CLONE_NAME,
+                           clone_available,
+                           mq_activation_values,
+                           mq_activation_codes,
+                           mq_activation_gradient,
+                           mq_activation_mix,
+                           mq_activation_mix_gradient,
+                           mq_dorefa_normalize,
+                           mq_dorefa_gradient};

@@ -29,10 +29,10 @@ static void tables(void **state) {
     assert_int_equal(mq_code_high(1, true), 0);
     assert_true(mq_weight_unit(2) == 0.996 && mq_weight_unit(8) == 0.032);
     assert_true(mq_activation_unit(3) == 0.3217 && mq_activation_unit(8) == 0.019);
-    assert_true(mq_activation_top(4) == (float)(0.185 * 15));
+    assert_true(mq_activation_top(MQ_QUANTIZER_HWGQ, 4) == (float)(0.185 * 15));
     for (int b = MQ_BITS_MIN; b < MQ_BITS_MAX; b++) {
         assert_true(mq_weight_unit(b) > mq_weight_unit(b + 1));
-        assert_true(mq_activation_top(b) < mq_activation_top(b + 1));
+        assert_true(mq_activation_top(MQ_QUANTIZER_HWGQ, b) < mq_activation_top(MQ_QUANTIZER_HWGQ, b + 1));
     }
 }
 
@@ -318,13 +318,14 @@ static void alpha_gradients(void **state) {
         k[i] = (uint8_t)(i * 37);
         for (int j = 0; j < MQ_BRANCHES; j++) {
             int bits = MQ_SEARCH_MIN + j;
-            exact[0][j] += (double)dy[i] * (double)mq_reference_activation_value(x[i], bits);
+            exact[0][j] +=
+                (double)dy[i] * (double)mq_reference_activation_value(x[i], MQ_QUANTIZER_HWGQ, bits);
             exact[1][j] += (double)dy[i] * (double)mq_reference_weight_value(x[i], bits, false, step[j]);
             exact[2][j] += (double)dy[i] * (double)mq_reference_image_value(k[i], bits);
         }
     }
     memset(g, 0, sizeof g);
-    mq_activation_mix_gradient(x, dy, N, s, NULL, g);
+    mq_activation_mix_gradient(x, dy, N, MQ_QUANTIZER_HWGQ, s, NULL, g);
     check_alpha_gradient(alpha, exact[0], g);
     mq_weight_mix_dot(x, dy, N, false, step, g);
     check_alpha_gradient(alpha, exact[1], g);

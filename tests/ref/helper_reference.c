@@ -45,6 +45,21 @@ const char NET_LINEAR[] = "name: linear\ntask: classification\nclasses: 3\n"
                           "  - batch_norm\n"
                           "  - linear: {out: 3, weight_bits: 8, activation_bits: 8}\n";
 
+/* The other quantisers: a pinned layer, several readers, a large kernel, ReLU6 that is none. */
+const char NET_DOREFA[] =
+    "name: dorefa\nquantizer: dorefa\ntask: detection\nclasses: 1\nanchors: [[20, 20]]\n"
+    "input: {channels: 2, height: 8, width: 6}\n"
+    "layers:\n"
+    "  - conv: {out: 3, kernel: 3}\n"
+    "  - batch_norm: {name: b}\n"
+    "  - max_pool: {kernel: 2, name: p}\n"
+    "  - conv: {out: 2, kernel: 5, weight_bits: 3, activation_bits: 5}\n"
+    "  - batch_norm: {name: low}\n"
+    "  - reorg: {stride: 2, from: b, name: r}\n"
+    "  - conv: {out: 4, kernel: 3, stride: 2, from: b, bias: true, name: side}\n"
+    "  - concat: {from: [r, low, side], name: all}\n"
+    "  - conv: {out: 6, kernel: 1, from: all, activation: relu6, bias: true}\n";
+
 /* One layer: nothing is rounded behind its alphas. */
 const char NET_ALONE[] = "name: alone\ntask: detection\nclasses: 1\nanchors: [[20, 20]]\n"
                          "input: {channels: 3, height: 5, width: 4}\n"

@@ -24,6 +24,7 @@ enum { MOST_IMAGES = 3 };
 extern const char NET_ODD[];      /* odd sizes, stride 2, depthwise, groups, with and without bias, ReLU6 */
 extern const char NET_BRANCHES[]; /* several readers, reorg, concat, an unsearched layer, 5x5 and strides */
 extern const char NET_LINEAR[];   /* even kernel, overlapping pool, linear layers, batch norm of one */
+extern const char NET_DOREFA[];   /* the other quantisers */
 extern const char NET_ALONE[];    /* one layer: nothing is rounded behind its alphas */
 extern const char NET_TIES[];     /* a max pool right behind a 1x1 convolution */
 

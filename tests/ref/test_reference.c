@@ -87,6 +87,7 @@ static void gradients_float(void **state) {
         check_network(NET_LINEAR, MQ_MODE_FLOAT, true, false, 3, training);
     }
     check_network(NET_LINEAR, MQ_MODE_FLOAT, true, false, 1, false);
+    check_network(NET_DOREFA, MQ_MODE_FLOAT, true, false, 2, true);
 }
 
 static void gradients_fixed(void **state) {
@@ -97,6 +98,8 @@ static void gradients_fixed(void **state) {
     check_network(NET_BRANCHES, MQ_MODE_FIXED, true, true, 1, false);
     check_network(NET_LINEAR, MQ_MODE_FIXED, true, false, 3, true);
     check_network(NET_LINEAR, MQ_MODE_FIXED, true, false, 1, false);
+    check_network(NET_DOREFA, MQ_MODE_FIXED, true, false, 3, true);
+    check_network(NET_DOREFA, MQ_MODE_FIXED, true, true, 1, false);
 }
 
 static void gradients_search(void **state) {
@@ -107,6 +110,8 @@ static void gradients_search(void **state) {
     check_network(NET_BRANCHES, MQ_MODE_SEARCH, false, false, 1, false);
     check_network(NET_LINEAR, MQ_MODE_SEARCH, true, false, 3, true);
     check_network(NET_LINEAR, MQ_MODE_SEARCH, false, true, 1, false);
+    check_network(NET_DOREFA, MQ_MODE_SEARCH, true, false, 3, true);
+    check_network(NET_DOREFA, MQ_MODE_SEARCH, false, true, 2, true);
 }
 
 /* The alphas of a last layer need no surrogate: its quantisers stand still while they move. */

@@ -197,6 +197,42 @@ static void activation_decisions(void **state) {
     end(&f);
 }
 
+/* DoReFa: 2^b levels, the last one wider; the mask is closed at 0 and 1. Weights: tanh over its largest, ties
+ * to even, codes clamped. */
+static void dorefa_decisions(void **state) {
+    (void)state;
+    fixture f;
+    begin(&f, NET_DOREFA, MQ_MODE_FIXED, true, false, 1, false);
+    refix(&f, 3, 2);
+    const int node = node_named(f.net, "side.act");
+    float x[8 * 6 * 3] = {-1, -0.0f, 0, 0.125f, 0.375f, 0.625f, 0.75f, 1, nextafterf(1, 9), 5};
+    const double code[] = {0, 0, 0, 0, 2, 2, 3, 3, 3, 3}, slope[] = {0, 1, 1, 1, 1, 1, 1, 1, 0, 0};
+    OK(mq_ref_override(f.ref, node, x, ERROR));
+    mq_ref_param *head = mq_ref_find(f.ref, f.net->output, MQ_PARAM_WEIGHT, -1);
+    for (size_t e = 0; e < head->count; e++)
+        if (e % 18 < 14) head->value[e] = 0; /* tanh(0) = 0: only `side` shall pass a gradient */
+    head->value[14] = -3;
+    head->value[15] = 3;
+    (void)loss(&f);
+    OK(mq_ref_backward(f.ref, f.d_output, ERROR));
+    const double *y = mq_ref_output(f.ref, node), *dy = mq_ref_output_grad(f.ref, node);
+    const double *dx = mq_ref_output_grad(f.ref, node_named(f.net, "b"));
+    bool any = false;
+    for (int e = 0; e < 10; e++) {
+        assert_true(y[e] == code[e] / 4);
+        assert_true(dx[e] == slope[e] * dy[e]);
+        any |= dx[e] != 0;
+    }
+    assert_true(any);
+    const double *q = mq_ref_operand(f.ref, f.net->layer_count - 1);
+    assert_true(q[14] == -1 && q[15] == 0.75);
+    for (size_t e = 0; e < head->count; e++) {
+        const double t = tanh(head->value[e]) / tanh(3.0);
+        assert_true(q[e] == fmin(rint(4 * t), 3) / 4);
+    }
+    end(&f);
+}
+
 /* ReLU6 and ReLU keep what lies between their bends, and pass its gradient only. */
 static void float_activations(void **state) {
     (void)state;
@@ -312,11 +348,17 @@ static void bad_usage(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(forward_conv_linear),  cmocka_unit_test(forward_batch_norm),
-        cmocka_unit_test(forward_reorg_concat), cmocka_unit_test(max_pool_ties),
-        cmocka_unit_test(max_pool_override),    cmocka_unit_test(activation_decisions),
-        cmocka_unit_test(float_activations),    cmocka_unit_test(weight_decisions),
-        cmocka_unit_test(threads_agree),        cmocka_unit_test(bad_usage),
+        cmocka_unit_test(forward_conv_linear),
+        cmocka_unit_test(forward_batch_norm),
+        cmocka_unit_test(forward_reorg_concat),
+        cmocka_unit_test(max_pool_ties),
+        cmocka_unit_test(max_pool_override),
+        cmocka_unit_test(activation_decisions),
+        cmocka_unit_test(dorefa_decisions),
+        cmocka_unit_test(float_activations),
+        cmocka_unit_test(weight_decisions),
+        cmocka_unit_test(threads_agree),
+        cmocka_unit_test(bad_usage),
     };
     return cmocka_run_group_tests(tests, one_thread, NULL);
 }

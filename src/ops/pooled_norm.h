@@ -1,0 +1,31 @@
+/* pooled_norm.h - a batch norm and the max pool that alone reads it, in one: the normalised values, as large
+ * as the layer's output, are never stored, nor is their gradient.
+ *
+ * Windows are tiles: kernel = stride, and they cover the input. Shapes: large [n][h*kernel][w*kernel][c],
+ * small [n][h][w][c] of the pool. Rows count the small side's n*h rows. */
+#ifndef MIXQ_OPS_POOLED_NORM_H
+#define MIXQ_OPS_POOLED_NORM_H
+
+#include "ops/train_op.h"
+
+typedef struct pooled_norm {
+    int h, w, c, kernel;
+    const float *z;            /* large: the batch norm's input */
+    const float *mean, *a, *b; /* [c], training: out = (z - mean)*a + b */
+    const double *ea, *eb;     /* [c], evaluation: out = z*ea + eb in float64; else NULL */
+    float *y;                  /* small: the maxima */
+    uint8_t *index;            /* small, training: the first maximum's place in its window */
+    const float *dy;           /* small: dL/dy */
+} pooled_norm;
+
+/* y and, in training, index of one row. */
+void pooled_norm_forward(const pooled_norm *p, size_t row);
+/* sum[c] += dy, product[c] += dy*(z - mean) with the maxima's z, over `count` rows. */
+void pooled_norm_products(const pooled_norm *p, size_t row, size_t count, const double *mean, double *sum,
+                          double *product);
+/* a*d - b - slope*(z - mean), d = dy at the maxima and 0 elsewhere, over `count` rows into out (large, of
+ * type f32 or bf16). */
+void pooled_norm_gradient(const pooled_norm *p, size_t row, size_t count, const float *slope, void *out,
+                          mq_dtype type);
+
+#endif
