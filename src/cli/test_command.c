@@ -188,10 +188,11 @@ static void report_text(const mq_checkpoint *checkpoint, engine which, const mq_
            mq_scores_quality(s), run_constant_text(net, constant, text), mq_scores_loss(s),
            (unsigned long long)s->images);
     if (d && net->task == MQ_TASK_DETECTION)
-        printf("the cell differs between float32 evaluation and the integer network for %llu images, boxes "
-               "of the same "
-               "cell by at\nmost %.3f pixels; the integer network's iou is %.4f lower\n",
-               (unsigned long long)d->images, d->pixels, d->quality_lost);
+        printf(
+            "the cell differs between float32 evaluation and the integer network for %llu images; boxes of "
+            "the same\ncell differ by at most %.3f pixels; the integer network's iou is %.4f %s\n",
+            (unsigned long long)d->images, d->pixels, fabs(d->quality_lost),
+            d->quality_lost < 0 ? "higher" : "lower");
     else if (d)
         printf("the class differs between float32 evaluation and the integer network for %llu images\n",
                (unsigned long long)d->images);

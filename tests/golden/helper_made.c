@@ -17,6 +17,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "gen/hls_headers.h"
+#include "helper_published.h"
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "lower/lower.h"
@@ -296,129 +297,7 @@ static json_t *losses(maker *m, const float *output, double scale, float *d_outp
                      s.iou / (double)s.assigned, "detection", box + objectness);
 }
 
-/* ---- the published integer network ---- */
-
-/* Codes of one image: [c][h][w]. */
-typedef struct codes {
-    int c, h, w;
-    int64_t *v;
-} codes;
-
-static codes make_codes(int c, int h, int w) {
-    return (codes){c, h, w, calloc((size_t)c * (size_t)h * (size_t)w, sizeof(int64_t))};
-}
-
-static int64_t at(const codes *x, int c, int y, int z) {
-    bool inside = y >= 0 && y < x->h && z >= 0 && z < x->w;
-    return inside ? x->v[(c * x->h + y) * x->w + z] : 0;
-}
-
-/* A convolution of stride 1, by definition, over a plane at a time. */
-static codes convolve(const codes *in, const mq_inet_conv *a) {
-    codes out = make_codes(a->out_channels, in->h, in->w);
-    int ig = in->c / a->groups, og = a->out_channels / a->groups, k = a->kernel_h;
-    for (int o = 0; o < out.c; o++)
-        for (int i = 0; i < ig; i++)
-            for (int t = 0; t < k * k; t++) {
-                int64_t weight = a->weight[(o * ig + i) * k * k + t];
-                int dy = t / k - a->pad_top, dx = t % k - a->pad_left, from = o / og * ig + i;
-                for (int y = 0; weight && y < out.h; y++)
-                    for (int x = 0; x < out.w; x++)
-                        out.v[(o * out.h + y) * out.w + x] += weight * at(in, from, y + dy, x + dx);
-            }
-    return out;
-}
-
-static void requantise(codes *x, const mq_inet_requant *r) {
-    int64_t top = ((int64_t)1 << r->bits) - 1;
-    for (int i = 0; i < x->c * x->h * x->w; i++) {
-        int c = i / (x->h * x->w);
-        int64_t v = (x->v[i] * r->inc[c] + r->bias[c]) >> r->shift;
-        x->v[i] = v < 0 ? 0 : v > top ? top : v;
-    }
-}
-
-static codes pool(const codes *in) {
-    codes out = make_codes(in->c, in->h / 2, in->w / 2);
-    for (int c = 0; c < out.c; c++)
-        for (int y = 0; y < out.h; y++)
-            for (int x = 0; x < out.w; x++) {
-                int64_t best = INT64_MIN;
-                for (int t = 0; t < 4; t++) {
-                    int64_t v = at(in, c, 2 * y + t / 2, 2 * x + t % 2);
-                    best = v > best ? v : best;
-                }
-                out.v[(c * out.h + y) * out.w + x] = best;
-            }
-    return out;
-}
-
-/* round((reorg2(B)*step)/other), not clipped, before `in`. */
-static codes join(const codes *b, const codes *in, double step, double other) {
-    codes out = make_codes(4 * b->c + in->c, in->h, in->w);
-    for (int c = 0; c < out.c; c++)
-        for (int y = 0; y < out.h; y++)
-            for (int x = 0; x < out.w; x++) {
-                int d = c / b->c; /* 2*dy + dx */
-                int64_t v = c >= 4 * b->c
-                                ? at(in, c - 4 * b->c, y, x)
-                                : (int64_t)rintf((float)at(b, c % b->c, 2 * y + d / 2, 2 * x + d % 2) *
-                                                 (float)step / (float)other);
-                out.v[(c * out.h + y) * out.w + x] = v;
-            }
-    return out;
-}
-
-typedef struct layer {
-    const mq_inet_conv *conv;
-    const mq_inet_requant *requant; /* NULL: the head */
-    const mq_inet_edge *in, *out;
-} layer;
-
-static int find_layers(const mq_inet *net, layer out[16]) {
-    int count = 0;
-    for (int i = 0; i < net->node_count; i++) {
-        const mq_inet_node *n = &net->nodes[i];
-        if (n->kind != MQ_INET_CONV) continue;
-        assert_true(count < 16);
-        out[count] = (layer){.conv = &n->conv, .in = &net->nodes[n->input[0]].edge, .out = &n->edge};
-        for (int k = i + 1; k < net->node_count; k++)
-            if (net->nodes[k].kind == MQ_INET_REQUANT && net->nodes[k].input[0] == i)
-                out[count].requant = &net->nodes[k].requant;
-        count++;
-    }
-    return count;
-}
-
-/* The head's sums of one image. */
-static codes simulate(const maker *m, const layer *layers, int count, const uint8_t *image) {
-    bool bypass = strcmp(m->model, "ultranet_bypass") == 0;
-    const char *pooled = bypass ? "pppp....." : ".p.p.p.......";
-    codes x = make_codes(m->net->in_c, m->net->in_h, m->net->in_w), kept = {0};
-    for (int i = 0; i < x.c * x.h * x.w; i++)
-        x.v[i] = image[i % (x.h * x.w) * x.c + i / (x.h * x.w)] >> (8 - layers[0].in->bits);
-    for (int n = 0; n < count; n++) {
-        codes before = x;
-        if (bypass && n == count - 2) {
-            x = join(&kept, &before, layers[4].in->scale, layers[7].in->scale);
-            free(before.v);
-            before = x;
-        }
-        x = convolve(&before, layers[n].conv);
-        if (before.v != kept.v) free(before.v);
-        if (!layers[n].requant) break;
-        requantise(&x, layers[n].requant);
-        if (bypass && n == 3) kept = x;
-        if (pooled[n] != 'p') continue;
-        before = x;
-        x = pool(&before);
-        if (before.v != kept.v) free(before.v);
-    }
-    free(kept.v);
-    for (int i = 0; layers[count - 1].conv->bias && i < x.c * x.h * x.w; i++)
-        x.v[i] += layers[count - 1].conv->bias[i / (x.h * x.w)];
-    return x;
-}
+/* ---- the integer network ---- */
 
 static int width(const int64_t *v, int n) {
     int most = 0;
@@ -430,7 +309,7 @@ static int width(const int64_t *v, int n) {
     return most;
 }
 
-static void put_integer_layer(draft *d, json_t *list, int n, const layer *l, double divisor) {
+static void put_integer_layer(draft *d, json_t *list, int n, const published_layer *l, double divisor) {
     char name[NAME];
     const mq_inet_conv *a = l->conv;
     int per = l->in->c / a->groups, och = a->out_channels;
@@ -486,7 +365,7 @@ static json_t *make_integer(maker *m, const char *checkpoint, draft *simulated) 
     mq_checkpoint trained;
     char path[PATH];
     mq_inet *net;
-    layer layers[16];
+    published_layer layers[PUBLISHED_LAYERS];
     draft d;
     snprintf(path, sizeof path, "%s/own.safetensors", m->folder);
     NEED(mq_import_open(checkpoint, NULL, &imported, &error));
@@ -497,8 +376,9 @@ static json_t *make_integer(maker *m, const char *checkpoint, draft *simulated) 
     const mq_lower_options options = {.compat = true, .lshift = MQ_LSHIFT_BY_NAME};
     NEED(mq_lower(&trained, &options, &net, &error));
     remove(path);
-    int count = find_layers(net, layers);
+    int count = published_layers(net, layers);
     double divisor = mq_inet_last(net)->output.divisor;
+    const bool bypass = strcmp(m->model, "ultranet_bypass") == 0;
     json_t *list = json_array(), *ious = json_array();
     open_draft(&d, m);
     for (int n = 0; n < count; n++) put_integer_layer(&d, list, n, &layers[n], divisor);
@@ -510,7 +390,7 @@ static json_t *make_integer(maker *m, const char *checkpoint, draft *simulated) 
     int64_t *out = malloc(BATCH * values * sizeof *out);
     float *real = malloc(values * sizeof *real), boxes[BATCH][4], iou[BATCH];
     for (size_t i = 0; i < BATCH; i++) {
-        codes head = simulate(m, layers, count, m->images + i * bytes);
+        published_codes head = published_run(bypass, layers, count, m->images + i * bytes);
         memcpy(out + i * values, head.v, values * sizeof *out);
         for (size_t k = 0; k < values; k++) real[k] = (float)head.v[k] / (float)divisor;
         const mq_found found = mq_head_find(&m->head, real, MQ_HEAD_NCHW);
