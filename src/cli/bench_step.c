@@ -89,8 +89,8 @@ void bench_step_destroy(bench_step *s) {
 }
 
 mq_status bench_step_run(bench_step *s, mq_error *error) {
-    static const mq_rule rule = {.lr = 0.01, .momentum = 0.9, .decay = 5e-4};
-    static const mq_rule rules[MQ_GROUPS] = {rule, rule, rule, rule};
+    const mq_rule rule = {.lr = 0.01, .momentum = 0.9, .decay = 5e-4};
+    const mq_rule rules[MQ_GROUPS] = {rule, rule, rule, rule};
     const float *output;
     bool training = s->setup.mode != BENCH_INFER, detector = s->net->task == MQ_TASK_DETECTION;
     MQ_TRY(mq_model_forward(s->model, s->images, s->setup.batch, training, &output, error));

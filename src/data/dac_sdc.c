@@ -401,7 +401,7 @@ mq_status mq_open_dac_sdc(const char *argument, const mq_data_request *request, 
                        request->channels, CHANNELS);
     dac_sdc *context;
     class_list classes = {0};
-    bool both;
+    bool both = false;
     MQ_TRY(mq_alloc(1, sizeof *context, "a data set", &context, error));
     context->height = request->height ? request->height : HEIGHT;
     context->width = request->width ? request->width : WIDTH;

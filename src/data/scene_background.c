@@ -40,10 +40,13 @@ MQ_CLONES static void add_octave_row(const float *node, int cell, float weight, 
 static void add_noise(scene_canvas *c, mq_dice *dice, int cell, int octaves, float persistence,
                       float amplitude) {
     float sum = 0, weight = 1;
-    for (int o = 0; o < octaves; o++, weight *= persistence) sum += weight;
+    for (int o = 0; o < octaves; o++) {
+        sum += weight;
+        weight *= persistence;
+    }
     for (int i = 0; i < c->height * c->width; i++) c->field[i] -= amplitude * 0.5F;
     weight = amplitude / sum;
-    for (int o = 0; o < octaves && cell >= 2; o++, weight *= persistence, cell /= 2) {
+    for (int o = 0; o < octaves && cell >= 2; o++, cell /= 2) {
         int nodes = c->width / cell + 2, rows = c->height / cell + 2;
         float *lattice = c->extra, *line = lattice + (size_t)nodes * (size_t)rows;
         draw_numbers(dice, lattice, (size_t)nodes * (size_t)rows);
@@ -53,6 +56,7 @@ static void add_noise(scene_canvas *c, mq_dice *dice, int cell, int octaves, flo
             for (int i = 0; i < nodes; i++) line[i] = up[i] + t * (down[i] - up[i]);
             add_octave_row(line, cell, weight, c->width, c->field + (size_t)y * (size_t)c->width);
         }
+        weight *= persistence;
     }
 }
 
@@ -132,7 +136,7 @@ static void horizon(scene_canvas *c, mq_dice *dice) {
     add_noise(c, dice, 32, 4, 0.6F, 1);
     for (int y = 0, i = 0; y < c->height; y++)
         for (int x = 0; x < c->width; x++, i++) {
-            float border = height + tilt * (float)(x - c->width / 2) + rough * c->field[i];
+            float border = height + tilt * ((float)x - (float)c->width / 2) + rough * c->field[i];
             float depth = (float)y - border;
             c->field[i] =
                 depth < 0 ? 0.8F + 0.2F * depth / (float)c->height : 0.15F + 0.35F * depth / (float)c->height;
@@ -153,7 +157,7 @@ scene_colour scene_hsv(float hue, float saturation, float value) {
 /* Colours for 0..1: some stops of related hues and little saturation. */
 static void colour_field(scene_canvas *c, mq_dice *dice) {
     uint8_t ramp[RAMP][3];
-    scene_colour stop[STOPS_MOST];
+    scene_colour stop[STOPS_MOST] = {0};
     int stops = 2 + mq_dice_below(dice, STOPS_MOST - 1);
     float hue = mq_dice_range(dice, 0, 6), spread = mq_dice_range(dice, 0.2F, 2),
           strong = mq_dice_range(dice, 0.1F, 0.55F);

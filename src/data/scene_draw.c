@@ -45,12 +45,13 @@ static void paint_curve(scene_canvas *c, mq_dice *dice, float unit) {
     float angle = atan2f(line.y1 - line.y0, line.x1 - line.x0), bend = mq_dice_range(dice, -0.5F, 0.5F);
     float length = mq_dice_range(dice, 3, 8) * unit;
     int pieces = 3 + mq_dice_below(dice, 5);
-    for (int i = 0; i < pieces; i++, angle += bend) {
+    for (int i = 0; i < pieces; i++) {
         line.x1 = line.x0 + cosf(angle) * length;
         line.y1 = line.y0 + sinf(angle) * length;
         scene_paint_line(c, &line);
         line.x0 = line.x1;
         line.y0 = line.y1;
+        angle += bend;
     }
 }
 
@@ -59,7 +60,7 @@ static void paint_word(scene_canvas *c, mq_dice *dice, float unit) {
     scene_line line = any_line(c, dice, 1, mq_dice_range(dice, 0.4F, 0.8F) * unit);
     float x = line.x0, y = line.y0, size = mq_dice_range(dice, 3, 7) * unit;
     int letters = 3 + mq_dice_below(dice, 6);
-    for (int i = 0; i < letters; i++, x += size * 0.9F) {
+    for (int i = 0; i < letters; i++) {
         int strokes = 2 + mq_dice_below(dice, 2);
         for (int s = 0; s < strokes; s++) {
             line.x0 = x + mq_dice_range(dice, 0, 0.6F) * size;
@@ -68,6 +69,7 @@ static void paint_word(scene_canvas *c, mq_dice *dice, float unit) {
             line.y1 = y + mq_dice_range(dice, 0.6F, 1) * size;
             scene_paint_line(c, &line);
         }
+        x += size * 0.9F;
     }
 }
 

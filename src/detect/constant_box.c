@@ -88,7 +88,9 @@ static void from_targets(const view *v, candidate list[KEPT]) {
 /* One step at a time along each coordinate, sizes by factors, while it helps; then half the step. */
 static void refine(const view *v, candidate *c) {
     c->iou = mean_iou(v, &c->box);
-    for (double step = 0.125; step > 1e-5; step /= 2) {
+    enum { FIRST = 3, LAST = 16 }; /* steps of 2^-3 to 2^-16 of the image */
+    for (int k = FIRST; k <= LAST; k++) {
+        const double step = ldexp(1, -k);
         bool moved = true;
         for (int round = 0; moved && round < 64; round++) {
             moved = false;

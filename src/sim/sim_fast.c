@@ -137,6 +137,7 @@ static void run_piece(void *context, size_t task) {
 static mq_status run_rows(job *j, mq_error *error) {
     mq_fast_work w;
     mq_status status = open_work(j, &w, error);
+    /* cppcheck-suppress autoVariables ; taken back before w ends */
     j->work = &w;
     for (int n = 0; status == MQ_OK && n < j->f->net->node_count; n++) {
         const mq_fast_part part = whole(j->f, n, j->batch->count);

@@ -87,7 +87,7 @@ static void check_boxes(int height, int width) {
     }
     assert_true(fabs(x - 0.5) < 0.02 && fabs(y - 0.5) < 0.02);
     assert_true(small > N / 10 && large > N / 10);
-    for (int c = 0; c < MQ_SCENE_CLASSES; c++) assert_true(classes[c] > N / MQ_SCENE_CLASSES * 0.8);
+    for (int c = 0; c < MQ_SCENE_CLASSES; c++) assert_true(classes[c] > 0.8 * N / MQ_SCENE_CLASSES);
 }
 
 static void test_boxes(void **state) {
