@@ -27,9 +27,13 @@ static published_codes convolve(const published_codes *in, const mq_inet_conv *a
             for (int t = 0; t < k * k; t++) {
                 int64_t weight = a->weight[(o * ig + i) * k * k + t];
                 int dy = t / k - a->pad_top, dx = t % k - a->pad_left, from = o / og * ig + i;
-                for (int y = 0; weight && y < out.h; y++)
-                    for (int x = 0; x < out.w; x++)
-                        out.v[(o * out.h + y) * out.w + x] += weight * at(in, from, y + dy, x + dx);
+                int first = dx < 0 ? -dx : 0, end = dx > 0 ? out.w - dx : out.w; /* columns inside */
+                for (int y = 0; weight && y < out.h; y++) {
+                    if (y + dy < 0 || y + dy >= in->h) continue;
+                    const int64_t *row = in->v + (from * in->h + y + dy) * in->w;
+                    int64_t *to = out.v + (o * out.h + y) * out.w;
+                    for (int x = first; x < end; x++) to[x] += weight * row[x + dx];
+                }
             }
     return out;
 }
