@@ -1,5 +1,6 @@
-/* test_exact_network.c - whole networks: the trained network evaluated exactly and the integer one give the
- * same codes in every layer, the certificate can be made, and it cannot be made of a network that differs.
+/* test_exact_network.c - whole networks: the trained network evaluated exactly and the integer one in every
+ * simulator (fast, reference, packed words) give the same codes in every layer, the certificate can be made,
+ * and it cannot be made of a network that differs.
  *
  * MIXQ_DEEP=1 in the environment (tools/check_deep.sh) takes all models, bits and seeds; else a selection. */
 #include <setjmp.h>
@@ -82,12 +83,19 @@ static void compare_codes(void *context, size_t image, int node, const int64_t *
 static void compare_images(const mq_checkpoint *c, const mq_inet *net, int images, uint64_t seed,
                            counts *all) {
     mq_error error = {0};
-    mq_sim *sim;
+    mq_sim *sim[MQ_SIM_ENGINE_COUNT];
     mq_exact *exact;
+    mq_inet_plan *plan;
+    mq_dsp dsp;
     size_t pixels = (size_t)(c->net->in_h * c->net->in_w * c->net->in_c);
     uint8_t *image = malloc(pixels);
     mq_rng rng = mq_rng_stream(seed, "images", 0);
-    assert_int_equal(mq_sim_create(net, &sim, &error), MQ_OK);
+    assert_int_equal(mq_dsp_find("dsp48e2", &dsp, NULL), MQ_OK);
+    if (mq_inet_plan_choose(net, &dsp, MQ_CLASS_II, &plan, &error) != MQ_OK) fail_msg("%s", error.text);
+    for (int e = 0; e < MQ_SIM_ENGINE_COUNT; e++) {
+        const mq_sim_options options = {.engine = (mq_sim_engine)e, .plan = plan};
+        if (mq_sim_create_with(net, &options, &sim[e], &error) != MQ_OK) fail_msg("%s", error.text);
+    }
     if (mq_exact_create(c, &exact, &error) != MQ_OK) fail_msg("%s", error.text);
     seen s = {.net = net, .exact = exact, .counts = all};
     const mq_sim_visitor visitor = {.see = compare_codes, .context = &s};
@@ -95,11 +103,13 @@ static void compare_images(const mq_checkpoint *c, const mq_inet *net, int image
         for (size_t k = 0; k < pixels; k++)
             image[k] = (uint8_t)mq_rng_below(&rng, (uint64_t)i * pixels + k, 256);
         mq_exact_image(exact, image);
-        if (mq_sim_run(sim, image, 1, MQ_SIM_NHWC, &visitor, NULL, NULL, &error) != MQ_OK)
-            fail_msg("%s", error.text);
+        for (int e = 0; e < MQ_SIM_ENGINE_COUNT; e++)
+            if (mq_sim_run(sim[e], image, 1, MQ_SIM_NHWC, &visitor, NULL, NULL, &error) != MQ_OK)
+                fail_msg("%s, seed %d: %s", net->model, (int)seed, error.text);
     }
     mq_exact_free(exact);
-    mq_sim_free(sim);
+    for (int e = 0; e < MQ_SIM_ENGINE_COUNT; e++) mq_sim_free(sim[e]);
+    mq_inet_plan_free(plan);
     free(image);
 }
 
