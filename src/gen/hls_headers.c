@@ -1,11 +1,16 @@
 /* hls_headers.c - see hls_headers.h. The layout of the arrays is that of the published templates:
  *
- *   kernel > 1   [PE][K][(och/PE)*(K*ich/SIMD)]: word (p, kc, o*n + j) holds, of channel o*PE + p and kernel
- * column kc, the weights j*SIMD + lane of that column's K x ich (row major) kernel 1
- * [PE][och/(PE*PEP)*(ich/SIMD)]: word (p, o*n + j), lane l*PEP + e: channel (o*PE + p)*PEP + e, input j*SIMD
- * + l linear       [1][rows][channels/8][columns][out/2][8], words of 2: lane l is output 2i + l inc, bias,
- * rule [A][och/A]: element (p, f) is channel f*A + p; A = PE or, in four-column files, ACTP Fields are two's
- * complement, the lowest lane in the lowest bits. */
+ * - Kernel > 1: [PE][K][(och/PE)*(K*ich/SIMD)]; word (p, kc, o*n + j) holds, of channel o*PE + p and kernel
+ *   column kc, the weights j*SIMD + lane of that column's K x ich (row major).
+ *
+ * - Kernel 1: [PE][och/(PE*PEP)*(ich/SIMD)]; word (p, o*n + j), lane l*PEP + e: channel (o*PE + p)*PEP + e,
+ *   input j*SIMD + l.
+ *
+ * - Linear: [1][rows][channels/8][columns][out/2][8], words of 2; lane l is output 2i + l.
+ *
+ * - inc, bias, rule: [A][och/A]; element (p, f) is channel f*A + p; A = PE or, in four-column files, ACTP.
+ *
+ * Fields are two's complement, the lowest lane in the lowest bits. */
 #include "gen/hls_headers.h"
 
 #include <stdarg.h>
