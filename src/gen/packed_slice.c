@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bit_length.h"
 #include "base/memory.h"
 
 enum { TEXT = 1 << 16 };
@@ -28,12 +29,6 @@ static void say(writer *w, const char *format, ...) {
     int n = vsnprintf(w->text + w->used, TEXT - w->used, format, args);
     va_end(args);
     if (n > 0) w->used += (size_t)n < TEXT - w->used ? (size_t)n : TEXT - w->used - 1;
-}
-
-static int bits_of(int64_t value) {
-    int bits = 0;
-    while (value >> bits) bits++;
-    return bits;
 }
 
 static uint64_t low_bits(int64_t value, int bits) {
@@ -186,7 +181,7 @@ mq_status mq_gen_packed_slice(const mq_packing *packing, const char *name, char 
         return mq_fail(error, MQ_USAGE, "packed slice: got a %s, expected a dsp48e2", packing->dsp.name);
     writer o = {0};
     MQ_TRY(mq_alloc(1, TEXT, "Verilog", &o.text, error));
-    int abits = bits_of(packing->activation_codes.high);
+    int abits = mq_bit_length(packing->activation_codes.high);
     inputs(&o, packing, name, abits);
     c_port(&o, packing);
     slice(&o, packing);

@@ -1,5 +1,6 @@
 /* inet_plan.c - choosing, writing, reading and checking plans. */
 #include "inet/inet_plan.h"
+#include "base/bit_length.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -45,12 +46,6 @@ static bool is_layer(const mq_inet_node *node) {
     return node->kind == MQ_INET_CONV || node->kind == MQ_INET_LINEAR;
 }
 
-static int bits_of(int64_t value) {
-    int bits = 0;
-    while (value >> bits) bits++;
-    return bits;
-}
-
 const mq_plan_layer *mq_inet_plan_layer(const mq_inet_plan *plan, int node) {
     for (int i = 0; i < plan->count; i++)
         if (plan->layer[i].node == node) return &plan->layer[i];
@@ -94,7 +89,7 @@ static mq_status choose(const mq_inet *net, mq_pack_explorer *explorer, mq_pack_
         return MQ_OK;
     }
     request.wbit = v.weight_bits;
-    request.abit = v.in->high > 0 ? bits_of(v.in->high) : 1;
+    request.abit = v.in->high > 0 ? mq_bit_length(v.in->high) : 1;
     if (v.in->bits > request.abit) request.abit = v.in->bits;
     request.kernel = v.stride_w > 1 ? 1 : v.kernel_w;
     request.symmetric = v.narrow && v.weight_bits > 1;

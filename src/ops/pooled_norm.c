@@ -28,9 +28,9 @@ INLINE void windows_of(const pooled_norm *p, size_t row, windows *out) {
     const size_t k = (size_t)p->kernel, line = (size_t)p->w * k * (size_t)p->c;
     out->first = row * k * line;
     out->step = k * (size_t)p->c;
-    out->count = p->kernel * p->kernel;
+    out->count = 0;
     for (size_t y = 0; y < k; y++)
-        for (size_t x = 0; x < k; x++) out->at[y * k + x] = y * line + x * (size_t)p->c;
+        for (size_t x = 0; x < k; x++) out->at[out->count++] = y * line + x * (size_t)p->c;
 }
 
 /* Vectors go through memory: arguments and results would depend on the CPU compiled for. */

@@ -4,12 +4,7 @@
  * position) + (top activation position) <= (port1 - w) + (port2 - a). A group of k taps and n pixels has
  * fields of 1, 2, .. min(k,n) .., 2, 1 products. */
 #include "pack/plan.h"
-
-static int bits_of(int64_t value) {
-    int bits = 0;
-    while (value >> bits) bits++;
-    return bits;
-}
+#include "base/bit_length.h"
 
 mq_span mq_pack_weight_codes(int wbit, bool symmetric) {
     return (mq_span){-(1 << (wbit - 1)) + (symmetric ? 1 : 0), (1 << (wbit - 1)) - 1};
@@ -35,7 +30,7 @@ static int64_t least_span(mq_span w, mq_span a) {
 
 /* The least distance from a field of n products to the next. */
 static int distance(int64_t span, int n, int overlap) {
-    int bits = bits_of(span * n), least = bits;
+    int bits = mq_bit_length(span * n), least = bits;
     for (int r = 1; r <= overlap; r++)
         if (bits - r >= r && bits - r < least) least = bits - r;
     return least < 1 ? 1 : least;
@@ -43,8 +38,8 @@ static int distance(int64_t span, int n, int overlap) {
 
 int mq_pack_field_bound(const mq_dsp *dsp, mq_span weight, mq_span activation, int taps,
                         mq_pack_class class) {
-    int room = dsp->wide + dsp->narrow - bits_of((int64_t)weight.high - weight.low) -
-               bits_of(activation.high) + (class == MQ_CLASS_III ? 1 : 0);
+    int room = dsp->wide + dsp->narrow - mq_bit_length((int64_t)weight.high - weight.low) -
+               mq_bit_length(activation.high) + (class == MQ_CLASS_III ? 1 : 0);
     int overlap = (int)class - 1, best = 1;
     int64_t span = least_span(weight, activation);
     for (int k = 1; k <= taps; k++)
@@ -67,8 +62,8 @@ int mq_pack_field_bound(const mq_dsp *dsp, mq_span weight, mq_span activation, i
 }
 
 int mq_pack_area_bound(const mq_dsp *dsp, mq_span weight, mq_span activation, int taps, mq_pack_class class) {
-    int room = dsp->wide + dsp->narrow - bits_of((int64_t)weight.high - weight.low) -
-               bits_of(activation.high) + (class == MQ_CLASS_III ? 1 : 0);
+    int room = dsp->wide + dsp->narrow - mq_bit_length((int64_t)weight.high - weight.low) -
+               mq_bit_length(activation.high) + (class == MQ_CLASS_III ? 1 : 0);
     int best = 0;
     int64_t span = least_span(weight, activation);
     for (int rows = 2; rows <= taps; rows++)

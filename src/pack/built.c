@@ -1,5 +1,6 @@
 /* built.c - the layouts a generator builds, charged. */
 #include "pack/built.h"
+#include "base/bit_length.h"
 
 #include <math.h>
 
@@ -18,12 +19,6 @@ typedef struct row {
     const mq_pack_piece *piece[MQ_BUILT_PIECES];
     int count[MQ_BUILT_PIECES], kinds;
 } row;
-
-static int bits_of(int64_t value) {
-    int bits = 0;
-    while (value >> bits) bits++;
-    return bits;
-}
 
 double mq_luts_multiply_add(int wbit, int abit) {
     return 1.1 * wbit * (0.75 * abit + 1);
@@ -52,7 +47,7 @@ static int pieces_of(const row *r) {
 /* Bits of an output's accumulator. */
 static int accumulator_bits(const cell *c, const mq_packing *p) {
     int64_t span = (p->field[0].high - p->field[0].low) / p->field[0].products;
-    return bits_of((int64_t)((double)span * c->request->kernel * c->request->kernel * c->channels));
+    return mq_bit_length((int64_t)((double)span * c->request->kernel * c->request->kernel * c->channels));
 }
 
 /* Slices that may stand in cascade. A port that is mended through C cannot, where C and the cascade share an
@@ -96,7 +91,7 @@ static double tree_luts(const cell *c, const row *r, double slices, int chain, i
     if ((double)longest_chain(r) >= dot) return 0;                /* P holds the whole sum */
     double adders = ceil(ceil(slices / chain) / 2), luts = 0;
     for (int f = 0; f < p->fields; f++) {
-        int span = bits_of((p->field[f].high - p->field[f].low) * chain);
+        int span = mq_bit_length((p->field[f].high - p->field[f].low) * chain);
         luts += (adders - 1) * (span + 2) + accumulator;
     }
     return luts;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bit_length.h"
 #include "base/memory.h"
 
 enum { PAGE = 1 << 16 };
@@ -23,12 +24,6 @@ static void say(sheet *p, const char *format, ...) {
     int n = vsnprintf(p->text + p->used, PAGE - p->used, format, args);
     va_end(args);
     if (n > 0) p->used += (size_t)n < PAGE - p->used ? (size_t)n : PAGE - p->used - 1;
-}
-
-static int bits_of(int64_t value) {
-    int bits = 0;
-    while (value >> bits) bits++;
-    return bits;
 }
 
 static char digit(int i) {
@@ -50,7 +45,7 @@ static void operand_cells(const mq_pack_operand *operand, int count, int bits, c
 }
 
 static int width_of(const mq_packing *p, int f) {
-    return bits_of(p->field[f].high - p->field[f].low);
+    return mq_bit_length(p->field[f].high - p->field[f].low);
 }
 
 static void products_text(sheet *page, const mq_packing *p, int f) {
@@ -121,8 +116,8 @@ mq_status mq_pack_draw_text(const mq_packing *p, char **out, mq_error *error) {
     static const char *const classes[] = {"", "i", "ii", "iii"};
     sheet page = {0};
     MQ_TRY(mq_alloc(1, PAGE, "drawing", &page.text, error));
-    int wbits = bits_of((int64_t)p->weight_codes.high - p->weight_codes.low),
-        abits = bits_of(p->activation_codes.high);
+    int wbits = mq_bit_length((int64_t)p->weight_codes.high - p->weight_codes.low),
+        abits = mq_bit_length(p->activation_codes.high);
     int wide = p->dsp.wide, narrow = p->dsp.narrow, most = p->dsp.accumulator;
     char cells[64], label[32];
     say(&page, "%s packing on %s, class %s: weights %d..%d, activations 0..%d\n", p->kind, p->dsp.name,
@@ -175,8 +170,8 @@ mq_status mq_pack_draw_svg(const mq_packing *p, char **out, mq_error *error) {
     enum { TINTS = sizeof tints / sizeof *tints };
     sheet page = {0};
     MQ_TRY(mq_alloc(1, PAGE, "drawing", &page.text, error));
-    int wbits = bits_of((int64_t)p->weight_codes.high - p->weight_codes.low),
-        abits = bits_of(p->activation_codes.high);
+    int wbits = mq_bit_length((int64_t)p->weight_codes.high - p->weight_codes.low),
+        abits = mq_bit_length(p->activation_codes.high);
     int width = LEFT + p->dsp.accumulator * CELL + 20;
     say(&page,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" font-family=\"sans-serif\" "

@@ -13,12 +13,7 @@
  * Adders that accumulate outside the slice are there with or without packing and are not counted, nor is what
  * all slices share. */
 #include "pack/packing.h"
-
-static int bits_of(int64_t value) {
-    int bits = 0;
-    while (value >> bits) bits++;
-    return bits;
-}
+#include "base/bit_length.h"
 
 int mq_luts_repair(int overlap, int products, int width) {
     if (overlap == 0) return 0;
@@ -30,8 +25,8 @@ int mq_luts_port(const mq_packing *p) {
     if (p->fix != MQ_PORT_EXTRA) return 0;
     /* the other port's word: its top position and the operand, signed */
     const mq_pack_operand *other = p->fix_weights ? p->activation : p->weight;
-    int top = 0, bits = p->fix_weights ? bits_of(p->activation_codes.high) + 1
-                                       : bits_of((int64_t)p->weight_codes.high - p->weight_codes.low);
+    int top = 0, bits = p->fix_weights ? mq_bit_length(p->activation_codes.high) + 1
+                                       : mq_bit_length((int64_t)p->weight_codes.high - p->weight_codes.low);
     for (int i = 0; i < (p->fix_weights ? p->activations : p->weights); i++)
         if (other[i].position > top) top = other[i].position;
     return (top + bits + 1) / 2;
@@ -41,7 +36,8 @@ int mq_luts_canary(const mq_packing *p, int64_t cycles) {
     int luts = mq_luts_port(p);
     for (int f = 1; f < p->fields; f++) {
         int r = p->field[f - 1].overlap;
-        luts += (2 * p->field[f].products + 5) / 5 + 1 + r * 2 * p->field[f].products + bits_of(cycles) + r;
+        luts +=
+            (2 * p->field[f].products + 5) / 5 + 1 + r * 2 * p->field[f].products + mq_bit_length(cycles) + r;
     }
     return luts;
 }

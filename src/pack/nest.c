@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "pack/solver.h"
+#include "base/bit_length.h"
 
 enum { MAX_LEVEL_SIZE = 28, MAX_LEVELS = 4 /* beside the filter */ };
 
@@ -38,12 +39,6 @@ typedef struct block {
     int levels;
     char last; /* 'w', 'a', 'f' or 0 */
 } block;
-
-static int bits_of(int64_t value) {
-    int bits = 0;
-    while (value >> bits) bits++;
-    return bits;
-}
 
 static int64_t product_span(const mq_pack_query *q, int zero) {
     int64_t low = 0, high = 0;
@@ -210,8 +205,8 @@ static void extend(nest *n, const block *b) {
 mq_status mq_nest_search(const mq_pack_query *query, const char *kind, const mq_nest_rules *rules,
                          mq_pack_front *front, mq_error *error) {
     nest n = {.query = query, .kind = kind, .rules = rules, .front = front, .error = error, .status = MQ_OK};
-    n.weight_bits = bits_of((int64_t)query->weight.high - query->weight.low);
-    n.activation_bits = bits_of(query->activation.high);
+    n.weight_bits = mq_bit_length((int64_t)query->weight.high - query->weight.low);
+    n.activation_bits = mq_bit_length(query->activation.high);
     n.overlap = (int)query->class - 1;
     n.extra = query->class == MQ_CLASS_III;
     n.span = product_span(query, 0);
@@ -221,14 +216,14 @@ mq_status mq_nest_search(const mq_pack_query *query, const char *kind, const mq_
     }
     if (query->cycles > (((int64_t)1 << 48) / (n.span + 1)) / 64) return MQ_OK;
     n.span *= query->cycles;
-    if (n.overlap > bits_of(n.span) / 2)
-        n.overlap = bits_of(n.span) / 2; /* a field keeps the bits its carry is read from */
+    if (n.overlap > mq_bit_length(n.span) / 2)
+        n.overlap = mq_bit_length(n.span) / 2; /* a field keeps the bits its carry is read from */
     int most = rules->filter ? query->taps : 1;
     for (n.taps = rules->filter ? 2 : 1; n.taps <= most; n.taps++)
         for (n.pixels = n.taps > 1 ? 2 : 1; n.pixels <= (n.taps > 1 ? MAX_LEVEL_SIZE : 1); n.pixels++) {
             block b = {.weights = 1, .activations = 1, .weight_groups = 1, .activation_groups = 1};
-            b.length = bits_of(n.span);
-            b.full_length = bits_of(n.span * (n.taps < n.pixels ? n.taps : n.pixels));
+            b.length = mq_bit_length(n.span);
+            b.full_length = mq_bit_length(n.span * (n.taps < n.pixels ? n.taps : n.pixels));
             b.filtered = !rules->filter;
             if (b.length < 1) b.length = 1;
             if (b.full_length < 1) b.full_length = 1;

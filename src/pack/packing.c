@@ -4,6 +4,7 @@
  * follow from the largest G_f, and exactness needs T_{f+1} <= 2^r_f - 1, and r_f bits to read it from
  * (spacing_{f+1} >= r_f). */
 #include "pack/packing.h"
+#include "base/bit_length.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,12 +12,6 @@
 
 enum { REASON = 400 };
 static const int64_t MOST_CYCLES = (int64_t)1 << 40;
-
-static int bits_of(int64_t value) {
-    int bits = 0;
-    while (value >> bits) bits++;
-    return bits;
-}
 
 /* Extremes of one product w*(a - zero): bilinear, so at the corners. */
 static void product_extremes(const mq_packing *p, int zero, int64_t *low, int64_t *high) {
@@ -234,7 +229,7 @@ static bool find_ports(mq_packing *p, const mq_pack_words *words, char *reason) 
     low = high = 0;
     p->zero_word = 0;
     uint64_t used = 0;
-    int abit = bits_of(p->activation_codes.high);
+    int abit = mq_bit_length(p->activation_codes.high);
     for (int j = 0; j < p->activations; j++) {
         const mq_pack_operand *a = &p->activation[j];
         uint64_t mask = (((uint64_t)1 << abit) - 1) << a->position;
@@ -258,7 +253,7 @@ static void find_price(mq_packing *p) {
     for (int f = 0; f + 1 < p->fields; f++) {
         const mq_pack_field *next = &p->field[f + 1];
         int r = p->field[f].overlap;
-        p->luts += mq_luts_repair(r, next->products, bits_of(next->high - next->low));
+        p->luts += mq_luts_repair(r, next->products, mq_bit_length(next->high - next->low));
         if (r >= (int)p->class) p->class = (mq_pack_class)(r + 1);
     }
     if (p->fix == MQ_PORT_EXTRA) {
@@ -268,7 +263,7 @@ static void find_price(mq_packing *p) {
     /* Inverting the highest activation's top bit is free; any other zero point needs the pre-adder or a
      * subtractor. */
     p->shared_luts = 0;
-    int abit = bits_of(p->activation_codes.high), top = 0;
+    int abit = mq_bit_length(p->activation_codes.high), top = 0;
     bool only_flip = true;
     for (int j = 1; j < p->activations; j++)
         if (p->activation[j].position > p->activation[top].position) top = j;

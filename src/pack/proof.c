@@ -1,5 +1,6 @@
 /* proof.c - corners, windows, vectors, cycles. */
 #include "pack/proof.h"
+#include "base/bit_length.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -164,16 +165,10 @@ static mq_status windows(const prover *v) {
     return MQ_OK;
 }
 
-static int bits_of(int64_t value) {
-    int bits = 0;
-    while (value >> bits) bits++;
-    return bits;
-}
-
 static mq_status vectors(prover *v, uint64_t random) {
     const mq_packing *p = v->p;
-    int wbits = bits_of((int64_t)p->weight_codes.high - p->weight_codes.low),
-        abits = bits_of(p->activation_codes.high);
+    int wbits = mq_bit_length((int64_t)p->weight_codes.high - p->weight_codes.low),
+        abits = mq_bit_length(p->activation_codes.high);
     int bits = wbits * p->weights + abits * p->activations;
     int32_t w[MQ_PACK_OPERANDS], a[MQ_PACK_OPERANDS];
     int64_t sums[MQ_PACK_FIELDS];

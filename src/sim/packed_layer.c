@@ -220,7 +220,7 @@ static mq_status split(const mq_packed_layer *l, const place *at, const cascade 
 /* All products of one output block and one output group. codes: what every slice is fed,
  * [channel][ky][activations]. */
 static mq_status block(const mq_packed_layer *l, const place *at, const int32_t *fed, int64_t *acc,
-                       uint64_t *slices, mq_error *error) {
+                       mq_error *error) {
     const mq_packing *p = at->q->p;
     int total = l->channels * shape(l)->kernel_h;
     size_t ogs = blocks_of(l->outputs, at->q->weight_groups);
@@ -232,7 +232,6 @@ static mq_status block(const mq_packed_layer *l, const place *at, const int32_t 
             MQ_TRY(slice(l, at, &c, at->q->weight + n * (size_t)p->weights, at->q->word[n],
                          fed + (size_t)done * (size_t)p->activations, error));
         }
-        *slices += (uint64_t)c.length;
         MQ_TRY(split(l, at, &c, acc, error));
     }
     return MQ_OK;
@@ -240,7 +239,7 @@ static mq_status block(const mq_packed_layer *l, const place *at, const int32_t 
 
 /* One output row of one piece: every block of pixels, every group of output channels. */
 static mq_status row(const mq_packed_layer *l, const piece *q, int y, const int64_t *codes, int32_t *fed,
-                     int64_t *acc, uint64_t *slices, mq_error *error) {
+                     int64_t *acc, mq_error *error) {
     const mq_sim_layer *s = shape(l);
     const mq_inet_node *node = &l->sim->net->nodes[l->node];
     int width = q->rows ? mq_sim_edge(l->sim, node->input[0])->w : node->edge.w;
@@ -253,13 +252,12 @@ static mq_status row(const mq_packed_layer *l, const piece *q, int y, const int6
             for (int c = 0; c < l->channels; c++)
                 for (int ky = 0; ky < s->kernel_h; ky++)
                     for (int j = 0; j < q->p->activations; j++) *to++ = code_at(l, &at, codes, c, ky, j);
-            for (at.og = 0; at.og < (int)ogs; at.og++) MQ_TRY(block(l, &at, fed, acc, slices, error));
+            for (at.og = 0; at.og < (int)ogs; at.og++) MQ_TRY(block(l, &at, fed, acc, error));
         }
     return MQ_OK;
 }
 
-mq_status mq_packed_layer_run(const mq_packed_layer *l, mq_sim_work *work, uint64_t *slices,
-                              mq_error *error) {
+mq_status mq_packed_layer_run(const mq_packed_layer *l, mq_sim_work *work, mq_error *error) {
     const mq_inet_node *node = &l->sim->net->nodes[l->node];
     const int64_t *codes = mq_sim_codes(l->sim, work, node->input[0]);
     int64_t *acc = mq_sim_codes(l->sim, work, l->node);
@@ -272,8 +270,8 @@ mq_status mq_packed_layer_run(const mq_packed_layer *l, mq_sim_work *work, uint6
     mq_status status = MQ_OK;
     for (int i = 0; i < l->pieces && status == MQ_OK; i++)
         for (int y = 0; y < node->edge.h && status == MQ_OK; y++)
-            status = row(l, &l->piece[i], y, codes, fed, acc + (size_t)y * (size_t)node->edge.w * channels,
-                         slices, error);
+            status =
+                row(l, &l->piece[i], y, codes, fed, acc + (size_t)y * (size_t)node->edge.w * channels, error);
     mq_free(fed);
     return status;
 }

@@ -12,9 +12,7 @@ mq_status mq_packed_layer_create(const mq_sim_reference *sim, int n, const mq_pl
 void mq_packed_layer_free(mq_packed_layer *layer); /* NULL is fine */
 
 /* Accumulators of node n into its place in work, as mq_sim_run_CONV would. MQ_CHECK_FAILED names output
- * channel, row, column and the products where packed and plain sums part. *slices: slice cycles done, added
- * up. */
-mq_status mq_packed_layer_run(const mq_packed_layer *layer, mq_sim_work *work, uint64_t *slices,
-                              mq_error *error) MQ_MUST_CHECK;
+ * channel, row, column and the products where packed and plain sums part. */
+mq_status mq_packed_layer_run(const mq_packed_layer *layer, mq_sim_work *work, mq_error *error) MQ_MUST_CHECK;
 
 #endif

@@ -65,6 +65,8 @@ static mq_status create(const mq_inet *net, const mq_sim_options *options, void 
 
 typedef struct job {
     const mq_sim_reference *sim;
+    const void *engine;
+    mq_sim_run_node node;
     const mq_sim_batch *batch;
     size_t per_task;
     mq_status status[MAX_TASKS];
@@ -80,25 +82,8 @@ void mq_sim_reference_node(const mq_sim_reference *sim, int n, mq_sim_work *work
     table[sim->net->nodes[n].kind](sim, n, work);
 }
 
-mq_status mq_sim_reference_begin(const mq_sim_reference *sim, const mq_sim_batch *batch, mq_sim_work *out,
-                                 mq_error *error) {
-    *out = (mq_sim_work){.layout = batch->layout};
-    MQ_TRY(mq_alloc(sim->memory, sizeof *out->memory, "simulator", &out->memory, error));
-    return mq_alloc(sim->patch, sizeof *out->patch, "simulator", &out->patch, error);
-}
-
-void mq_sim_reference_end(mq_sim_work *work) {
-    mq_free(work->patch);
-    mq_free(work->memory);
-}
-
-void mq_sim_reference_image(const mq_sim_reference *sim, const mq_sim_batch *batch, mq_sim_work *work,
-                            size_t image) {
-    work->image = batch->images + image * edge_count(&sim->net->nodes[0].edge);
-}
-
-void mq_sim_reference_output(const mq_sim_reference *sim, const mq_sim_batch *batch, const mq_sim_work *work,
-                             size_t image) {
+static void put_outputs(const mq_sim_reference *sim, const mq_sim_batch *batch, const mq_sim_work *work,
+                        size_t image) {
     const mq_inet *net = sim->net;
     const mq_inet_edge *out = &mq_inet_last(net)->edge;
     const int64_t *codes = mq_sim_codes(sim, work, net->node_count - 1);
@@ -108,30 +93,37 @@ void mq_sim_reference_output(const mq_sim_reference *sim, const mq_sim_batch *ba
             mq_sim_put_output(net, batch, (image * channels + c) * pixels + p, codes[p * channels + c]);
 }
 
-static void run_image(const job *j, mq_sim_work *work, size_t image) {
+static mq_status run_image(const job *j, mq_sim_work *work, size_t image, mq_error *error) {
+    const mq_inet *net = j->sim->net;
     const mq_sim_visitor *visitor = j->batch->visitor;
-    mq_sim_reference_image(j->sim, j->batch, work, image);
-    for (int n = 0; n < j->sim->net->node_count; n++) {
-        mq_sim_reference_node(j->sim, n, work);
+    work->image = j->batch->images + image * edge_count(&net->nodes[0].edge);
+    for (int n = 0; n < net->node_count; n++) {
+        mq_status status = j->node(j->engine, j->sim, n, work, error);
+        if (status != MQ_OK)
+            return mq_fail_context(error, status, "layer %s, image %zu", net->nodes[n].name, image);
         if (visitor) visitor->see(visitor->context, image, n, mq_sim_codes(j->sim, work, n));
     }
-    mq_sim_reference_output(j->sim, j->batch, work, image);
+    put_outputs(j->sim, j->batch, work, image);
+    return MQ_OK;
 }
 
 static void run_task(void *context, size_t task) {
     job *j = context;
+    mq_error *error = &j->error[task];
     size_t first = task * j->per_task, end = first + j->per_task;
     if (end > j->batch->count) end = j->batch->count;
-    mq_sim_work work;
-    mq_status status = mq_sim_reference_begin(j->sim, j->batch, &work, &j->error[task]);
+    mq_sim_work work = {.layout = j->batch->layout};
+    mq_status status = mq_alloc(j->sim->memory, sizeof *work.memory, "simulator", &work.memory, error);
     if (status == MQ_OK)
-        for (size_t i = first; i < end; i++) run_image(j, &work, i);
-    mq_sim_reference_end(&work);
+        status = mq_alloc(j->sim->patch, sizeof *work.patch, "simulator", &work.patch, error);
+    for (size_t i = first; i < end && status == MQ_OK; i++) status = run_image(j, &work, i, error);
+    mq_free(work.patch);
+    mq_free(work.memory);
     j->status[task] = status;
 }
 
-static mq_status run(const void *engine, const mq_sim_batch *batch, mq_error *error) {
-    const mq_sim_reference *sim = engine;
+mq_status mq_sim_reference_over(const mq_sim_reference *sim, const void *engine, mq_sim_run_node node,
+                                const mq_sim_batch *batch, mq_error *error) {
     double need = (double)(sim->memory + sim->patch) * 8 * mq_threads(), have = (double)mq_physical_memory();
     if (need > have)
         return mq_fail(error, MQ_BAD_INPUT,
@@ -140,6 +132,8 @@ static mq_status run(const void *engine, const mq_sim_batch *batch, mq_error *er
     job *j = NULL;
     MQ_TRY(mq_alloc(1, sizeof *j, "simulator", &j, error));
     j->sim = sim;
+    j->engine = engine;
+    j->node = node;
     j->batch = batch;
     j->per_task = mq_task_count(batch->count, MAX_TASKS);
     size_t tasks = mq_task_count(batch->count, j->per_task);
@@ -151,6 +145,18 @@ static mq_status run(const void *engine, const mq_sim_batch *batch, mq_error *er
     }
     mq_free(j);
     return status;
+}
+
+static mq_status run_node(const void *engine, const mq_sim_reference *sim, int n, mq_sim_work *work,
+                          mq_error *error) {
+    (void)engine;
+    (void)error;
+    mq_sim_reference_node(sim, n, work);
+    return MQ_OK;
+}
+
+static mq_status run(const void *engine, const mq_sim_batch *batch, mq_error *error) {
+    return mq_sim_reference_over(engine, engine, run_node, batch, error);
 }
 
 const mq_sim_engine_row mq_sim_row_REFERENCE = {.create = create, .release = release, .run = run};

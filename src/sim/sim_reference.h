@@ -47,16 +47,14 @@ mq_status mq_sim_place_edges(mq_sim_reference *sim, mq_error *error) MQ_MUST_CHE
 /* Prepares the weights of node n (CONV, LINEAR). */
 mq_status mq_sim_layer_prepare(mq_sim_reference *sim, int n, mq_error *error) MQ_MUST_CHECK;
 
-/* One image at a time, for engines that run some nodes themselves: memory (freed by _end, also after a
- * failure), the image to read, node after node, the output. */
-mq_status mq_sim_reference_begin(const mq_sim_reference *sim, const mq_sim_batch *batch, mq_sim_work *out,
-                                 mq_error *error) MQ_MUST_CHECK;
-void mq_sim_reference_image(const mq_sim_reference *sim, const mq_sim_batch *batch, mq_sim_work *work,
-                            size_t image);
+/* All images of a batch, node after node, for engines that run some nodes themselves: `node` computes node n
+ * into its place in work; a failure names node and image. */
+typedef mq_status (*mq_sim_run_node)(const void *engine, const mq_sim_reference *sim, int n,
+                                     mq_sim_work *work, mq_error *error);
+mq_status mq_sim_reference_over(const mq_sim_reference *sim, const void *engine, mq_sim_run_node node,
+                                const mq_sim_batch *batch, mq_error *error) MQ_MUST_CHECK;
+/* Node n by its definition. */
 void mq_sim_reference_node(const mq_sim_reference *sim, int n, mq_sim_work *work);
-void mq_sim_reference_output(const mq_sim_reference *sim, const mq_sim_batch *batch, const mq_sim_work *work,
-                             size_t image);
-void mq_sim_reference_end(mq_sim_work *work);
 
 int64_t mq_sim_rescale(const mq_inet_rescale *rescale, int64_t code);
 

@@ -42,12 +42,12 @@ static cli_result *signal_in_epoch(void **state, const char *line, const char *r
 
 /* mnist:many: an epoch takes most of a second, in 2,000 steps. */
 #define MANY_RUN                                                                                             \
-    "--model tiny.yaml --data mnist:many --threads 1 --batch 4 --lr 0.01 --epochs 2 --seed 7 --quiet"
+    "--model tiny.yaml --data mnist:many --threads 1 --batch 12 --lr 0.01 --epochs 2 --seed 7 --quiet"
 
 static int many_make(void **state) {
     if (temp_dir_make(state) != 0) return -1;
     cli_put_text(state, "tiny.yaml", CLI_TINY);
-    cli_put_data(state, "many", 8000, 50, 8);
+    cli_put_data(state, "many", 24000, 50, 8);
     return 0;
 }
 

@@ -9,7 +9,9 @@
 
 #include "net/import.h"
 
-/* Twice the worst of five runs in another order; cost terms of step 1 to 1e-6 at least. */
+/* Twice the worst of five runs in another order; cost terms of step 1 to 1e-6 at least, of later steps to
+ * 4e-6: after two updates the order of sums on a CPU with AVX2 alone moves UltraNet's by 1.6e-6, one unit in
+ * the last place of a quarter of the weights by 6e-7. */
 static const golden_bounds CLASSIFICATION = {
     .cost_first = 1e-6,
     .cost_later = 2.8e-4,
@@ -29,7 +31,7 @@ static const golden_bounds CLASSIFICATION = {
 };
 static const golden_bounds DETECTION = {
     .cost_first = 1e-6,
-    .cost_later = 1.4e-6,
+    .cost_later = 4e-6,
     .loss_first = 1.12e-2,
     .loss_later = 3e-2,
     .objectness_first = 3e-4,
@@ -51,7 +53,7 @@ static const golden_bounds DETECTION = {
 };
 static const golden_bounds DEPTHWISE = {
     .cost_first = 1e-6,
-    .cost_later = 1e-6,
+    .cost_later = 4e-6,
     .loss_first = 1.7e-2,
     .loss_later = 0.118,
     .objectness_first = 8.6e-4,
