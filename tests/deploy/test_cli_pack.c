@@ -125,6 +125,16 @@ static void by_hand(void **state) {
     assert_int_equal(number(root, "vectors"), 256); /* all there are */
     assert_int_equal(number(root, "controls"), number(root, "controls_caught"));
     json_decref(root);
+    /* nothing in the lowest bits */
+    const char *raised = "{\"dsp\": \"dsp48e2\", \"weight_codes\": [-8, 6], \"activation_codes\": [0, 15], "
+                         "\"weights_port\": \"wide\", \"weights\": [{\"position\": 9}], "
+                         "\"activations\": [{\"position\": 0, \"zero\": 8}]}";
+    assert_int_equal(mq_file_write(temp_dir_path(state, "by_hand.json"), raised, strlen(raised), NULL),
+                     MQ_OK);
+    root = cli_json(state, "pack verify --file by_hand.json");
+    assert_int_equal(number(root, "controls"), 4);
+    assert_int_equal(number(root, "controls_caught"), 4);
+    json_decref(root);
     put_packing(state, 2, "");
     cli_fails(state, 3, "by_hand.json|not exact|field 1 at bit 2|w0=-2 a1=3",
               "pack verify --file by_hand.json");
