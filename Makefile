@@ -1,6 +1,6 @@
 # mixq: the short commands; `make help` lists them. The build itself is CMake and Ninja (CMakeLists.txt, CMakePresets.json).
 .DEFAULT_GOAL := build
-.PHONY: build deps deps-deep check check-deep demo format clean help
+.PHONY: build deps deps-deep check check-deep demo bench-torch format clean help
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,8 +24,11 @@ check-deep: deps-deep ## sanitizers, the deploy side alone, format, clang-tidy, 
 demo: deps build ## search, train, export and simulate a small network on Fashion-MNIST, in 10 minutes or less
 	@tools/demo.sh build/mixq
 
+bench-torch: build ## training steps beside PyTorch's (tools/deps.sh torch), in turns: 15 minutes on a quiet machine
+	@python3 bench/compare_torch.py
+
 format: ## clang-format all sources
 	git ls-files '*.c' '*.h' | xargs clang-format -i
 
-clean: ## remove build folders and the demo's results
-	rm -rf build build-* demo-run
+clean: ## remove build folders and the results of demo and bench-torch
+	rm -rf build build-* demo-run bench-torch.json bench/__pycache__

@@ -2,12 +2,16 @@
 # Installs the Debian packages that mixq needs, as root or through sudo; at once done when they are all there.
 #   tools/deps.sh         building, testing and the demo
 #   tools/deps.sh deep    what `make check-deep` needs on top
+#   tools/deps.sh torch   what `make bench-torch` needs on top: PyTorch, and a BLAS that is fair to it
 set -euo pipefail
 
 packages=(build-essential cmake ninja-build pkg-config libdnnl-dev libyaml-dev libjansson-dev zlib1g-dev libmd-dev
           libgmp-dev libjpeg62-turbo-dev libpng-dev libexpat1-dev libcmocka-dev verilator dataset-fashion-mnist)
 if [ "${1:-}" = deep ]; then
     packages+=(git yosys iverilog clang clang-tidy clang-format cppcheck valgrind libomp-dev llvm)
+fi
+if [ "${1:-}" = torch ]; then
+    packages+=(python3-torch python3-numpy python3-yaml libopenblas0-openmp)
 fi
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then

@@ -61,6 +61,14 @@ mq_status cli_choice(const cli_args *args, const char *name, const char *const *
 mq_status cli_setting(const cli_args *args, const char *key, double low, double high, double *out,
                       mq_error *error) MQ_MUST_CHECK;
 
+/* --set strict=0 or 1: whether a faulty file of a data set ends the command; words for its help. */
+#define CLI_STRICT "strict"
+#define CLI_STRICT_HELP                                                                                      \
+    "Faulty files of dac-sdc are left out, damaged images are taken as grey without object; one line "       \
+    "counts and\n"                                                                                           \
+    "names them. --set strict=1 refuses them.\n"
+mq_status cli_strict(const cli_args *args, bool *out, mq_error *error) MQ_MUST_CHECK;
+
 /* Prints one JSON object ("schema": 1 first) on stdout and releases it. */
 mq_status cli_print_json(json_t *object, mq_error *error) MQ_MUST_CHECK;
 

@@ -78,10 +78,10 @@ static mq_status describe(const cli_args *args, const char *name, mq_error *erro
     enum { SPLITS = sizeof splits / sizeof *splits };
     mq_dataset *set[SPLITS] = {0};
     mq_dataset_info info[SPLITS] = {0};
-    double strict = 0;
-    mq_status status = cli_setting(args, "strict", 0, 1, &strict, error);
+    bool strict = false;
+    mq_status status = cli_strict(args, &strict, error);
     for (int i = 0; i < SPLITS && status == MQ_OK; i++) {
-        mq_data_request request = {.split = splits[i], .seed = args->seed, .strict = strict != 0};
+        mq_data_request request = {.split = splits[i], .seed = args->seed, .strict = strict};
         status = mq_dataset_open(name, &request, &set[i], error);
         if (status == MQ_OK) status = mq_dataset_describe(set[i], &info[i], error);
     }
@@ -104,14 +104,14 @@ static mq_status describe(const cli_args *args, const char *name, mq_error *erro
 static mq_status export_files(const cli_args *args, const char *name, const char *folder, mq_error *error) {
     size_t written[2] = {0};
     int64_t limit = 0;
-    double strict = 0;
+    bool strict = false;
     MQ_TRY(cli_int(args, "--limit", 1, MQ_DATA_SAMPLES, &limit, error));
-    MQ_TRY(cli_setting(args, "strict", 0, 1, &strict, error));
+    MQ_TRY(cli_strict(args, &strict, error));
     if (mq_dir_has_entries(folder))
         return mq_fail(error, MQ_USAGE, "%s: not empty, expected a new or an empty folder", folder);
     for (int split = MQ_SPLIT_TRAIN; split <= MQ_SPLIT_TEST; split++) {
         mq_data_request request = {
-            .split = (mq_split)split, .limit = (size_t)limit, .seed = args->seed, .strict = strict != 0};
+            .split = (mq_split)split, .limit = (size_t)limit, .seed = args->seed, .strict = strict};
         mq_dataset *set;
         char path[MQ_PATH];
         MQ_TRY(mq_path_join(folder, mq_split_name(request.split), path, error));
@@ -145,7 +145,7 @@ static const cli_option OPTIONS[] = {
     {"--limit", "N", "draw, export: the first N images of each split (draw: 24)"},
     {"--augment", NULL, "draw: augmented as in training"},
     {NULL, NULL, NULL}};
-static const char *const SETTABLE[] = {"strict", NULL};
+static const char *const SETTABLE[] = {CLI_STRICT, NULL};
 
 const cli_command cli_data = {
     .name = "data",
@@ -164,9 +164,7 @@ const cli_command cli_data = {
                "draw    writes sheets of a detection set's images with their boxes, as PNG.\n"
                "export  writes DIR/train and DIR/test: JPEG with Pascal-VOC XML of a detection set, as "
                "dac-sdc:DIR reads,\n"
-               "        else PNG, in one folder per class.\n"
-               "Faulty files of dac-sdc are left out, with one line that counts and names them; --set "
-               "strict=1 refuses them.\n\n"
+               "        else PNG, in one folder per class.\n" CLI_STRICT_HELP "\n"
                "Examples:\n  mixq data info fashion-mnist\n  mixq data draw shapes sheets --augment\n"
                "  mixq data export shapes:200 scenes\n",
     .run = run,

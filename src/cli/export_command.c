@@ -316,14 +316,13 @@ const cli_command cli_export = {
     .most_words = 1,
     .options = OPTIONS,
     .details =
-        "The folder gets net.json and weights.safetensors, certificate.json, which says that every code of "
-        "every\n"
-        "layer is the trained network's, plan.json (how every layer is multiplied), manifest.json, and "
-        "config.h and weights.hpp where these can express "
-        "the\n"
-        "network; without --format hls a network they cannot express is written with a warning. --verbose "
-        "prints\n"
-        "the widths of every layer beside those of the published rule at lshift 16.\n\n"
+        "The folder gets net.json and weights.safetensors, certificate.json, which says that every code of\n"
+        "every layer is the trained network's, plan.json (how every layer is multiplied), manifest.json, "
+        "and\n"
+        "config.h and weights.hpp where these can express the network; without --format hls a network they\n"
+        "cannot express is written with a warning. --verbose prints the widths of every layer beside those "
+        "of\n"
+        "the published rule at lshift 16.\n\n"
         "Examples:\n"
         "  mixq export main --out export\n"
         "  mixq export main --out export --data fashion-mnist --vectors 20 --verbose\n"

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/stop.h"
 #include "cli/image_file.h"
+#include "cli/integer_run.h"
 #include "data/dataset.h"
 #include "io/npy.h"
 #include "lower/exact_run.h"
@@ -18,17 +19,24 @@ enum { MOST_IMAGES = 100000 };
 
 /* ---- images ---- */
 
-static mq_status keep_first(export_vectors *v, size_t have, size_t image, const uint8_t *from,
-                            const char *where, mq_error *error) {
-    if (v->count > have)
-        return mq_fail(error, MQ_USAGE, "--vectors %zu: %s has %zu images", v->count, where, have);
-    MQ_TRY(mq_alloc(v->count, image, "images", &v->images, error));
-    memcpy(v->images, from, v->count * image);
-    return MQ_OK;
+static mq_status fail_count(const export_vectors *v, size_t have, const char *where, mq_error *error) {
+    return mq_fail(error, MQ_USAGE, "--vectors %zu: %s has %zu images", v->count, where, have);
 }
 
-static mq_status read_data(const char *data, uint64_t seed, const mq_inet_edge *in, export_vectors *v,
+/* One by one: a detection set's images are made when they are asked for. */
+static mq_status copy_images(const mq_dataset *set, const char *data, export_vectors *v, mq_error *error) {
+    size_t image = mq_dataset_image_bytes(set);
+    mq_status status = MQ_OK;
+    if (v->count > set->count) return fail_count(v, set->count, data, error);
+    MQ_TRY(mq_alloc(v->count, image, "images", &v->images, error));
+    for (size_t i = 0; i < v->count && status == MQ_OK; i++)
+        status = mq_dataset_image(set, i, NULL, v->images + i * image, error);
+    return status == MQ_OK ? MQ_OK : mq_fail_context(error, status, "--vectors %zu", v->count);
+}
+
+static mq_status read_data(const char *data, uint64_t seed, const mq_inet *net, export_vectors *v,
                            mq_error *error) {
+    const mq_inet_edge *in = &net->nodes[0].edge;
     mq_dataset *set;
     mq_data_request request = {.split = MQ_SPLIT_TEST,
                                .limit = v->count,
@@ -37,15 +45,8 @@ static mq_status read_data(const char *data, uint64_t seed, const mq_inet_edge *
                                .channels = in->c,
                                .seed = seed};
     MQ_TRY(mq_dataset_open(data, &request, &set, error));
-    mq_status status = MQ_OK;
-    if (set->height != in->h || set->width != in->w || set->channels != in->c)
-        status =
-            mq_fail(error, MQ_USAGE, "data set %s has images of %d x %d x %d: the network takes %d x %d x %d",
-                    set->name, set->height, set->width, set->channels, in->h, in->w, in->c);
-    if (status == MQ_OK) status = mq_dataset_load(set, error);
-    if (status == MQ_OK)
-        status = keep_first(v, set->count, (size_t)in->h * (size_t)in->w * (size_t)in->c, set->images, data,
-                            error);
+    mq_status status = integer_check_dataset(net, set, error);
+    if (status == MQ_OK) status = copy_images(set, data, v, error);
     mq_dataset_free(set);
     return status;
 }
@@ -54,7 +55,9 @@ static mq_status read_input(const char *path, const mq_inet_edge *in, export_vec
     image_file file;
     size_t pixels = (size_t)in->h * (size_t)in->w, channels = (size_t)in->c;
     MQ_TRY(image_file_open(path, in->c, in->h, in->w, &file, error));
-    mq_status status = keep_first(v, file.count, pixels * channels, file.images, path, error);
+    mq_status status = v->count > file.count
+                           ? fail_count(v, file.count, path, error)
+                           : mq_alloc(v->count, pixels * channels, "images", &v->images, error);
     for (size_t i = 0; status == MQ_OK && i < v->count; i++) /* from [c][h][w] */
         for (size_t c = 0; c < channels; c++)
             for (size_t p = 0; p < pixels; p++)
@@ -79,7 +82,7 @@ mq_status export_vectors_open(const cli_args *args, const mq_inet *net, export_v
                        "--vectors holds the trained network's codes: not what --compat promises");
     out->count = (size_t)count;
     const mq_inet_edge *in = &net->nodes[0].edge;
-    return data ? read_data(data, args->seed, in, out, error) : read_input(input, in, out, error);
+    return data ? read_data(data, args->seed, net, out, error) : read_input(input, in, out, error);
 }
 
 void export_vectors_close(export_vectors *v) {

@@ -12,7 +12,7 @@
 #include "lower/lower.h"
 #endif
 
-/* Images of one call to the simulator at least, and bytes that a dump may hold in memory. */
+/* Images of one call to the fast simulator at least, and bytes that a dump may hold in memory. */
 enum { PIECE = 64 };
 #define DUMP_BYTES ((size_t)4 << 30)
 
@@ -56,18 +56,16 @@ mq_status integer_open(const char *path, mq_inet **out, mq_error *error) {
 
 mq_status integer_check_dataset(const mq_inet *net, const mq_dataset *d, mq_error *error) {
     const mq_inet_edge *in = &net->nodes[0].edge;
-    if (net->task != MQ_INET_CLASSIFICATION)
-        return mq_fail(error, MQ_USAGE,
-                       "network %s is a detector: data set %s has classes: give images with --input",
-                       net->model, d->name);
-    if (d->task != MQ_DATA_CLASSIFY)
-        return mq_fail(error, MQ_USAGE, "data set %s has boxes of objects: network %s classifies images",
-                       d->name, net->model);
+    bool detector = net->task == MQ_INET_DETECTION;
+    if (detector != (d->task == MQ_DATA_DETECT))
+        return mq_fail(error, MQ_USAGE, "data set %s has %s: network %s %s", d->name,
+                       detector ? "classes of images" : "boxes of objects", net->model,
+                       detector ? "is a detector" : "classifies images");
     if (d->height != in->h || d->width != in->w || d->channels != in->c)
         return mq_fail(error, MQ_USAGE,
                        "data set %s has images of %d x %d x %d: network %s takes %d x %d x %d", d->name,
                        d->height, d->width, d->channels, net->model, in->h, in->w, in->c);
-    if (d->classes > net->classes)
+    if (!detector && d->classes > net->classes)
         return mq_fail(error, MQ_USAGE, "data set %s has %d classes: network %s has %d outputs", d->name,
                        d->classes, net->model, net->classes);
     return MQ_OK;
@@ -78,23 +76,58 @@ size_t integer_outputs(const mq_inet *net) {
     return (size_t)out->h * (size_t)out->w * (size_t)out->c;
 }
 
-static mq_status run_pieces(const mq_inet *net, const mq_sim *sim, integer_job *job, mq_sim_dump *dump,
-                            mq_error *error) {
-    const mq_inet_edge *in = &net->nodes[0].edge;
-    size_t image = (size_t)in->h * (size_t)in->w * (size_t)in->c, outputs = integer_outputs(net);
-    const size_t threads = (size_t)mq_threads(), piece = threads * 4 > PIECE ? threads * 4 : PIECE;
+/* A run that is going on. */
+typedef struct running {
+    const mq_inet *net;
+    integer_job *job;
+    mq_sim *sim;
+    mq_sim_dump *dump; /* or NULL */
+    mq_loader *loader; /* of job->dataset */
+    mq_digest *digest;
+    int64_t *out;       /* [part], unless the job keeps all */
+    float *values;      /* [part] */
+    size_t part, bytes; /* images of a part; bytes of an image */
+} running;
+
+static mq_status run_part(running *r, const mq_batch *batch, size_t first, size_t count, mq_error *error) {
+    integer_job *job = r->job;
+    size_t outputs = integer_outputs(r->net);
+    mq_sim_visitor visitor = {0};
+    if (r->dump) visitor = mq_sim_dump_visitor(r->dump, first);
+    int64_t *out = job->keep ? job->out + first * outputs : r->out;
     double start = mq_seconds();
-    for (size_t first = 0; first < job->count; first += piece) {
-        size_t n = job->count - first < piece ? job->count - first : piece;
-        mq_sim_visitor visitor = {0};
-        if (dump) visitor = mq_sim_dump_visitor(dump, first);
-        MQ_TRY(mq_sim_run(sim, job->images + first * image, n, job->layout, dump ? &visitor : NULL,
-                          job->out + first * outputs, job->values + first * outputs, error));
-        job->seconds = mq_seconds() - start;
-        mq_progress("simulate", first + n, job->count, "%.0f images/s", (double)(first + n) / job->seconds);
-        if (mq_stop_requested()) return mq_fail(error, MQ_INTERRUPTED, "interrupted");
+    MQ_TRY(mq_sim_run(r->sim, batch ? batch->images : job->images + first * r->bytes, count,
+                      batch ? MQ_SIM_NHWC : MQ_SIM_NCHW, r->dump ? &visitor : NULL, out, r->values, error));
+    job->seconds += mq_seconds() - start;
+    mq_digest_add(r->digest, out, count * outputs * sizeof *out);
+    const integer_part part = {
+        .first = first, .count = count, .batch = batch, .out = out, .values = r->values};
+    if (job->part) MQ_TRY(job->part(job->context, &part, error));
+    mq_progress("simulate", first + count, job->count, "%.3g images/s",
+                (double)(first + count) / job->seconds);
+    return mq_stop_requested() ? mq_fail(error, MQ_INTERRUPTED, "interrupted") : MQ_OK;
+}
+
+static mq_status run_parts(running *r, mq_error *error) {
+    size_t count = r->job->count;
+    if (!r->loader) {
+        for (size_t first = 0; first < count; first += r->part)
+            MQ_TRY(run_part(r, NULL, first, count - first < r->part ? count - first : r->part, error));
+        return MQ_OK;
     }
-    return MQ_OK;
+    size_t first = 0;
+    mq_loader_epoch(r->loader, 0);
+    for (const mq_batch *batch; (batch = mq_loader_next(r->loader)); first += batch->count)
+        MQ_TRY(run_part(r, batch, first, batch->count, error));
+    return mq_loader_status(r->loader, error);
+}
+
+/* Images of a part: one per thread where an image takes seconds. */
+static size_t choose_part(const integer_job *job) {
+    size_t threads = (size_t)mq_threads(), part = threads * 4 > PIECE ? threads * 4 : PIECE;
+    if (job->options.engine != MQ_SIM_FAST) part = threads;
+    if (part > MQ_LOADER_BATCH) part = MQ_LOADER_BATCH;
+    return part < job->count ? part : job->count;
 }
 
 static mq_status open_dump(const mq_inet *net, const char *dir, size_t images, mq_sim_dump **out,
@@ -109,33 +142,59 @@ static mq_status open_dump(const mq_inet *net, const char *dir, size_t images, m
 }
 
 mq_status integer_run(const mq_inet *net, integer_job *job, mq_error *error) {
-    mq_sim *sim = NULL;
-    mq_sim_dump *dump = NULL;
+    const mq_inet_edge *in = &net->nodes[0].edge;
+    running r = {.net = net, .job = job, .bytes = (size_t)in->h * (size_t)in->w * (size_t)in->c};
     size_t outputs = integer_outputs(net);
     mq_status status = MQ_OK;
-    if (job->dump) MQ_TRY_GOTO(open_dump(net, job->dump, job->count, &dump, error), done);
-    MQ_TRY_GOTO(mq_alloc(job->count, outputs * sizeof *job->out, "outputs", &job->out, error), done);
-    MQ_TRY_GOTO(mq_alloc(job->count, outputs * sizeof *job->values, "outputs", &job->values, error), done);
-    MQ_TRY_GOTO(mq_sim_create_with(net, &job->options, &sim, error), done);
-    job->kernels = mq_sim_kernels(sim);
-    MQ_TRY_GOTO(run_pieces(net, sim, job, dump, error), done);
-    if (dump) status = mq_sim_dump_save(dump, job->dump, error);
+    r.part = choose_part(job);
+    if (job->dump) MQ_TRY_GOTO(open_dump(net, job->dump, job->count, &r.dump, error), done);
+    if (job->keep)
+        MQ_TRY_GOTO(mq_alloc(job->count, outputs * sizeof *job->out, "outputs", &job->out, error), done);
+    else
+        MQ_TRY_GOTO(mq_alloc(r.part, outputs * sizeof *r.out, "outputs", &r.out, error), done);
+    MQ_TRY_GOTO(mq_alloc(r.part, outputs * sizeof *r.values, "outputs", &r.values, error), done);
+    MQ_TRY_GOTO(mq_digest_begin(&r.digest, error), done);
+    MQ_TRY_GOTO(mq_sim_create_with(net, &job->options, &r.sim, error), done);
+    job->kernels = mq_sim_kernels(r.sim);
+    if (job->dataset) {
+        const mq_loader_options options = {.batch = (int)r.part, .ahead = 1};
+        MQ_TRY_GOTO(mq_loader_start(job->dataset, &options, &r.loader, error), done);
+    }
+    MQ_TRY_GOTO(run_parts(&r, error), done);
+    if (r.dump) status = mq_sim_dump_save(r.dump, job->dump, error);
 done:
-    mq_sim_dump_free(dump);
-    mq_sim_free(sim);
+    mq_digest_end(r.digest, job->sha256);
+    mq_loader_stop(r.loader);
+    mq_sim_dump_free(r.dump);
+    mq_sim_free(r.sim);
+    mq_free(r.out);
+    mq_free(r.values);
     return status;
 }
 
 void integer_job_clear(integer_job *job) {
     mq_free(job->out);
-    mq_free(job->values);
     *job = (integer_job){0};
 }
 
-int32_t integer_class(const mq_inet *net, const integer_job *job, size_t i) {
-    const int64_t *out = job->out + i * integer_outputs(net);
+int32_t integer_class(const mq_inet *net, const int64_t *out) {
     int32_t best = 0;
     for (int32_t c = 1; c < net->classes; c++)
         if (out[c] > out[best]) best = c;
     return best;
+}
+
+mq_status integer_head(const mq_inet *net, mq_head *out, mq_error *error) {
+    const mq_inet_edge *in = &net->nodes[0].edge, *last = &mq_inet_last(net)->edge;
+    *out = (mq_head){.in_h = in->h,
+                     .in_w = in->w,
+                     .grid_h = last->h,
+                     .grid_w = last->w,
+                     .classes = net->classes,
+                     .anchors = net->anchor_count};
+    for (int a = 0; a < net->anchor_count && a < MQ_HEAD_ANCHORS; a++) {
+        out->anchor_w[a] = net->anchor_w[a];
+        out->anchor_h[a] = net->anchor_h[a];
+    }
+    return mq_head_check(out, last->c, error);
 }

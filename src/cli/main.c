@@ -102,6 +102,13 @@ mq_status cli_setting(const cli_args *args, const char *key, double low, double 
     return MQ_OK;
 }
 
+mq_status cli_strict(const cli_args *args, bool *out, mq_error *error) {
+    double given = 0;
+    MQ_TRY(cli_setting(args, CLI_STRICT, 0, 1, &given, error));
+    *out = given != 0;
+    return *out == (given == 1) ? MQ_OK : mq_fail(error, MQ_USAGE, "--set strict: 0 or 1 expected");
+}
+
 mq_status cli_print_json(json_t *object, mq_error *error) {
     json_t *all = json_pack("{s:i}", "schema", 1);
     if (!object || !all || json_object_update(all, object) != 0) {

@@ -5,8 +5,52 @@
 #include "cli/commands.h"
 #include "cli/pack_request.h"
 
+/* Which words use an option; the others would ignore it. */
+static const struct {
+    const char *option;
+    bool flag;
+    const char *words;
+} USERS[] = {
+    {"--kernel", false, "table show pareto verify"},
+    {"--wbit", false, "show pareto verify"},
+    {"--abit", false, "show pareto verify"},
+    {"--range", false, "table show pareto verify"},
+    {"--stride", false, "table show pareto verify"},
+    {"--depthwise", true, "table show pareto verify"},
+    {"--accumulate", false, "table show known verify"},
+    {"--canary", true, "table show verify"},
+    {"--lut-price", false, "table show known verify"},
+    {"--kinds", false, "table show pareto verify"},
+    {"--one-bit", true, "table"},
+    {"--compare", false, "table"},
+    {"--csv", false, "table"},
+    {"--svg", false, "show"},
+    {"--file", false, "show verify"},
+    {"--all", true, "verify"},
+    {"--vectors", false, "verify"},
+};
+
+static mq_status check_options(const cli_args *args, const char *word, mq_error *error) {
+    for (size_t i = 0; i < sizeof USERS / sizeof *USERS; i++) {
+        bool given =
+            USERS[i].flag ? cli_flag(args, USERS[i].option) : cli_value(args, USERS[i].option) != NULL;
+        if (given && !strstr(USERS[i].words, word))
+            return mq_fail(error, MQ_USAGE, "mixq pack %s does not use %s (but: %s)", word, USERS[i].option,
+                           USERS[i].words);
+    }
+    return MQ_OK;
+}
+
+static bool is_word(const char *word) {
+    static const char *const words[] = {"table", "show", "pareto", "known", "verify", NULL};
+    for (int i = 0; words[i]; i++)
+        if (strcmp(word, words[i]) == 0) return true;
+    return false;
+}
+
 static mq_status run(const cli_args *args, mq_error *error) {
     const char *word = args->word[0];
+    if (is_word(word)) MQ_TRY(check_options(args, word, error));
     if (strcmp(word, "known") == 0) return pack_run_known(args, error);
     if (args->word_count > 1)
         return mq_fail(error, MQ_USAGE, "mixq pack %s: unexpected argument '%s'", word, args->word[1]);

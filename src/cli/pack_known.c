@@ -17,6 +17,12 @@ typedef struct finding {
     mq_proof proof;
 } finding;
 
+/* A kernel row as a word: weight i of the packing is the tap i from the far end (pack/packing.h). */
+static void turn_rows(const int8_t *weight, size_t rows, int taps, int8_t *out) {
+    for (size_t n = 0; n < rows; n++, weight += taps)
+        for (int i = 0; i < taps; i++) *out++ = weight[taps - 1 - i];
+}
+
 /* A layer whose rows can stand in a slice; unsigned activations of at most 8 bits. */
 static bool suits(const mq_inet *net, const mq_inet_node *n) {
     const mq_inet_edge *in = &net->nodes[n->input[0]].edge;
@@ -33,11 +39,11 @@ static mq_status look(const mq_inet *net, const mq_inet_node *n, const mq_pack_r
     out->request.abit = net->nodes[n->input[0]].edge.bits;
     out->request.kernel = n->conv.kernel_w;
     out->request.stride = 1;
-    out->request.symmetric = n->conv.weight_narrow;
+    out->request.symmetric = n->conv.weight_narrow && n->conv.weight_bits > 1;
     mq_status none = mq_pack_known_row(&out->request, NULL, &out->by_bits, error);
     if (none != MQ_OK && none != MQ_USAGE) return none; /* usage: nothing accumulates so often */
     MQ_TRY(mq_alloc(count, (size_t)n->conv.kernel_w, "kernel rows", &rows, error));
-    memcpy(rows, n->conv.weight, count * (size_t)n->conv.kernel_w);
+    turn_rows(n->conv.weight, count, n->conv.kernel_w, rows);
     mq_pack_known all;
     mq_pack_words words = {rows, count};
     /* zeros and powers are counted over all rows, the packing is the same over the distinct ones */

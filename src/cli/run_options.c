@@ -153,16 +153,16 @@ mq_status run_setup_open(const cli_args *args, bool search, run_setup *out, mq_e
 mq_status run_setup_data(const cli_args *args, run_setup *setup, mq_error *error) {
     const mq_net *net = setup->net;
     int64_t limit = 0;
-    double strict = 0;
+    bool strict = false;
     MQ_TRY(cli_int(args, "--limit", 1, INT32_MAX, &limit, error));
-    MQ_TRY(cli_setting(args, "strict", 0, 1, &strict, error));
+    MQ_TRY(cli_strict(args, &strict, error));
     mq_data_request request = {.split = MQ_SPLIT_TRAIN,
                                .limit = (size_t)limit,
                                .height = net->in_h,
                                .width = net->in_w,
                                .channels = net->in_c,
                                .seed = args->seed,
-                               .strict = strict != 0};
+                               .strict = strict};
     const char *data = cli_value(args, "--data");
     MQ_TRY(mq_dataset_open(data, &request, &setup->train, error));
     request.split = MQ_SPLIT_TEST;

@@ -27,7 +27,7 @@
 #define RUN_SETTINGS                                                                                         \
     "momentum", "nesterov", "weight_decay", "lr_end", "bias_rate", "warm_up", "warm_up_lr",                  \
         "warm_up_momentum", "pad", "flip", "rotate", "scale", "translate", "shear", "hue", "saturation",     \
-        "value", "strict"
+        "value", CLI_STRICT
 
 typedef struct run_setup {
     mq_net *net;

@@ -191,7 +191,7 @@ const cli_command cli_search = {
         "alone. After each\n"
         "epoch one line shows the bits chosen and how undecided each layer is. bits.json holds the last "
         "choice;\n"
-        "best.safetensors the mixed network of highest test accuracy or mean IoU.\n\n"
+        "best.safetensors the mixed network of highest test accuracy or mean IoU.\n" CLI_STRICT_HELP "\n"
         "Examples:\n"
         "  mixq search --model vgg_tiny --data fashion-mnist --cd 3e-5 --epochs 5 --out search\n"
         "  mixq search --model my.yaml --data cifar10:DIR --cd 1e-3 --fix conv0=w8a8 --out search\n"

@@ -2,13 +2,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/digest.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "cli/commands.h"
 #include "cli/integer_run.h"
 #include "cli/image_file.h"
+#include "detect/constant_box.h"
 #include "io/npy.h"
 
 typedef struct source {
@@ -16,11 +16,42 @@ typedef struct source {
     image_file file;     /* --input */
 } source;
 
+/* What is right, of a data set. */
+typedef struct score {
+    const mq_inet *net;
+    mq_head head;    /* detectors */
+    double quality;  /* correct classes, or IoU summed */
+    uint64_t judged; /* images that have a right answer */
+} score;
+
+static mq_status judge(void *context, const integer_part *part, mq_error *error) {
+    (void)error;
+    score *s = context;
+    const mq_batch *batch = part->batch;
+    size_t outputs = integer_outputs(s->net), next = 0;
+    for (size_t i = 0; i < part->count; i++) {
+        if (s->net->task == MQ_INET_CLASSIFICATION) {
+            s->judged++;
+            s->quality += integer_class(s->net, part->out + i * outputs) == batch->labels[i];
+            continue;
+        }
+        size_t first = next;
+        while (next < batch->target_count && (size_t)batch->targets[next].image == i) next++;
+        if (next == first) continue; /* a damaged image */
+        mq_found found = mq_head_find(&s->head, part->values + i * outputs, MQ_HEAD_NCHW);
+        s->judged++;
+        s->quality += mq_head_iou(&s->head, &found, batch->targets + first, next - first);
+    }
+    return MQ_OK;
+}
+
 static mq_status open_source(const cli_args *args, const mq_inet *net, source *s, integer_job *job,
                              mq_error *error) {
     const char *data = cli_value(args, "--data"), *input = cli_value(args, "--input");
     const mq_inet_edge *in = &net->nodes[0].edge;
     int64_t limit = 0;
+    bool strict = false;
+    MQ_TRY(cli_strict(args, &strict, error));
     MQ_TRY(cli_int(args, "--limit", 1, INT32_MAX, &limit, error));
     if (!data == !input)
         return mq_fail(error, MQ_USAGE, "mixq simulate: one of --data D and --input F expected");
@@ -28,7 +59,6 @@ static mq_status open_source(const cli_args *args, const mq_inet *net, source *s
         MQ_TRY(image_file_open(input, in->c, in->h, in->w, &s->file, error));
         job->images = s->file.images;
         job->count = limit && (size_t)limit < s->file.count ? (size_t)limit : s->file.count;
-        job->layout = MQ_SIM_NCHW;
         return MQ_OK;
     }
     mq_data_request request = {.split = MQ_SPLIT_TEST,
@@ -36,12 +66,12 @@ static mq_status open_source(const cli_args *args, const mq_inet *net, source *s
                                .height = in->h,
                                .width = in->w,
                                .channels = in->c,
-                               .seed = args->seed};
+                               .seed = args->seed,
+                               .strict = strict};
     MQ_TRY(mq_dataset_open(data, &request, &s->dataset, error));
     MQ_TRY(integer_check_dataset(net, s->dataset, error));
-    job->images = s->dataset->images;
+    job->dataset = s->dataset;
     job->count = s->dataset->count;
-    job->layout = MQ_SIM_NHWC;
     return MQ_OK;
 }
 
@@ -55,28 +85,31 @@ static mq_status save_output(const char *path, const mq_inet *net, const integer
 }
 
 static mq_status report(const cli_args *args, const mq_inet *net, const source *s, const integer_job *job,
-                        mq_error *error) {
-    char digest[MQ_DIGEST_TEXT];
-    size_t correct = 0;
-    double rate = job->seconds > 0 ? (double)job->count / job->seconds : 0;
-    mq_sha256(job->out, job->count * integer_outputs(net) * sizeof *job->out, digest);
-    for (size_t i = 0; s->dataset && i < job->count; i++)
-        correct += integer_class(net, job, i) == s->dataset->labels[i];
-    double accuracy = (double)correct / (double)job->count;
+                        const score *judged, mq_error *error) {
+    const bool detector = net->task == MQ_INET_DETECTION;
+    const char *const name = detector ? "iou" : "accuracy";
+    const double rate = job->seconds > 0 ? (double)job->count / job->seconds : 0,
+                 quality = judged->judged ? judged->quality / (double)judged->judged : 0;
+    double constant = 0;
+    if (s->dataset && detector)
+        MQ_TRY(mq_constant_box(s->dataset->targets, s->dataset->target_count, NULL, &constant, error));
     if (args->json) {
         json_t *root =
             json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:f, s:s, s:s}", "model", net->model, "level",
                       job->options.engine == MQ_SIM_PACKED ? "packed" : "integer", "engine",
                       mq_sim_engine_names[job->options.engine], "kernels", job->kernels, "compat",
                       (int)net->compat, "images", (json_int_t)job->count, "images_per_second", rate,
-                      "output_sha256", digest, "net_sha256", net->sha256);
-        if (root && s->dataset) json_object_set_new(root, "accuracy", json_real(accuracy));
+                      "output_sha256", job->sha256, "net_sha256", net->sha256);
+        if (root && s->dataset) json_object_set_new(root, name, json_real(quality));
+        if (root && s->dataset && detector) json_object_set_new(root, "constant_iou", json_real(constant));
         return cli_print_json(root, error);
     }
     printf("%s (%s%s): ", net->model, job->options.engine == MQ_SIM_PACKED ? "packed" : "integer",
            net->compat ? ", published rules" : "");
-    if (s->dataset) printf("accuracy %.4f, ", accuracy);
-    printf("%zu images, %.0f images/s, output sha256 %s\n", job->count, rate, digest);
+    if (s->dataset) printf("%s %.4f", name, quality);
+    if (s->dataset && detector) printf(" (best constant box %.4f)", constant);
+    printf("%s%zu images, %.*f images/s, output sha256 %s\n", s->dataset ? ", " : "", job->count,
+           rate < 10 ? 2 : 0, rate, job->sha256);
     return MQ_OK;
 }
 
@@ -117,17 +150,22 @@ static mq_status run(const cli_args *args, mq_error *error) {
     mq_inet *net = NULL;
     mq_inet_plan *plan = NULL;
     source s = {0};
-    integer_job job = {.dump = cli_value(args, "--dump")};
+    score judged = {0};
     const char *output = cli_value(args, "--output");
+    integer_job job = {.dump = cli_value(args, "--dump"), .keep = output != NULL};
     mq_status status;
     MQ_TRY(choose_engine(args, &job.options.engine, error));
     MQ_TRY_GOTO(integer_open(args->word[0], &net, error), done);
     if (job.options.engine == MQ_SIM_PACKED) MQ_TRY_GOTO(open_plan(args, net, &plan, error), done);
     job.options.plan = plan;
     MQ_TRY_GOTO(open_source(args, net, &s, &job, error), done);
+    judged.net = net;
+    if (net->task == MQ_INET_DETECTION) MQ_TRY_GOTO(integer_head(net, &judged.head, error), done);
+    job.context = &judged;
+    if (s.dataset) job.part = judge;
     MQ_TRY_GOTO(integer_run(net, &job, error), done);
     if (output) MQ_TRY_GOTO(save_output(output, net, &job, error), done);
-    status = report(args, net, &s, &job, error);
+    status = report(args, net, &s, &job, &judged, error);
 done:
     integer_job_clear(&job);
     image_file_close(&s.file);
@@ -138,7 +176,8 @@ done:
 }
 
 static const cli_option OPTIONS[] = {
-    {"--data", "DATA", "the test split of fashion-mnist[:DIR], mnist:DIR, cifar10:DIR"},
+    {"--data", "DATA",
+     "the test split of fashion-mnist[:DIR], mnist:DIR, cifar10:DIR; detectors: dac-sdc:DIR, shapes[:N]"},
     {"--input", "F", "images from a .npy, or from tensor `images` of a .safetensors, [N,C,H,W], 0..255"},
     {"--limit", "N", "only the first N images"},
     {"--level", "L",
@@ -151,6 +190,8 @@ static const cli_option OPTIONS[] = {
     {NULL, NULL, NULL},
 };
 
+static const char *const SETTABLE[] = {CLI_STRICT, NULL};
+
 const cli_command cli_simulate = {
     .name = "simulate",
     .usage = "NET-or-CKPT (--data D [--limit N] or --input F) [--level packed] [--dump DIR] "
@@ -159,11 +200,14 @@ const cli_command cli_simulate = {
     .least_words = 1,
     .most_words = 1,
     .options = OPTIONS,
-    .details = "NET is an export folder or its net.json; CKPT a fixed-precision .safetensors or its run "
-               "folder, lowered in\n"
-               "memory. The output's sha256 is that of the int64 outputs in little-endian order.\n\n"
-               "Examples:\n"
-               "  mixq simulate export --data fashion-mnist --limit 1000\n"
-               "  mixq simulate export --input images.npy --dump layers --output logits.npy --json\n",
+    .settable = SETTABLE,
+    .details =
+        "NET is an export folder or its net.json; CKPT a fixed-precision .safetensors or its run "
+        "folder, lowered in\n"
+        "memory. The output's sha256 is that of the int64 outputs in little-endian order.\n" CLI_STRICT_HELP
+        "\nExamples:\n"
+        "  mixq simulate export --data fashion-mnist --limit 1000\n"
+        "  mixq simulate export --data shapes:64 --level packed --limit 1\n"
+        "  mixq simulate export --input images.npy --dump layers --output logits.npy --json\n",
     .run = run,
 };

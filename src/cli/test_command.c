@@ -6,9 +6,9 @@
 
 #include "base/memory.h"
 #include "cli/commands.h"
+#include "cli/detect_results.h"
 #include "cli/integer_run.h"
 #include "cli/run_options.h"
-#include "data/loader.h"
 #include "detect/constant_box.h"
 #include "lower/lower.h"
 #include "net/checkpoint.h"
@@ -48,52 +48,57 @@ static void to_nhwc(const mq_node *last, const float *values, float *out) {
         for (size_t c = 0; c < channels; c++) out[p * channels + c] = values[c * cells + p];
 }
 
-static mq_status integer_batch(const mq_net *trained, const mq_inet *net, const mq_batch *batch, size_t first,
-                               float *values, findings *out, mq_error *error) {
-    integer_job job = {.images = batch->images, .count = batch->count, .layout = MQ_SIM_NHWC};
+/* Where the integer network's answers go. */
+typedef struct integer_scoring {
+    const mq_net *trained;
+    const mq_inet *net;
     const mq_objective *objective;
-    size_t outputs = integer_outputs(net);
-    MQ_TRY(mq_objective_for(trained, &objective, error));
-    mq_status status = integer_run(net, &job, error);
-    if (status == MQ_OK) {
-        mq_answers here = {0};
-        if (out->answers.classes) here.classes = out->answers.classes + first;
-        if (out->answers.found) here.found = out->answers.found + first;
-        for (size_t i = 0; i < batch->count; i++)
-            to_nhwc(mq_net_output(trained), job.values + i * outputs, values + i * outputs);
-        if (out->answers.outputs)
-            memcpy(out->answers.outputs + first * outputs, values, batch->count * outputs * sizeof *values);
-        objective->loss(trained, values, batch, NULL, &out->scores, &here);
-        for (size_t i = 0; here.classes && i < batch->count; i++) { /* by the integers themselves */
-            out->scores.quality -= here.classes[i] == batch->labels[i];
-            here.classes[i] = integer_class(net, &job, i);
-            out->scores.quality += here.classes[i] == batch->labels[i];
-        }
+    float *values; /* [part][h][w][c] */
+    size_t room;   /* images */
+    findings *out;
+} integer_scoring;
+
+static mq_status score_part(void *context, const integer_part *part, mq_error *error) {
+    integer_scoring *s = context;
+    findings *out = s->out;
+    size_t outputs = integer_outputs(s->net);
+    mq_answers here = {0};
+    if (part->count > s->room) { /* the first part is the largest */
+        mq_free(s->values);
+        s->values = NULL;
+        s->room = part->count;
+        MQ_TRY(mq_alloc(s->room, outputs * sizeof *s->values, "outputs", &s->values, error));
     }
-    integer_job_clear(&job);
-    return status;
+    if (out->answers.classes) here.classes = out->answers.classes + part->first;
+    if (out->answers.found) here.found = out->answers.found + part->first;
+    for (size_t i = 0; i < part->count; i++)
+        to_nhwc(mq_net_output(s->trained), part->values + i * outputs, s->values + i * outputs);
+    if (out->answers.outputs)
+        memcpy(out->answers.outputs + part->first * outputs, s->values,
+               part->count * outputs * sizeof *s->values);
+    s->objective->loss(s->trained, s->values, part->batch, NULL, &out->scores, &here);
+    for (size_t i = 0; here.classes && i < part->count; i++) { /* by the integers themselves */
+        out->scores.quality -= here.classes[i] == part->batch->labels[i];
+        here.classes[i] = integer_class(s->net, part->out + i * outputs);
+        out->scores.quality += here.classes[i] == part->batch->labels[i];
+    }
+    return MQ_OK;
 }
 
 static mq_status run_integer(const mq_checkpoint *checkpoint, const mq_dataset *dataset, findings *out,
                              mq_error *error) {
-    enum { BATCH = 256 };
     mq_inet *net = NULL;
-    mq_loader *loader = NULL;
-    float *values = NULL;
+    integer_scoring scoring = {.trained = checkpoint->net, .out = out};
+    integer_job job = {.dataset = dataset, .count = dataset->count, .part = score_part, .context = &scoring};
     mq_status status;
-    const mq_loader_options options = {.batch = BATCH, .ahead = 1};
+    MQ_TRY_GOTO(mq_objective_for(checkpoint->net, &scoring.objective, error), done);
     MQ_TRY_GOTO(mq_check_dataset(checkpoint->net, dataset, error), done);
     MQ_TRY_GOTO(mq_lower(checkpoint, NULL, &net, error), done);
-    MQ_TRY_GOTO(mq_alloc(BATCH, integer_outputs(net) * sizeof *values, "outputs", &values, error), done);
-    MQ_TRY_GOTO(mq_loader_start(dataset, &options, &loader, error), done);
-    mq_loader_epoch(loader, 0);
-    size_t first = 0;
-    for (const mq_batch *batch; (batch = mq_loader_next(loader)); first += batch->count)
-        MQ_TRY_GOTO(integer_batch(checkpoint->net, net, batch, first, values, out, error), done);
-    status = mq_loader_status(loader, error);
+    scoring.net = net;
+    status = integer_run(net, &job, error);
 done:
-    mq_loader_stop(loader);
-    mq_free(values);
+    integer_job_clear(&job);
+    mq_free(scoring.values);
     mq_inet_free(net);
     return status;
 }
@@ -183,10 +188,11 @@ static void report_text(const mq_checkpoint *checkpoint, engine which, const mq_
            mq_scores_quality(s), run_constant_text(net, constant, text), mq_scores_loss(s),
            (unsigned long long)s->images);
     if (d && net->task == MQ_TASK_DETECTION)
-        printf("the cell differs between float32 evaluation and the integer network for %llu images, boxes "
-               "of the same "
-               "cell by at\nmost %.3f pixels; the integer network's iou is %.4f lower\n",
-               (unsigned long long)d->images, d->pixels, d->quality_lost);
+        printf(
+            "the cell differs between float32 evaluation and the integer network for %llu images; boxes of "
+            "the same\ncell differ by at most %.3f pixels; the integer network's iou is %.4f %s\n",
+            (unsigned long long)d->images, d->pixels, fabs(d->quality_lost),
+            d->quality_lost < 0 ? "higher" : "lower");
     else if (d)
         printf("the class differs between float32 evaluation and the integer network for %llu images\n",
                (unsigned long long)d->images);
@@ -209,8 +215,11 @@ static mq_status evaluate(const cli_args *args, const mq_checkpoint *checkpoint,
     int which = ENGINE_FLOAT;
     bool compare = cli_flag(args, "--compare");
     findings found[ENGINES] = {0};
+    detect_results results = {0};
     double constant = 0;
     mq_status status = cli_choice(args, "--engine", ENGINE_NAMES, &which, error);
+    if (status == MQ_OK) status = mq_check_dataset(checkpoint->net, dataset, error);
+    if (status == MQ_OK) status = detect_results_open(args, dataset, &results, error);
     for (int i = 0; i < ENGINES && status == MQ_OK; i++)
         status = make_room(checkpoint->net, dataset->count, compare, &found[i], error);
     if (status == MQ_OK)
@@ -225,11 +234,14 @@ static mq_status evaluate(const cli_args *args, const mq_checkpoint *checkpoint,
         differences d = {0};
         if (compare) d = compare_answers(found, outputs_of(checkpoint->net));
         const mq_scores *s = &found[which].scores;
-        if (args->json)
+        status = detect_results_write(&results, dataset, found[which].answers.found, error);
+        if (status == MQ_OK && args->json)
             status = report_json(checkpoint, (engine)which, s, constant, compare ? &d : NULL, error);
-        else
+        else if (status == MQ_OK)
             report_text(checkpoint, (engine)which, s, constant, compare ? &d : NULL);
+        if (status == MQ_OK && !args->json) detect_results_say(&results, dataset);
     }
+    detect_results_close(&results);
     for (int i = 0; i < ENGINES; i++) {
         mq_free(found[i].answers.classes);
         mq_free(found[i].answers.found);
@@ -241,17 +253,20 @@ static mq_status evaluate(const cli_args *args, const mq_checkpoint *checkpoint,
 static mq_status run(const cli_args *args, mq_error *error) {
     const char *data;
     int64_t limit = 0;
+    bool strict = false;
     mq_checkpoint checkpoint = {0};
     mq_dataset *dataset = NULL;
     MQ_TRY(cli_required(args, "--data", &data, error));
     MQ_TRY(cli_int(args, "--limit", 1, INT32_MAX, &limit, error));
+    MQ_TRY(cli_strict(args, &strict, error));
     MQ_TRY(mq_checkpoint_load(args->word[0], &checkpoint, error));
     mq_data_request request = {.split = MQ_SPLIT_TEST,
                                .limit = (size_t)limit,
                                .height = checkpoint.net->in_h,
                                .width = checkpoint.net->in_w,
                                .channels = checkpoint.net->in_c,
-                               .seed = args->seed};
+                               .seed = args->seed,
+                               .strict = strict};
     mq_status status = mq_dataset_open(data, &request, &dataset, error);
     if (status == MQ_OK) status = evaluate(args, &checkpoint, dataset, error);
     mq_dataset_free(dataset);
@@ -265,21 +280,35 @@ static const cli_option OPTIONS[] = {
     {"--limit", "N", "only the first N images"},
     {"--engine", "E", "float: as trained; integer: lowered in memory and simulated (float)"},
     {"--compare", NULL, "run both engines and count the images whose class (or cell) or outputs differ"},
+    DETECT_RESULT_OPTIONS,
     {"--batch", "N", "float: images per forward pass (100)"},
     {"--precision", "P", "float: f32, bf16 or auto: operands of the convolutions (f32)"},
     {NULL, NULL, NULL},
 };
 
+static const char *const SETTABLE[] = {CLI_STRICT, NULL};
+
 const cli_command cli_test = {
     .name = "test",
-    .usage = "CKPT --data D [--limit N] [--engine float|integer] [--compare]",
+    .usage = "CKPT --data D [--limit N] [--engine float|integer] [--compare] [--save-images DIR] "
+             "[--results FILE]",
     .summary = "Accuracy or mean IoU of a trained, searched or float network",
     .least_words = 1,
     .most_words = 1,
     .options = OPTIONS,
-    .details = "CKPT is a .safetensors checkpoint, or a run folder (its best.safetensors).\n\n"
-               "Examples:\n"
-               "  mixq test run --data fashion-mnist --json\n"
-               "  mixq test run --data fashion-mnist --engine integer --compare --limit 1000\n",
+    .settable = SETTABLE,
+    .details =
+        "CKPT is a .safetensors checkpoint, or a run folder (its best.safetensors).\n"
+        "Boxes of --save-images and --results are those of --engine. A line of --results, in file order:\n"
+        "  NAME XMIN XMAX YMIN YMAX\n"
+        "the image's path in the data set without its ending (shapes: its number) and the edges of the found "
+        "box in\n"
+        "pixels of the original image (shapes: of the network's input), also where they lie outside of it. A "
+        "name may\n"
+        "hold spaces: the last four words are the numbers. Files that are there are "
+        "replaced.\n" CLI_STRICT_HELP "\nExamples:\n"
+        "  mixq test run --data fashion-mnist --json\n"
+        "  mixq test run --data fashion-mnist --engine integer --compare --limit 1000\n"
+        "  mixq test main --data dac-sdc:contest --save-images boxes --results boxes.txt\n",
     .run = run,
 };

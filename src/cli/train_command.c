@@ -121,7 +121,7 @@ const cli_command cli_train = {
         "rate after a warm-up; --optimizer adam is the published alternative.\n"
         "The folder gets run.json, metrics.jsonl, bits.json, last.safetensors and best.safetensors.\n"
         "Ctrl-C finishes the step and saves; --resume goes on and, with the same\n"
-        "--threads, ends with the same bits.\n\n"
+        "--threads, ends with the same bits.\n" CLI_STRICT_HELP "\n"
         "Examples:\n"
         "  mixq train --model vgg_tiny --data fashion-mnist --bitw 822222 --bita 833363 --epochs 3 --out "
         "run\n"

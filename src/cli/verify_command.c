@@ -311,15 +311,10 @@ const cli_command cli_verify = {
     .options = OPTIONS,
     .details =
         "DIR is a folder written by `mixq export`. The steps: files (their SHA-256 in manifest.json),\n"
-        "certificate (all of it that the files say too), trained (the stored codes of the trained network) "
-        "\n"
-        "integer (the reference simulator gives these codes in every layer) and packed (so does every "
-        "multiplication "
-        "word\n"
-        "by word through the DSP slices of plan.json). The first step that fails ends it, with exit code 1 "
-        "and the "
-        "place\n"
-        "named.\n\n"
+        "certificate (all of it that the files say too), trained (the stored codes of the trained network),\n"
+        "integer (the reference simulator gives these codes in every layer) and packed (so does every\n"
+        "multiplication word by word through the DSP slices of plan.json). The first step that fails ends\n"
+        "it, with exit code 1 and the place named.\n\n"
         "Examples:\n"
         "  mixq verify export\n"
         "  mixq verify export --checkpoint main --json\n",

@@ -49,6 +49,7 @@ typedef struct sample {
     const char *path, *ending; /* below the root, "boat1/000001" and "jpg"; the tree's */
     char name[MQ_DATA_NAME];   /* of the object's class */
     mq_box box;
+    int height, width; /* of the image, by its label, else by its file */
     int object_class;
     float weight;
     fault fault, note;
@@ -102,7 +103,14 @@ static mq_status read_image(const void *context, size_t index, mq_data_scratch *
     return status;
 }
 
-static const mq_data_source source = {.image = read_image, .name = sample_name, .close = close_set};
+static void sample_size(const void *context, size_t sample_index, int *height, int *width) {
+    const sample *s = &((const dac_sdc *)context)->samples[sample_index];
+    *height = s->height;
+    *width = s->width;
+}
+
+static const mq_data_source source = {
+    .image = read_image, .name = sample_name, .size = sample_size, .close = close_set};
 
 /* Notes a fault with the text of the error that stands for it. */
 static void blame(sample *s, fault why, const mq_error *error) {
@@ -184,6 +192,8 @@ static void read_label(const dac_sdc *set, sample *s) {
     } else {
         if (voc.objects > 1) s->note = SEVERAL;
         memcpy(s->name, voc.name, sizeof s->name);
+        s->height = voc.height;
+        s->width = voc.width;
         take_box(s, &voc, path);
     }
     mq_free(bytes);

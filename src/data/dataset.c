@@ -209,6 +209,12 @@ void mq_dataset_sample_name(const mq_dataset *dataset, size_t sample, char out[M
         snprintf(out, MQ_DATA_SAMPLE_NAME, "%06zu", sample);
 }
 
+void mq_dataset_sample_size(const mq_dataset *dataset, size_t sample, int *height, int *width) {
+    *height = dataset->height;
+    *width = dataset->width;
+    if (dataset->store) mq_store_size(dataset->store, sample, height, width);
+}
+
 /* What the request says, else the file's size but not below `usual`. */
 static int choose(int wanted, int in_file, int usual) {
     if (wanted) return wanted;

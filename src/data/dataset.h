@@ -99,6 +99,10 @@ mq_status mq_dataset_load(mq_dataset *dataset, mq_error *error) MQ_MUST_CHECK;
 enum { MQ_DATA_SAMPLE_NAME = 256 };
 void mq_dataset_sample_name(const mq_dataset *dataset, size_t sample, char out[MQ_DATA_SAMPLE_NAME]);
 
+/* Height and width of the sample's image as it was before scaling, as its label (else its file) says; of
+ * images that are drawn or padded, the set's. */
+void mq_dataset_sample_size(const mq_dataset *dataset, size_t sample, int *height, int *width);
+
 /* Bytes of one image: height * width * channels. */
 static inline size_t mq_dataset_image_bytes(const mq_dataset *dataset) {
     return (size_t)dataset->height * (size_t)dataset->width * (size_t)dataset->channels;

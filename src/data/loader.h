@@ -13,7 +13,7 @@
  *     mq_loader_stop(loader);
  *
  * An image whose file is damaged is given as grey without objects, counted, and named in one warning per
- * epoch; with `strict` it ends the epoch, and mq_loader_status says why.
+ * epoch; with `strict`, here or of the data set, it ends the epoch, and mq_loader_status says why.
  *
  * All calls on one loader come from one thread. The threads block all signals, so Ctrl-C reaches the caller.
  */

@@ -90,3 +90,7 @@ mq_status mq_store_image(const mq_data_store *store, size_t sample, mq_data_scra
 const char *mq_store_name(const mq_data_store *store, size_t sample) {
     return store->source.name ? store->source.name(store->context, sample) : NULL;
 }
+
+void mq_store_size(const mq_data_store *store, size_t sample, int *height, int *width) {
+    if (store->source.size) store->source.size(store->context, sample, height, width);
+}

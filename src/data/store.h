@@ -30,6 +30,8 @@ typedef struct mq_data_source {
                        mq_error *error);
     /* The sample's name within the set ("boat1/000001"), valid as long as the context; NULL: it has none. */
     const char *(*name)(const void *context, size_t sample);
+    /* Height and width of the sample's image before it was scaled; NULL: as the set gives it. */
+    void (*size)(const void *context, size_t sample, int *height, int *width);
     void (*close)(void *context);
 } mq_data_source;
 
@@ -44,5 +46,7 @@ void mq_store_free(mq_data_store *store); /* NULL is fine */
 mq_status mq_store_image(const mq_data_store *store, size_t sample, mq_data_scratch *scratch, uint8_t *out,
                          mq_error *error) MQ_MUST_CHECK;
 const char *mq_store_name(const mq_data_store *store, size_t sample); /* NULL: none */
+/* The source's size; without one nothing is written. */
+void mq_store_size(const mq_data_store *store, size_t sample, int *height, int *width);
 
 #endif

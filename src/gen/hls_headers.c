@@ -1,11 +1,16 @@
 /* hls_headers.c - see hls_headers.h. The layout of the arrays is that of the published templates:
  *
- *   kernel > 1   [PE][K][(och/PE)*(K*ich/SIMD)]: word (p, kc, o*n + j) holds, of channel o*PE + p and kernel
- * column kc, the weights j*SIMD + lane of that column's K x ich (row major) kernel 1
- * [PE][och/(PE*PEP)*(ich/SIMD)]: word (p, o*n + j), lane l*PEP + e: channel (o*PE + p)*PEP + e, input j*SIMD
- * + l linear       [1][rows][channels/8][columns][out/2][8], words of 2: lane l is output 2i + l inc, bias
- * [A][och/A]: element (p, f) is channel f*A + p; A = PE or, in four-column files, ACTP Fields are two's
- * complement, the lowest lane in the lowest bits. */
+ * - Kernel > 1: [PE][K][(och/PE)*(K*ich/SIMD)]; word (p, kc, o*n + j) holds, of channel o*PE + p and kernel
+ *   column kc, the weights j*SIMD + lane of that column's K x ich (row major).
+ *
+ * - Kernel 1: [PE][och/(PE*PEP)*(ich/SIMD)]; word (p, o*n + j), lane l*PEP + e: channel (o*PE + p)*PEP + e,
+ *   input j*SIMD + l.
+ *
+ * - Linear: [1][rows][channels/8][columns][out/2][8], words of 2; lane l is output 2i + l.
+ *
+ * - inc, bias, rule: [A][och/A]; element (p, f) is channel f*A + p; A = PE or, in four-column files, ACTP.
+ *
+ * Fields are two's complement, the lowest lane in the lowest bits. */
 #include "gen/hls_headers.h"
 
 #include <stdarg.h>
@@ -65,6 +70,7 @@ static int64_t published_bias(const mq_hls_layer *layer, int c) {
     if (!layer->requant) return layer->bias[c];
     const mq_inet_requant *r = &layer->requant->requant;
     int64_t scale = (int64_t)1 << layer->doubled;
+    if (r->rule && r->rule[c] != MQ_INET_AFFINE) return 0; /* thresholds instead */
     return r->bias[c] * scale - ((int64_t)1 << (r->shift + layer->doubled - 1));
 }
 
@@ -72,16 +78,47 @@ static int64_t published_inc(const mq_hls_layer *layer, int c) {
     return layer->requant->requant.inc[c] * ((int64_t)1 << layer->doubled);
 }
 
-/* 1 + bit length of the largest magnitude over the layer's channels. */
-static int width(const mq_hls_layer *layer, int64_t (*value)(const mq_hls_layer *, int)) {
-    uint64_t all = 0;
-    for (int c = 0; c < layer->node->edge.c; c++) {
-        int64_t v = value(layer, c);
-        all |= v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-    }
+static int64_t published_rule(const mq_hls_layer *layer, int c) {
+    return layer->requant->requant.rule[c];
+}
+
+static int levels(const mq_hls_layer *layer) {
+    return layer->requant->requant.high - layer->requant->requant.low;
+}
+
+/* Threshold i of channel c; one that is never reached is just outside the accumulator's range. */
+static int64_t threshold(const mq_hls_layer *layer, int c, int i) {
+    int64_t v = layer->requant->requant.threshold[(size_t)c * (size_t)levels(layer) + (size_t)i];
+    if (v == INT64_MAX) return layer->accumulators->channel_high[c] + 1;
+    return v == INT64_MIN ? layer->accumulators->channel_low[c] : v;
+}
+
+static uint64_t magnitude(int64_t v) {
+    return v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+}
+
+static int width_of(uint64_t all) {
     int bits = 1;
     for (; all; all >>= 1) bits++;
     return bits;
+}
+
+/* 1 + bit length of the largest magnitude over the layer's channels. */
+static int width(const mq_hls_layer *layer, int64_t (*value)(const mq_hls_layer *, int)) {
+    uint64_t all = 0;
+    for (int c = 0; c < layer->node->edge.c; c++) all |= magnitude(value(layer, c));
+    return width_of(all);
+}
+
+static int threshold_width(const mq_hls_layer *layer) {
+    uint64_t all = 0;
+    for (int c = 0; c < layer->node->edge.c; c++)
+        for (int i = 0; i < levels(layer); i++) all |= magnitude(threshold(layer, c, i));
+    return width_of(all);
+}
+
+static bool has_thresholds(const mq_hls_layer *layer) {
+    return layer->requant && layer->requant->requant.rule;
 }
 
 static void define(text *t, const char *kind, int n, const char *name, int value) {
@@ -105,6 +142,9 @@ static void print_config_conv(text *t, int n, const mq_hls_layer *layer, const m
     define(t, "CONV", n, "SIMD", row->simd);
     define(t, "CONV", n, "PE", row->pe);
     if (layer->requant) define(t, "CONV", n, "L_SHIFT", layer->l_shift);
+    if (!has_thresholds(layer)) return;
+    define(t, "CONV", n, "THRESHOLDS", levels(layer));
+    define(t, "CONV", n, "THRESHOLD_BIT", threshold_width(layer));
 }
 
 static void print_config_linear(text *t, int n, const mq_hls_layer *layer) {
@@ -226,7 +266,13 @@ static void leaf_linear(array *a) {
 /* index [p][f] of dim [A][och/A], or [channel] */
 static void leaf_value(array *a) {
     int64_t v = a->value(a->layer, a->rank == 1 ? a->index[0] : a->index[1] * a->dim[0] + a->index[0]);
-    print(a->t, "\"%s0x%llx\"", v < 0 ? "-" : "", v < 0 ? 0 - (unsigned long long)v : (unsigned long long)v);
+    print(a->t, "\"%s0x%llx\"", v < 0 ? "-" : "", (unsigned long long)magnitude(v));
+}
+
+/* index [p][f][threshold] */
+static void leaf_threshold(array *a) {
+    int64_t v = threshold(a->layer, a->index[1] * a->dim[0] + a->index[0], a->index[2]);
+    print(a->t, "\"%s0x%llx\"", v < 0 ? "-" : "", (unsigned long long)magnitude(v));
 }
 
 /* `const TYPE<bits> kind_n_name[..]..=` newline, braces, `;` newline */
@@ -273,6 +319,12 @@ static void print_conv(text *t, int n, const mq_hls_layer *layer, const mq_paral
     print_constant(&a, "ap_uint", row->simd * row->pep * layer->weight_bits, "conv", n, "w");
     if (layer->requant) print_values(t, "conv", n, "inc", layer, row->actp, published_inc);
     if (layer->requant || layer->bias) print_values(t, "conv", n, "bias", layer, row->actp, published_bias);
+    if (!has_thresholds(layer)) return;
+    print_values(t, "conv", n, "rule", layer, row->actp, published_rule);
+    a.leaf = leaf_threshold;
+    a.rank = 3;
+    a.dim[0] = row->actp, a.dim[1] = och / row->actp, a.dim[2] = levels(layer);
+    print_constant(&a, "ap_int", threshold_width(layer), "conv", n, "threshold");
 }
 
 static void print_linear(text *t, int n, const mq_hls_layer *layer) {

@@ -43,7 +43,6 @@ static mq_status check_requant(mq_hls_layer *layer, mq_error *error) {
     if (layer->node->kind == MQ_INET_LINEAR)
         return refuse(layer, error, "a linear layer that is not the last");
     if (layer->bias) return refuse(layer, error, "a bias before the requantisation");
-    if (r->rule) return refuse(layer, error, "thresholds");
     if (r->is_signed || r->low != 0 || r->high != (1 << r->bits) - 1)
         return refuse(layer, error, "result codes other than 0..2^bits-1");
     layer->l_shift = r->shift - (layer->weight_bits + layer->in->bits - 1);
@@ -74,6 +73,7 @@ static mq_status describe(const mq_inet *net, int n, mq_hls_layer *layer, mq_err
         return refuse(layer, error,
                       "accumulators that go elsewhere than to one requantisation or to the output");
     layer->requant = reader;
+    layer->accumulators = &node->edge;
     return check_requant(layer, error);
 }
 

@@ -7,7 +7,8 @@
 typedef struct mq_hls_layer {
     const mq_inet_node *node; /* CONV or LINEAR */
     const mq_inet_edge *in;
-    const mq_inet_node *requant; /* NULL for the head */
+    const mq_inet_node *requant;      /* NULL for the head */
+    const mq_inet_edge *accumulators; /* what the requant reads */
     int weight_bits;
     int l_shift;          /* where there is a requant: 0 or more, */
     int doubled;          /* for which inc and bias were doubled so often: the same codes */

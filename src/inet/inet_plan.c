@@ -90,11 +90,13 @@ static mq_status choose(const mq_inet *net, mq_pack_explorer *explorer, mq_pack_
     }
     request.wbit = v.weight_bits;
     request.abit = v.in->high > 0 ? mq_bit_length(v.in->high) : 1;
-    if (v.in->bits > request.abit) request.abit = v.in->bits;
+    if (v.in->bits > request.abit && v.in->bits <= MQ_PACK_BITS) request.abit = v.in->bits;
     request.kernel = v.stride_w > 1 ? 1 : v.kernel_w;
     request.symmetric = v.narrow && v.weight_bits > 1;
     request.depthwise = v.depthwise;
-    request.channels = v.depthwise ? 0 : (int)(v.weights / (size_t)v.node->edge.c / (size_t)v.kernel_w);
+    /* mq_pack_build takes kernel x kernel taps of so many channels: as many products as an output has */
+    size_t products = v.weights / (size_t)v.node->edge.c, taps = (size_t)(request.kernel * request.kernel);
+    request.channels = v.depthwise ? 0 : (int)((products + taps - 1) / taps);
     MQ_TRY(mq_pack_build(explorer, &request, &built, error));
     out->kinds = built.kinds;
     out->chain = built.chain;
@@ -126,6 +128,19 @@ mq_status mq_inet_plan_choose(const mq_inet *net, const mq_dsp *dsp, mq_pack_cla
 
 /* ---- checking ---- */
 
+/* Every step of every group stands on the port exactly once: no tap, output channel or pixel is forgotten or
+ * counted twice. */
+static bool complete(const mq_pack_operand *operand, int count) {
+    int groups = 0, steps = 0;
+    for (int i = 0; i < count; i++) {
+        if (operand[i].group >= groups) groups = operand[i].group + 1;
+        if (operand[i].step >= steps) steps = operand[i].step + 1;
+        for (int k = 0; k < i; k++)
+            if (operand[k].group == operand[i].group && operand[k].step == operand[i].step) return false;
+    }
+    return groups * steps == count;
+}
+
 /* The pieces cover a kernel row, and the packings take every weight and code. */
 static mq_status check(const mq_inet *net, const mq_plan_layer *l, const char *where, mq_error *error) {
     layer_view v = view(net, &net->nodes[l->node]);
@@ -140,6 +155,9 @@ static mq_status check(const mq_inet *net, const mq_plan_layer *l, const char *w
         if (deepest + 1 != piece->taps)
             return mq_fail(error, MQ_BAD_INPUT, "%s: row[%d]: %d taps, but its weights have steps up to %d",
                            where, i, piece->taps, deepest);
+        if (!complete(p->weight, p->weights) || !complete(p->activation, p->activations))
+            return mq_fail(error, MQ_BAD_INPUT, "%s: row[%d]: %s: every step of every group expected once",
+                           where, i, complete(p->weight, p->weights) ? "activations" : "weights");
         if (piece->taps > 1 && v.stride_w > 1)
             return mq_fail(error, MQ_BAD_INPUT, "%s: row[%d]: %d taps in one slice need stride 1, got %d",
                            where, i, piece->taps, v.stride_w);

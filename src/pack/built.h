@@ -6,14 +6,18 @@
  * borders between pixel blocks. The model is calibrated on synthesised layers (docs/packing.md has the
  * table):
  *
- *   processing element  MQ_BUILT_SLICES slices for a dense layer of MQ_BUILT_CHANNELS input channels, all
- *                       kernel rows of one channel for a depthwise one
- *   trees               per field, ceil(cascades/2) ternary adders (two operands each, the last one into the
- *                       accumulator): window + 2 bits, the last as wide as the accumulator; 1 LUT per bit
- *   borders             per spilled field (taps - 1 of each pixel block) one adder as wide as the
- * accumulator, and half a LUT per bit to hold and shift out every output pixel repair              luts.c,
- * per slice; the recentring subtractor, shared by MQ_BUILT_SHARED elements canary              instead of the
- * trees: every slice accumulates in P and counts its carries
+ * - Processing element: MQ_BUILT_SLICES slices for a dense layer of MQ_BUILT_CHANNELS input channels, all
+ *   kernel rows of one channel for a depthwise one.
+ *
+ * - Trees: per field, ceil(cascades/2) ternary adders (two operands each, the last one into the accumulator),
+ *   window + 2 bits wide, the last as wide as the accumulator; 1 LUT per bit.
+ *
+ * - Borders: per spilled field (taps - 1 of each pixel block) one adder as wide as the accumulator, and half
+ *   a LUT per bit to hold and shift out every output pixel.
+ *
+ * - Repair: luts.c, per slice; the recentring subtractor, shared by MQ_BUILT_SHARED elements.
+ *
+ * - Canary, instead of the trees: every slice accumulates in P and counts its carries.
  *
  * Line buffers, control and requantisation are there for any multiplier and not charged. */
 #ifndef MIXQ_PACK_BUILT_H

@@ -78,8 +78,8 @@ typedef struct mq_packing {
     mq_pack_class class;   /* i constants and wires; ii overlaps of 1 bit; iii overlaps of 2 bits or an extra
                               port bit */
     int luts;              /* repair logic of one slice (luts.c) */
-    int shared_luts;       /* the constant subtractor of recentred activations on the narrow port: one for all
-                              slices       that see these activations; not in luts */
+    int shared_luts;       /* the constant subtractor of recentred activations on the narrow port, one for all
+                              slices that see these activations; not in luts */
 } mq_packing;
 
 /* Weights that are known when the hardware is made: all the words that a slice will ever see. */

@@ -382,6 +382,6 @@ void mq_pack_controls(const mq_packing *packing, uint64_t seed, int *run, int *c
         control(&copy, seed, run, caught);
     }
     copy = *packing;
-    copy.bias++;
+    copy.bias += (int64_t)1 << packing->field[0].position; /* bits below the first field are not read */
     control(&copy, seed, run, caught);
 }

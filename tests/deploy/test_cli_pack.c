@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "inet/inet.h"
 
 /* The last run's whole output as JSON: tables are longer than a cli_result keeps. */
 static json_t *whole_json(void **state) {
@@ -124,6 +125,16 @@ static void by_hand(void **state) {
     assert_int_equal(number(root, "vectors"), 256); /* all there are */
     assert_int_equal(number(root, "controls"), number(root, "controls_caught"));
     json_decref(root);
+    /* nothing in the lowest bits */
+    const char *raised = "{\"dsp\": \"dsp48e2\", \"weight_codes\": [-8, 6], \"activation_codes\": [0, 15], "
+                         "\"weights_port\": \"wide\", \"weights\": [{\"position\": 9}], "
+                         "\"activations\": [{\"position\": 0, \"zero\": 8}]}";
+    assert_int_equal(mq_file_write(temp_dir_path(state, "by_hand.json"), raised, strlen(raised), NULL),
+                     MQ_OK);
+    root = cli_json(state, "pack verify --file by_hand.json");
+    assert_int_equal(number(root, "controls"), 4);
+    assert_int_equal(number(root, "controls_caught"), 4);
+    json_decref(root);
     put_packing(state, 2, "");
     cli_fails(state, 3, "by_hand.json|not exact|field 1 at bit 2|w0=-2 a1=3",
               "pack verify --file by_hand.json");
@@ -148,6 +159,61 @@ static void verifies(void **state) {
     cli_contains("pack verify", r->out, "packings| 0 failures|broken copies");
 }
 
+/* One 3 x 3 layer whose left taps take all codes, whose others are 0 or 1. */
+static void save_lopsided(void **state) {
+    enum { OUT = 6, IN = 4, TAPS = 9 };
+    int8_t weight[OUT * IN * TAPS];
+    mq_inet *net;
+    mq_error error = {0};
+    int last = 0;
+    for (int i = 0; i < OUT * IN * TAPS; i++) weight[i] = (int8_t)(i % 3 == 0 ? i / 3 % 16 - 8 : (i / 5) % 2);
+    assert_int_equal(mq_inet_create(&net, &error), MQ_OK);
+    strcpy(net->model, "lopsided");
+    net->task = MQ_INET_DETECTION;
+    net->classes = net->anchor_count = 1;
+    net->anchor_w[0] = net->anchor_h[0] = 20;
+    mq_inet_node image = {.kind = MQ_INET_IMAGE, .name = "image", .image = {8, 8, IN, 4}};
+    mq_inet_node conv = {.kind = MQ_INET_CONV, .name = "conv0", .input_count = 1};
+    conv.conv = (mq_inet_conv){.out_channels = OUT,
+                               .groups = 1,
+                               .kernel_h = 3,
+                               .kernel_w = 3,
+                               .stride_h = 1,
+                               .stride_w = 1,
+                               .weight_bits = 4,
+                               .weight = weight};
+    mq_inet_node output = {
+        .kind = MQ_INET_OUTPUT, .name = "output", .input_count = 1, .output = {.divisor = 1}};
+    assert_int_equal(mq_inet_add(net, &image, &last, &error), MQ_OK);
+    conv.input[0] = last;
+    assert_int_equal(mq_inet_add(net, &conv, &last, &error), MQ_OK);
+    output.input[0] = last;
+    assert_int_equal(mq_inet_add(net, &output, &last, &error), MQ_OK);
+    if (mq_inet_finish(net, &error) != MQ_OK) fail_msg("%s", error.text);
+    assert_int_equal(mq_inet_save(net, temp_dir_path(state, "lopsided"), &error), MQ_OK);
+    mq_inet_free(net);
+}
+
+/* Weight 0 of a filter piece is the tap at the far end: here one that is 0 or 1. */
+static void knows_weights(void **state) {
+    save_lopsided(state);
+    json_t *root = cli_json(state, "pack known lopsided --accumulate 2");
+    const json_t *layer = json_array_get(json_object_get(root, "layers"), 0);
+    cli_has_keys(layer, "layer wbit abit taps mults_by_bits mults accumulations distinct_rows zeros packing");
+    assert_int_equal(number(layer, "weights"), 216);
+    assert_true(number(layer, "mults") >= number(layer, "mults_by_bits"));
+    const json_t *fields = json_object_get(json_object_get(layer, "packing"), "fields");
+    const json_t *first = json_array_get(fields, 0),
+                 *last = json_array_get(fields, json_array_size(fields) - 1);
+    assert_true(number(first, "high") - number(first, "low") <= 15);
+    assert_true(number(last, "high") - number(last, "low") >= 100);
+    json_decref(root);
+    cli_result *r = cli_works(state, "pack known lopsided");
+    cli_contains("pack known", r->out, "conv0|w4a4 3 taps|distinct rows| of     72");
+    cli_fails(state, 2, "an export folder", "pack known");
+    cli_fails(state, 3, "nothing", "pack known nothing");
+}
+
 static void refuses(void **state) {
     cli_fails(state, 2, "--kernel|from 1 to 31", "pack table --kernel 0");
     cli_fails(state, 2, "--kernel", "pack table");
@@ -163,6 +229,11 @@ static void refuses(void **state) {
     cli_fails(state, 2, "symmetric|1 bit", "pack show --wbit 1 --abit 4 --kernel 3 --range symmetric");
     cli_fails(state, 2, "kernel size 7", "pack table --compare published --kernel 7");
     cli_fails(state, 2, "--csv", "pack table --csv ours --json");
+    cli_fails(state, 2, "pack table does not use --svg|show", "pack table --kernel 3 --svg a.svg");
+    cli_fails(state, 2, "pack show does not use --all|verify",
+              "pack show --wbit 4 --abit 4 --kernel 3 --all");
+    cli_fails(state, 2, "pack pareto does not use --accumulate",
+              "pack pareto --wbit 4 --abit 4 --kernel 3 --accumulate 4");
 }
 
 int main(void) {
@@ -173,6 +244,7 @@ int main(void) {
         cmocka_unit_test(draws),
         cmocka_unit_test(by_hand),
         cmocka_unit_test(verifies),
+        cmocka_unit_test(knows_weights),
         cmocka_unit_test(refuses),
     };
     return cmocka_run_group_tests(tests, temp_dir_make, temp_dir_remove);

@@ -38,7 +38,7 @@ static mq_inet *make(spec s) {
     static const int64_t inc[2] = {17, -255}, bias[2] = {128, 127}, zero[2] = {0, 0},
                          head_bias[4] = {1, 2, 3, -4};
     static const uint8_t rule[2] = {MQ_INET_RISING, MQ_INET_RISING};
-    static const int64_t threshold[6] = {1, 2, 3, 1, 2, 3};
+    static const int64_t threshold[6] = {1, 2, 3, -1, 2, INT64_MAX};
     mq_inet *net = NULL;
     mq_error error = {0};
     assert_int_equal(mq_inet_create(&net, &error), MQ_OK);
@@ -210,11 +210,33 @@ static void refusals(void **state) {
     s = GOOD;
     s.conv_bias = true;
     refused(s, "a bias before");
-    s = GOOD;
-    s.thresholds = true;
-    refused(s, "thresholds");
     net = small_net_random(2); /* two readers, odd pads, a linear layer of odd outputs ... */
     assert_int_equal(mq_hls_headers_check(net, &error), MQ_USAGE);
+    mq_inet_free(net);
+}
+
+/* Beyond the published form; the threshold that is never reached stands above the accumulator's range. */
+static void thresholds(void **state) {
+    static mq_parallelism p;
+    mq_error error = {0};
+    spec s = GOOD;
+    s.thresholds = true;
+    mq_inet *net = make(s);
+    mq_parallelism_default(net, &p);
+    if (mq_hls_headers_write(net, &p, temp_dir_path(state, "headers"), &error) != MQ_OK)
+        fail_msg("%s", error.text);
+    const int64_t high = net->nodes[1].edge.channel_high[1];
+    char expected[256];
+    snprintf(expected, sizeof expected,
+             "conv_0_threshold[2][1][3]=\n{{{\"0x1\",\"0x2\",\"0x3\"}\n},\n{{\"-0x1\",\"0x2\",\"0x%llx\"}\n}"
+             "\n};\n",
+             (long long)high + 1);
+    contains(state, "config.h",
+             "#define CONV_0_L_SHIFT 5\n#define CONV_0_THRESHOLDS 3\n#define CONV_0_THRESHOLD_BIT ");
+    contains(state, "weights.hpp",
+             "conv_0_bias[2][1]=\n{{\"0x0\"},\n{\"0x0\"}\n};\nconst ap_int<2> conv_0_rule[2][1]=\n"
+             "{{\"0x1\"},\n{\"0x1\"}\n};\n");
+    contains(state, "weights.hpp", expected);
     mq_inet_free(net);
 }
 
@@ -280,6 +302,7 @@ static void parallelism_files(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(headers_by_hand, temp_dir_make, temp_dir_remove),
+        cmocka_unit_test_setup_teardown(thresholds, temp_dir_make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(small_shift, temp_dir_make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(refusals, temp_dir_make, temp_dir_remove),
         cmocka_unit_test(bad_parallelism),

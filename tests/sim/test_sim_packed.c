@@ -255,6 +255,49 @@ static void files(void **state) {
     mq_inet_free(other);
 }
 
+/* Packings that are exact but leave a tap, an output channel or a pixel out, or count one twice. */
+static void incomplete_packings(void **state) {
+    static const struct {
+        int count, taps, weights, activations;
+        mq_pack_operand weight[2], activation[2];
+        const char *words;
+    } rows[] = {
+        {1, 3, 2, 1, {{0, 0, 0, 0}, {17, 0, 2, 0}}, {{0, 0, 0, 0}}, "weights: every step"},
+        {3, 1, 2, 1, {{0, 0, 0, 0}, {17, 0, 0, 0}}, {{0, 0, 0, 0}}, "weights: every step"},
+        {3, 1, 2, 1, {{0, 0, 0, 0}, {17, 2, 0, 0}}, {{0, 0, 0, 0}}, "weights: every step"},
+        {3, 1, 1, 2, {{0, 0, 0, 0}}, {{0, 0, 0, 0}, {17, 2, 0, 0}}, "activations: every step"},
+        {3, 1, 1, 2, {{0, 0, 0, 0}}, {{0, 0, 0, 0}, {17, 0, 0, 0}}, "activations: every step"},
+    };
+    mq_inet *net = layers(3, 3, false);
+    mq_error error = {0};
+    char path[512];
+    assert_int_equal(mq_inet_save(net, temp_dir_path(state, "net"), &error), MQ_OK);
+    snprintf(path, sizeof path, "%s", temp_dir_path(state, "plan.json"));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        mq_inet_plan *plan = choose(net), *back;
+        mq_plan_layer *l = &plan->layer[0];
+        mq_packing p = {.kind = "by hand",
+                        .dsp = plan->dsp,
+                        .weight_codes = {-128, 127},
+                        .activation_codes = {0, 255},
+                        .weights_wide = rows[i].weights > 1,
+                        .weights = rows[i].weights,
+                        .activations = rows[i].activations};
+        memcpy(p.weight, rows[i].weight, sizeof rows[i].weight);
+        memcpy(p.activation, rows[i].activation, sizeof rows[i].activation);
+        if (mq_packing_finish(&p, 1, &error) != MQ_OK) fail_msg("%s", error.text);
+        l->kinds = l->chain = 1;
+        l->piece[0] = (mq_plan_piece){rows[i].count, rows[i].taps, p};
+        assert_int_equal(mq_inet_plan_save(plan, net, path, &error), MQ_OK);
+        mq_status status = mq_inet_plan_load(path, net, &back, &error);
+        if (status != MQ_BAD_INPUT || !strstr(error.text, "layer conv0: row[0]") ||
+            !strstr(error.text, rows[i].words))
+            fail_msg("packing %zu: got %d '%s'", i, status, error.text);
+        mq_inet_plan_free(plan);
+    }
+    mq_inet_free(net);
+}
+
 static void without_a_plan(void **state) {
     (void)state;
     mq_inet *net = layers(1, 3, false);
@@ -272,6 +315,7 @@ int main(void) {
         cmocka_unit_test(convolutions),
         cmocka_unit_test(a_broken_plan_is_found),
         cmocka_unit_test_setup_teardown(files, temp_dir_make, temp_dir_remove),
+        cmocka_unit_test_setup_teardown(incomplete_packings, temp_dir_make, temp_dir_remove),
         cmocka_unit_test(without_a_plan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
