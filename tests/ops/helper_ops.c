@@ -140,6 +140,17 @@ const ops_net OPS_NETS[] = {{ODD, 1, 3},   {BRANCHES, 1, 3}, {CHAIN, 6, 9},     
                             {PAIRS, 1, 3}, {TILES, 1, 3},    {OPS_NET_BLOCKED, 1, 3}, {DOREFA, 6, 9},
                             {NULL, 0, 0}};
 
+const ops_net OPS_NET_LARGE = {"name: large\ntask: detection\nclasses: 1\nanchors: [[20, 20]]\n"
+                               "input: {channels: 2, height: 120, width: 120}\n"
+                               "layers:\n"
+                               "  - conv: {out: 24, kernel: 1}\n"
+                               "  - batch_norm\n"
+                               "  - conv: {kernel: 3, groups: depthwise, activation: relu6, bias: true}\n"
+                               "  - batch_norm\n"
+                               "  - max_pool: {kernel: 4}\n"
+                               "  - conv: {out: 6, kernel: 1}\n",
+                               1, 3};
+
 mq_net *ops_open(const char *text) {
     mq_net *net;
     OK(mq_net_parse("test.yaml", text, strlen(text), &net, ERROR));

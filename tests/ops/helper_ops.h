@@ -30,6 +30,9 @@ extern const ops_net OPS_NETS[];
 /* Two convolutions of 16 channels, so that blocked implementations run; 3 x 16 x 16 -> 10 classes. */
 extern const char OPS_NET_BLOCKED[];
 
+/* Images so large that the layers run in blocks: of 3 images, 2 and 1. */
+extern const ops_net OPS_NET_LARGE;
+
 mq_net *ops_open(const char *text);
 size_t ops_elements(const mq_node *node); /* of one image */
 

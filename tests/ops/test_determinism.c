@@ -91,6 +91,13 @@ static void small_networks(void **state) {
     }
 }
 
+static void large_images(void **state) {
+    (void)state;
+    mq_net *net = ops_open(OPS_NET_LARGE.text);
+    check(net, OPS_NET_LARGE.many);
+    mq_net_free(net);
+}
+
 /* Large enough that every loop is cut into several tasks. */
 static void a_real_network(void **state) {
     (void)state;
@@ -129,6 +136,7 @@ static void a_search_step_repeats(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_networks),
+        cmocka_unit_test(large_images),
         cmocka_unit_test(a_real_network),
         cmocka_unit_test(a_search_step_repeats),
     };

@@ -365,6 +365,23 @@ static void bfloat16(void **state) {
     report("float and search, bfloat16");
 }
 
+/* Layers that run in several blocks of images. */
+static void blocks(void **state) {
+    (void)state;
+    mq_net *net = ops_open(OPS_NET_LARGE.text);
+    const mq_bits bits = ops_bits(net, 3, false);
+    mq_net_free(net);
+    for (int mode = MQ_MODE_FLOAT; mode <= MQ_MODE_SEARCH; mode++)
+        for (int share = mode != MQ_MODE_SEARCH; share < 2; share++) {
+            const mq_model_options o = {.mode = (mq_mode)mode,
+                                        .bits = mode == MQ_MODE_FIXED ? &bits : NULL,
+                                        .share = share,
+                                        .compute = MQ_F32};
+            check_model(&OPS_NET_LARGE, &o, &F32);
+        }
+    report("blocks");
+}
+
 static void builtin_float(void **state) {
     (void)state;
     check_builtin(MQ_MODE_FLOAT);
@@ -400,6 +417,7 @@ int main(void) {
         cmocka_unit_test(search_shared),
         cmocka_unit_test(search_unshared),
         cmocka_unit_test(bfloat16),
+        cmocka_unit_test(blocks),
         cmocka_unit_test(builtin_float),
         cmocka_unit_test(builtin_fixed),
     };
