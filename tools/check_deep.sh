@@ -97,12 +97,18 @@ packings() {
     build-ci/mixq pack verify --all --vectors 100000
 }
 
+# Coverage-guided, a minute; `tools/fuzz.sh 600` for longer.
+fuzz() {
+    tools/fuzz.sh 60
+}
+
 step asan asan
 step tsan tsan
 step deploy deploy
 step memory memory
 step luts luts
 step packings packings
+step fuzz fuzz
 step exact exact
 step format format
 step tidy tidy

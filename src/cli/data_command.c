@@ -81,7 +81,7 @@ static mq_status describe(const cli_args *args, const char *name, mq_error *erro
     bool strict = false;
     mq_status status = cli_strict(args, &strict, error);
     for (int i = 0; i < SPLITS && status == MQ_OK; i++) {
-        mq_data_request request = {.split = splits[i], .seed = args->seed, .strict = strict};
+        mq_data_request request = {.split = splits[i], .seed = args->seed, .strict = strict, .second = i > 0};
         status = mq_dataset_open(name, &request, &set[i], error);
         if (status == MQ_OK) status = mq_dataset_describe(set[i], &info[i], error);
     }

@@ -162,10 +162,13 @@ mq_status run_setup_data(const cli_args *args, run_setup *setup, mq_error *error
                                .width = net->in_w,
                                .channels = net->in_c,
                                .seed = args->seed,
-                               .strict = strict};
+                               .strict = strict,
+                               .for_task = true,
+                               .task = net->task == MQ_TASK_DETECTION ? MQ_DATA_DETECT : MQ_DATA_CLASSIFY};
     const char *data = cli_value(args, "--data");
     MQ_TRY(mq_dataset_open(data, &request, &setup->train, error));
     request.split = MQ_SPLIT_TEST;
+    request.second = true;
     return mq_dataset_open(data, &request, &setup->test, error);
 }
 

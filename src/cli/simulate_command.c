@@ -67,7 +67,9 @@ static mq_status open_source(const cli_args *args, const mq_inet *net, source *s
                                .width = in->w,
                                .channels = in->c,
                                .seed = args->seed,
-                               .strict = strict};
+                               .strict = strict,
+                               .for_task = true,
+                               .task = net->task == MQ_INET_DETECTION ? MQ_DATA_DETECT : MQ_DATA_CLASSIFY};
     MQ_TRY(mq_dataset_open(data, &request, &s->dataset, error));
     MQ_TRY(integer_check_dataset(net, s->dataset, error));
     job->dataset = s->dataset;

@@ -266,7 +266,10 @@ static mq_status run(const cli_args *args, mq_error *error) {
                                .width = checkpoint.net->in_w,
                                .channels = checkpoint.net->in_c,
                                .seed = args->seed,
-                               .strict = strict};
+                               .strict = strict,
+                               .for_task = true,
+                               .task = checkpoint.net->task == MQ_TASK_DETECTION ? MQ_DATA_DETECT
+                                                                                 : MQ_DATA_CLASSIFY};
     mq_status status = mq_dataset_open(data, &request, &dataset, error);
     if (status == MQ_OK) status = evaluate(args, &checkpoint, dataset, error);
     mq_dataset_free(dataset);

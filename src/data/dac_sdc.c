@@ -205,9 +205,9 @@ static void read_labels(void *context, size_t task) {
         read_label(set, &set->samples[i]);
 }
 
-/* What is wrong, in one line: kinds, counts and the first of each. Under `strict` the first fault is an
- * error. */
-static mq_status report(const dac_sdc *set, bool strict, mq_error *error) {
+/* What is wrong, in one line (not when `quiet`: a folder that serves both splits speaks once): kinds, counts
+ * and the first of each. Under `strict` the first fault is an error. */
+static mq_status report(const dac_sdc *set, bool strict, bool quiet, mq_error *error) {
     size_t count[FAULTS] = {0}, first[FAULTS] = {0}, left_out = 0;
     for (size_t i = 0; i < set->tree.count; i++) {
         const sample *s = &set->samples[i];
@@ -229,7 +229,7 @@ static mq_status report(const dac_sdc *set, bool strict, mq_error *error) {
                          fault_words[f], s->path);
         if (n > 0 && (size_t)n < sizeof text - used) used += (size_t)n;
     }
-    if (used)
+    if (used && !quiet)
         mq_log(MQ_LOG_WARN, "%s: %zu of %zu images left out: %s", set->root, left_out, set->tree.count, text);
     if (left_out == set->tree.count)
         return mq_fail(error, MQ_BAD_INPUT, "%s: none of its %zu images can be used; the first: %s",
@@ -311,7 +311,7 @@ static mq_status weigh(dac_sdc *set, size_t classes, mq_error *error) {
 }
 
 /* Lists root, reads all labels and keeps the usable samples. */
-static mq_status read_root(dac_sdc *set, bool strict, class_list *classes, mq_error *error) {
+static mq_status read_root(dac_sdc *set, bool strict, bool quiet, class_list *classes, mq_error *error) {
     static const char *const endings[] = {".jpg", ".jpeg", NULL};
     MQ_TRY(mq_file_tree_open(set->root, endings, &set->tree, error));
     if (set->tree.count == 0)
@@ -329,7 +329,7 @@ static mq_status read_root(dac_sdc *set, bool strict, class_list *classes, mq_er
         set->samples[i].ending = dot + 1;
     }
     mq_parallel(mq_task_count(set->tree.count, GRAIN), read_labels, set);
-    MQ_TRY(report(set, strict, error));
+    MQ_TRY(report(set, strict, quiet, error));
     for (size_t i = 0; i < set->tree.count; i++) {
         sample s = set->samples[i];
         if (s.fault != GOOD) {
@@ -406,7 +406,8 @@ mq_status mq_open_dac_sdc(const char *argument, const mq_data_request *request, 
     context->height = request->height ? request->height : HEIGHT;
     context->width = request->width ? request->width : WIDTH;
     mq_status status = choose_root(argument, request->split, context, &both, error);
-    if (status == MQ_OK) status = read_root(context, request->strict, &classes, error);
+    if (status == MQ_OK)
+        status = read_root(context, request->strict, both && request->second, &classes, error);
     if (status == MQ_OK && both) status = keep_part(context, request->split, error);
     if (status != MQ_OK) {
         close_set(context);

@@ -11,14 +11,18 @@
 
 const mq_data_reader mq_data_readers[] = {
     {"fashion-mnist", "fashion-mnist[:DIR]",
-     "70,000 grey images of clothes; DIR defaults to Debian's dataset-fashion-mnist", mq_open_fashion_mnist},
-    {"mnist", "mnist:DIR", "70,000 grey handwritten digits (idx files, plain or .gz)", mq_open_mnist},
-    {"cifar10", "cifar10:DIR", "60,000 colour images of 10 classes (the binary version)", mq_open_cifar10},
+     "70,000 grey images of clothes; DIR defaults to Debian's dataset-fashion-mnist", MQ_DATA_CLASSIFY,
+     mq_open_fashion_mnist},
+    {"mnist", "mnist:DIR", "70,000 grey handwritten digits (idx files, plain or .gz)", MQ_DATA_CLASSIFY,
+     mq_open_mnist},
+    {"cifar10", "cifar10:DIR", "60,000 colour images of 10 classes (the binary version)", MQ_DATA_CLASSIFY,
+     mq_open_cifar10},
     {"dac-sdc", "dac-sdc:DIR", "folders of .jpg with a Pascal-VOC .xml beside each, one object per image",
-     mq_open_dac_sdc},
+     MQ_DATA_DETECT, mq_open_dac_sdc},
     {"shapes", "shapes[:N]",
-     "N generated scenes of one object for training (2000), N/4 but at least 64 for testing", mq_open_shapes},
-    {NULL, NULL, NULL, NULL},
+     "N generated scenes of one object for training (2000), N/4 but at least 64 for testing", MQ_DATA_DETECT,
+     mq_open_shapes},
+    {NULL, NULL, NULL, MQ_DATA_CLASSIFY, NULL},
 };
 
 enum { LOAD_GRAIN = 16, READERS = sizeof mq_data_readers / sizeof mq_data_readers[0] - 1 };
@@ -57,6 +61,10 @@ mq_status mq_dataset_open(const char *spec, const mq_data_request *request, mq_d
         if (colon && !colon[1])
             return mq_fail(error, MQ_USAGE, "data set %s: nothing after the ':', expected %s", spec,
                            reader->usage);
+        if (request->for_task && request->task != reader->task)
+            return mq_fail(error, MQ_USAGE, "data set %s has %s, the network %s", name,
+                           reader->task == MQ_DATA_DETECT ? "boxes of objects" : "classes of images",
+                           request->task == MQ_DATA_DETECT ? "is a detector" : "classifies images");
         MQ_TRY(reader->open(colon ? colon + 1 : NULL, request, out, error));
         (*out)->strict = request->strict;
         return MQ_OK;

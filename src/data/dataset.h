@@ -61,8 +61,11 @@ typedef struct mq_data_request {
     int height, width, channels; /* the network's input; 0 = the usual one: at least 32 x 32 x 3, of detection
                                     sets 160 x 320 x 3 */
     uint64_t seed;               /* of generated sets; others ignore it */
-    bool strict; /* fail at the first faulty file instead of leaving it out (dac-sdc), and in a
-                    loader at the first damaged image */
+    bool strict;   /* fail at the first faulty file instead of leaving it out (dac-sdc), and in a
+                      loader at the first damaged image */
+    bool second;   /* the other split was opened just before: faults of shared files are not said again */
+    bool for_task; /* the set must be of `task`: said before anything is read */
+    mq_data_task task;
     size_t kept; /* bytes of lazily made images to keep at most; 0 = MQ_STORE_KEPT */
 } mq_data_request;
 
@@ -113,6 +116,7 @@ typedef struct mq_data_reader {
     const char *name;
     const char *usage; /* "fashion-mnist[:DIR]" */
     const char *help;  /* one line */
+    mq_data_task task;
     /* argument: what follows the ':' (NULL without one; never empty). */
     mq_status (*open)(const char *argument, const mq_data_request *request, mq_dataset **out,
                       mq_error *error);

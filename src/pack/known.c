@@ -2,6 +2,7 @@
  * ports allow, both ways around. */
 #include "pack/known.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,7 +70,7 @@ mq_status mq_pack_known_row(const mq_pack_request *request, const mq_pack_words 
                        request->kernel, MQ_PACK_TAPS);
     double price =
         request->lut_price < 0 ? 1 / mq_luts_multiplier(request->wbit, request->abit) : request->lut_price;
-    double best = 0;
+    double best = -INFINITY;
     for (int pixels = 1; pixels <= MQ_PACK_OPERANDS; pixels++)
         for (int wide = 0; wide < 2; wide++) {
             int steps = request->kernel > pixels ? request->kernel : pixels;
@@ -85,7 +86,7 @@ mq_status mq_pack_known_row(const mq_pack_request *request, const mq_pack_words 
                 out->mults = request->kernel * pixels;
             }
         }
-    if (best == 0)
+    if (out->mults == 0)
         return mq_fail(error, MQ_USAGE, "no filter piece of %d taps at w%da%d on %s holds %lld accumulations",
                        request->kernel, request->wbit, request->abit, request->dsp.name,
                        (long long)request->cycles);

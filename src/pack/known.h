@@ -18,8 +18,9 @@ typedef struct mq_pack_known {
 } mq_pack_known;
 
 /* The filter piece of request->kernel taps with the most multiplications less charged LUTs that is exact over
- * `words` (weight i is the tap i from the far end; NULL: over all codes of request->wbit) for request->cycles accumulations. Uses dsp, wbit, abit,
- * kernel, symmetric, class, cycles, lut_price. MQ_USAGE when nothing fits. */
+ * `words` (weight i is the tap i from the far end; NULL: over all codes of request->wbit) for request->cycles
+ * accumulations. Uses dsp, wbit, abit, kernel, symmetric, class, cycles, lut_price. MQ_USAGE when nothing
+ * fits. */
 mq_status mq_pack_known_row(const mq_pack_request *request, const mq_pack_words *words, mq_pack_known *out,
                             mq_error *error) MQ_MUST_CHECK;
 

@@ -117,6 +117,8 @@ mq_status mq_packing_read(const json_t *root, const char *path, mq_packing *out,
     MQ_TRY(read_operands(root, path, "activations", true, out->activation, &out->activations, error));
     const char *kind = json_string_value(json_object_get(root, "kind"));
     snprintf(out->kind, sizeof out->kind, "%s", kind ? kind : "by hand");
+    for (char *c = out->kind; *c; c++)
+        if (*c < ' ' || *c > '~') *c = '?'; /* it is printed */
     status = mq_packing_finish(out, cycles, error);
     return status == MQ_OK ? MQ_OK : mq_fail_context(error, MQ_BAD_INPUT, "%s", path);
 }
