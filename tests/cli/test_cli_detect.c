@@ -132,7 +132,7 @@ static void bench(void **state) {
 
 static void refused(void **state) {
     cli_fails(state, 2, "finder3|3 classes", "train --model finder3.yaml --data shapes:8 --float --out x");
-    cli_fails(state, 2, "network vgg_tiny classifies images",
+    cli_fails(state, 2, "boxes of objects|the network classifies images",
               "train --model vgg_tiny --data shapes:8 --limit 2 --float --out x");
     cli_fails(state, 2, "--set pad is for classifiers", "train " RUN " --float --set pad=2 --out x");
     cli_fails(state, 2, "--set shear is for detectors",
