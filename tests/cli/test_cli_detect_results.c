@@ -233,7 +233,8 @@ static void simulated(void **state) {
     cli_contains("simulate", cli_works(state, "simulate net --data shapes:48 --limit 4")->out,
                  "finder (integer): iou |best constant box|4 images");
     cli_put_data(state, "data", 20, 20, 8);
-    cli_fails(state, 2, "mnist has classes of images|the network is a detector", "simulate net --data mnist:data");
+    cli_fails(state, 2, "mnist has classes of images|the network is a detector",
+              "simulate net --data mnist:data");
     cli_fails(state, 2, "finder is a detector", "export main --out e --vectors 2 --data mnist:data");
     cli_fails(state, 2, "--vectors 65|64 images", "export main --out e --vectors 65 --data shapes:48");
     assert_false(cli_exists(state, "e"));
