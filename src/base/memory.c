@@ -29,7 +29,8 @@ static size_t rounded_bytes(size_t count, size_t size) {
 /* Large blocks ask for huge pages: passes over them are then up to twice as fast. Only a wish. */
 static void *aligned_memory(size_t bytes) {
     if (bytes < 2 * HUGE_PAGE) return aligned_alloc(MQ_ALIGN, bytes);
-    void *memory = aligned_alloc(HUGE_PAGE, bytes);
+    void *memory = NULL; /* not aligned_alloc: C wants its sizes in whole alignments */
+    if (posix_memalign(&memory, HUGE_PAGE, bytes) != 0) return NULL;
 #ifdef MADV_HUGEPAGE
     if (memory) (void)madvise(memory, bytes, MADV_HUGEPAGE);
 #endif
