@@ -138,7 +138,8 @@ static void parts(void **state) {
 
 static void refused(void **state) {
     cli_put_data(state, "data", 20, 20, 8);
-    cli_fails(state, 2, "mnist has classes of images|the network is a detector", "simulate net --data mnist:data");
+    cli_fails(state, 2, "mnist has classes of images|the network is a detector",
+              "simulate net --data mnist:data");
     cli_fails(state, 3, "nowhere: no such folder", "simulate net --data dac-sdc:nowhere");
     cli_fails(state, 2, "--data D and --input F", "simulate net");
 }
