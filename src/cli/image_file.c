@@ -12,15 +12,11 @@
 static double element(const mq_tensor *t, size_t i) {
     switch (t->dtype) {
     case MQ_U8:
-        return ((const uint8_t *)t->data)[i];
     case MQ_I8:
-        return ((const int8_t *)t->data)[i];
     case MQ_I16:
-        return ((const int16_t *)t->data)[i];
     case MQ_I32:
-        return ((const int32_t *)t->data)[i];
     case MQ_I64:
-        return (double)((const int64_t *)t->data)[i];
+        return (double)mq_tensor_whole(t, i);
     case MQ_F32:
         return (double)((const float *)t->data)[i];
     default:

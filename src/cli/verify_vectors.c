@@ -65,18 +65,7 @@ int64_t verify_vectors_code(const verify_vectors *v, const mq_inet *net, int nod
     const mq_tensor *t = &v->codes[node];
     const mq_inet_edge *e = &net->nodes[node].edge;
     size_t at = (n * (size_t)e->c + (size_t)c) * (size_t)e->h * (size_t)e->w + (size_t)p;
-    switch (t->dtype) {
-    case MQ_U8:
-        return ((const uint8_t *)t->data)[at];
-    case MQ_I8:
-        return ((const int8_t *)t->data)[at];
-    case MQ_I16:
-        return ((const int16_t *)t->data)[at];
-    case MQ_I32:
-        return ((const int32_t *)t->data)[at];
-    default:
-        return ((const int64_t *)t->data)[at];
-    }
+    return mq_tensor_whole(t, at);
 }
 
 mq_status verify_result_status(const verify_result *r, const mq_inet *net, const char *what,

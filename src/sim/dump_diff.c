@@ -9,21 +9,6 @@
 #include "sim/dump_index.h"
 #include "tensor/tensor.h"
 
-static int64_t element(const mq_tensor *t, size_t i) {
-    switch (t->dtype) {
-    case MQ_U8:
-        return ((const uint8_t *)t->data)[i];
-    case MQ_I8:
-        return ((const int8_t *)t->data)[i];
-    case MQ_I16:
-        return ((const int16_t *)t->data)[i];
-    case MQ_I32:
-        return ((const int32_t *)t->data)[i];
-    default:
-        return ((const int64_t *)t->data)[i];
-    }
-}
-
 static mq_status load(const char *dir, const char *layer, mq_tensor *out, mq_error *error) {
     char path[MQ_PATH], name[MQ_INET_MAX_NAME + 8], text[MQ_SHAPE_TEXT];
     snprintf(name, sizeof name, "%s.npy", layer);
@@ -48,7 +33,7 @@ static mq_status compare(const char *layer, const mq_tensor *a, const mq_tensor 
     const int64_t *dim = a->shape.dim;
     out->layers++;
     for (size_t i = 0; i < count; i++) {
-        int64_t x = element(a, i), y = element(b, i), at = (int64_t)i;
+        int64_t x = mq_tensor_whole(a, i), y = mq_tensor_whole(b, i), at = (int64_t)i;
         if (x == y || out->differing++) continue;
         out->equal = false;
         snprintf(out->layer, sizeof out->layer, "%s", layer);

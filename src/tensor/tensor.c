@@ -82,3 +82,18 @@ size_t mq_tensor_count(const mq_tensor *tensor) {
 size_t mq_tensor_bytes(const mq_tensor *tensor) {
     return mq_tensor_count(tensor) * mq_dtype_size(tensor->dtype);
 }
+
+int64_t mq_tensor_whole(const mq_tensor *t, size_t i) {
+    switch (t->dtype) {
+    case MQ_U8:
+        return ((const uint8_t *)t->data)[i];
+    case MQ_I8:
+        return ((const int8_t *)t->data)[i];
+    case MQ_I16:
+        return ((const int16_t *)t->data)[i];
+    case MQ_I32:
+        return ((const int32_t *)t->data)[i];
+    default:
+        return ((const int64_t *)t->data)[i];
+    }
+}

@@ -44,6 +44,8 @@ mq_status mq_tensor_create(mq_dtype dtype, mq_shape shape, mq_tensor *out, mq_er
 void mq_tensor_free(mq_tensor *tensor);
 size_t mq_tensor_count(const mq_tensor *tensor);
 size_t mq_tensor_bytes(const mq_tensor *tensor);
+/* Element i of a tensor of MQ_U8, MQ_I8, MQ_I16, MQ_I32 or MQ_I64; i below its count. */
+int64_t mq_tensor_whole(const mq_tensor *tensor, size_t i);
 
 /* bfloat16: the upper half of a float32; rounded to nearest, ties to even; NaN stays NaN. */
 static inline float mq_bf16_to_f32(uint16_t h) {
