@@ -17,13 +17,17 @@
 #include "net/net.h"
 #include "ops/conv_specs.h"
 
-enum { MOST = 64, PASSES = 3, REPEATS = 100 };
-static const char *const PASS_NAMES[PASSES] = {"forward", "backward data", "backward weights"};
+enum { MOST = 64, FORWARD = 0, DATA, WEIGHTS, MIXED, PASSES, REPEATS = 100 };
+static const char *const PASS_NAMES[PASSES] = {"forward", "backward data", "backward weights",
+                                               "forward of mixes"};
 
 typedef struct layer {
     mq_dnn_conv_spec spec;
+    bool mixes; /* in a search */
     mq_dnn_conv *conv;
+    mq_dnn_conv *mixed; /* forward of a search, where that of fixed bits multiplies codes; else NULL */
     void *src, *diff_dst;
+    uint8_t *codes; /* src of a forward pass on codes */
     float *dst, *w, *dw;
     void *diff_src;
     double seconds[PASSES][REPEATS];
@@ -81,7 +85,14 @@ static mq_status make_layer(bench *b, layer *l, mq_error *error) {
     const mq_dnn_conv_spec *s = &l->spec;
     const size_t w = (size_t)s->oc * (size_t)(s->ic / s->groups) * (size_t)s->kh * (size_t)s->kw;
     MQ_TRY(mq_dnn_conv_create(b->dnn, s, &l->conv, error));
+    if (l->mixes && s->codes) {
+        mq_dnn_conv_spec mixed = *s;
+        mixed.codes = false;
+        MQ_TRY(mq_dnn_conv_create(b->dnn, &mixed, &l->mixed, error));
+    }
     MQ_TRY(operand(src_count(s), s->compute, &l->src, error));
+    MQ_TRY(mq_alloc(src_count(s), 1, "operands", &l->codes, error));
+    for (size_t i = 0; i < src_count(s); i++) l->codes[i] = (uint8_t)(i * 37 % 256);
     MQ_TRY(operand(src_count(s), s->diff_src, &l->diff_src, error));
     MQ_TRY(operand(dst_count(s), s->compute, &l->diff_dst, error));
     MQ_TRY(operand(dst_count(s), MQ_F32, &l->dst, error));
@@ -93,23 +104,29 @@ static void drop_layers(bench *b) {
     for (int i = 0; i < b->count; i++) {
         layer *l = &b->layers[i];
         mq_dnn_conv_destroy(l->conv);
-        void *all[] = {l->src, l->diff_src, l->diff_dst, l->dst, l->w, l->dw};
+        mq_dnn_conv_destroy(l->mixed);
+        void *all[] = {l->src, l->codes, l->diff_src, l->diff_dst, l->dst, l->w, l->dw};
         for (size_t k = 0; k < sizeof all / sizeof all[0]; k++) mq_free(all[k]);
     }
     mq_dnn_destroy(b->dnn);
 }
 
 static mq_status run_pass(layer *l, int pass, mq_error *error) {
-    if (pass == 0) {
-        MQ_TRY(mq_dnn_conv_set_weights(l->conv, l->w, error));
-        return mq_dnn_conv_forward(l->conv, l->src, l->dst, error);
+    if (pass == MIXED) {
+        MQ_TRY(mq_dnn_conv_set_weights(l->mixed, l->w, error));
+        return mq_dnn_conv_forward(l->mixed, l->src, l->dst, error);
     }
-    if (pass == 1) return mq_dnn_conv_backward_data(l->conv, l->diff_dst, l->diff_src, error);
+    if (pass == FORWARD) {
+        MQ_TRY(mq_dnn_conv_set_weights(l->conv, l->w, error));
+        return mq_dnn_conv_forward(l->conv, l->spec.codes ? (const void *)l->codes : l->src, l->dst, error);
+    }
+    if (pass == DATA) return mq_dnn_conv_backward_data(l->conv, l->diff_dst, l->diff_src, error);
     return mq_dnn_conv_backward_weights(l->conv, l->src, l->diff_dst, l->dw, error);
 }
 
 static bool has_pass(const layer *l, int pass) {
-    return pass == 0 || (pass == 1 ? l->spec.backward_data : l->spec.backward_weights);
+    if (pass == MIXED) return l->mixed;
+    return pass == FORWARD || (pass == DATA ? l->spec.backward_data : l->spec.backward_weights);
 }
 
 /* One round over all layers; repeat -1 is not counted. */
@@ -126,23 +143,26 @@ static mq_status time_layers(bench *b, int repeat, mq_error *error) {
 
 /* "jit:avx512_core" after the pass's name. */
 static void implementation(const layer *l, int pass, char text[40]) {
-    const char *at = strstr(mq_dnn_conv_implementation(l->conv), PASS_NAMES[pass]);
-    snprintf(text, 40, "%s", at ? at + strlen(PASS_NAMES[pass]) + 1 : "?");
+    const char *name = PASS_NAMES[pass == MIXED ? FORWARD : pass];
+    const char *at = strstr(mq_dnn_conv_implementation(pass == MIXED ? l->mixed : l->conv), name);
+    snprintf(text, 40, "%s", at ? at + strlen(name) + 1 : "?");
     char *end = strchr(text, ',');
     if (end) *end = 0;
 }
 
-static double print_layers(bench *b) {
-    double total[PASSES] = {0}, all = 0;
+/* The convolutions' time in main training and in a search. */
+static void print_layers(bench *b, double all[2]) {
+    double total[PASSES] = {0};
+    all[0] = all[1] = 0;
     for (int i = 0; i < b->count; i++) {
         layer *l = &b->layers[i];
         const mq_dnn_conv_spec *s = &l->spec;
         const size_t macs = dst_count(s) * (size_t)(s->ic / s->groups) * (size_t)(s->kh * s->kw);
         const double element = (double)mq_dtype_size(s->compute);
         const double src = (double)src_count(s), dst = (double)dst_count(s);
-        const double bytes[PASSES] = {src * element + 4 * dst,
+        const double bytes[PASSES] = {src * (s->codes ? 1 : element) + 4 * dst,
                                       dst * element + src * (double)mq_dtype_size(s->diff_src),
-                                      (src + dst) * element};
+                                      (src + dst) * element, src * element + 4 * dst};
         printf("%2d %dx%d%s %d->%d at %dx%d\n", i, s->kh, s->kw, s->groups > 1 ? " depthwise" : "", s->ic,
                s->oc, s->oh, s->ow);
         for (int pass = 0; pass < PASSES; pass++) {
@@ -153,13 +173,15 @@ static double print_layers(bench *b) {
             printf("     %-17s %8.2f ms %7.1f GFLOP/s %6.1f GB/s  %s\n", PASS_NAMES[pass], 1e3 * seconds,
                    2e-9 * (double)macs / seconds, 1e-9 * bytes[pass] / seconds, name);
             total[pass] += seconds;
-            all += seconds;
+            if (pass != MIXED) all[0] += seconds;
+            if (pass != FORWARD || !l->mixed) all[1] += seconds;
         }
     }
-    printf("%s %s, batch %d: convolutions %.1f ms: forward %.1f, backward data %.1f, backward weights %.1f\n",
-           b->net->name, mq_dtype_name(b->compute), b->batch, 1e3 * all, 1e3 * total[0], 1e3 * total[1],
-           1e3 * total[2]);
-    return all;
+    printf("%s %s, batch %d: convolutions %.1f ms: forward %.1f, backward data %.1f, backward weights %.1f; "
+           "of a "
+           "search %.1f ms\n",
+           b->net->name, mq_dtype_name(b->compute), b->batch, 1e3 * all[0], 1e3 * total[FORWARD],
+           1e3 * total[DATA], 1e3 * total[WEIGHTS], 1e3 * all[1]);
 }
 
 typedef struct step {
@@ -215,22 +237,24 @@ static mq_status time_all(bench *b, step steps[2], mq_error *error) {
 
 static mq_status run(bench *b, mq_error *error) {
     static step steps[2];
-    mq_dnn_conv_spec specs[MOST];
+    mq_dnn_conv_spec specs[MOST], mixed[MOST];
+    double convs[2];
     mq_status status = make_model(b, MQ_MODE_FIXED, &steps[0].model, error);
     if (status == MQ_OK) status = make_model(b, MQ_MODE_SEARCH, &steps[1].model, error);
     if (status == MQ_OK) status = mq_dnn_create(&b->dnn, error);
     if (status == MQ_OK) b->count = mq_model_conv_specs(steps[0].model, b->batch, specs, MOST);
+    if (status == MQ_OK) mq_model_conv_specs(steps[1].model, b->batch, mixed, MOST);
     for (int i = 0; i < b->count && status == MQ_OK; i++) {
-        b->layers[i] = (layer){.spec = specs[i]};
+        b->layers[i] = (layer){.spec = specs[i], .mixes = !mixed[i].codes};
         status = make_layer(b, &b->layers[i], error);
     }
     if (status == MQ_OK) status = time_all(b, steps, error);
     if (status == MQ_OK) {
-        const double convs = print_layers(b);
+        print_layers(b, convs);
         for (int m = 0; m < 2; m++) {
             const double seconds = median(steps[m].seconds, b->repeats);
             printf("%s step %.1f ms: %.2f of the convolutions' speed\n", m ? "search" : "main", 1e3 * seconds,
-                   convs / seconds);
+                   convs[m] / seconds);
         }
     }
     drop_layers(b);

@@ -39,12 +39,13 @@ struct mq_dnn_conv {
     dnnl_dims_t strides, before, after; /* height, width; padding before and after */
     dnnl_primitive_attr_t attr;
     dnnl_memory_desc_t src_desc, dst_desc, diff_dst_desc, diff_src_desc, plain_desc; /* plain: OIHW float32 */
+    dnnl_memory_desc_t codes_desc; /* src of a forward pass on codes; else src_desc */
 
     pass forward, backward_data, backward_weights, unblock; /* unblock: the staged gradient to OIHW */
-    weights for_forward, for_data;                     /* for_data.memory NULL: for_forward serves both */
-    dnnl_memory_t src, dst, diff_dst, diff_src, plain; /* the caller's; handles are set per call */
-    dnnl_memory_t staged;                              /* blocked gradient; NULL when it comes as OIHW */
-    void *bound;                                       /* the scratch that the handles point into */
+    weights for_forward, for_data; /* for_data.memory NULL: for_forward serves both */
+    dnnl_memory_t src, codes, dst, diff_dst, diff_src, plain; /* the caller's; handles are set per call */
+    dnnl_memory_t staged; /* blocked gradient; NULL when it comes as OIHW */
+    void *bound;          /* the scratch that the handles point into */
     char implementation[IMPLEMENTATION_TEXT];
 };
 
@@ -82,6 +83,8 @@ static mq_status check_spec(const mq_dnn_conv_spec *s, mq_error *error) {
         wrong = "too large";
     else if (s->compute != MQ_F32 && s->compute != MQ_BF16)
         wrong = "expected float32 or bfloat16";
+    else if (s->codes && !mq_dnn_has_codes())
+        wrong = "this processor has no exact products of bytes (VNNI)";
     else if (s->diff_src != MQ_F32 && s->diff_src != s->compute)
         wrong = "the source gradient must be float32 or of the compute type";
     if (wrong) return mq_fail(error, MQ_INTERNAL, "%s: %s", mq_dnn_spec_text(s, text), wrong);
@@ -93,14 +96,13 @@ static dnnl_data_type_t data_type(mq_dtype dtype) {
 }
 
 /* OIHW weights, with a leading group axis when grouped (the same memory). */
-static mq_status weights_desc(const mq_dnn_conv_spec *s, mq_dtype dtype, bool any, dnnl_memory_desc_t *out,
-                              mq_error *error) {
+static mq_status weights_desc(const mq_dnn_conv_spec *s, dnnl_data_type_t type, bool any,
+                              dnnl_memory_desc_t *out, mq_error *error) {
     const dnnl_dims_t dims = {s->oc, s->ic, s->kh, s->kw};
     const dnnl_dims_t grouped = {s->groups, s->oc / s->groups, s->ic / s->groups, s->kh, s->kw};
     bool g = s->groups > 1;
     dnnl_format_tag_t tag = any ? dnnl_format_tag_any : g ? dnnl_goihw : dnnl_oihw;
-    MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, out, g ? 5 : 4, g ? grouped : dims, data_type(dtype),
-               tag);
+    MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, out, g ? 5 : 4, g ? grouped : dims, type, tag);
     return MQ_OK;
 }
 
@@ -122,7 +124,9 @@ static mq_status make_descs(mq_dnn_conv *c, mq_error *error) {
                dnnl_nhwc);
     MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &c->dst_desc, rank, out, dnnl_f32, tag);
     MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &c->diff_dst_desc, rank, out, type, tag);
-    MQ_TRY(weights_desc(s, MQ_F32, false, &c->plain_desc, error));
+    MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &c->codes_desc, 4, in, s->codes ? dnnl_u8 : type,
+               dnnl_nhwc);
+    MQ_TRY(weights_desc(s, dnnl_f32, false, &c->plain_desc, error));
     MQ_DNN_TRY(dnnl_primitive_attr_create, s, error, &c->attr);
     MQ_DNN_TRY(dnnl_primitive_attr_set_scratchpad_mode, s, error, c->attr, dnnl_scratchpad_mode_user);
     /* Whatever the environment says, float32 means float32. */
@@ -181,7 +185,7 @@ static mq_status describe(mq_dnn_conv *c, pass *p, enum direction direction, con
     const mq_dnn_conv_spec *s = &c->spec;
     dnnl_primitive_desc_iterator_t list;
     MQ_DNN_TRY(dnnl_primitive_desc_iterator_create, s, error, &list, op, c->attr, c->dnn->engine,
-               direction == FORWARD ? NULL : c->forward.desc);
+               direction == FORWARD || s->codes ? NULL : c->forward.desc);
     dnnl_status_t result = dnnl_success;
     while (result == dnnl_success) {
         p->desc = dnnl_primitive_desc_iterator_fetch(list);
@@ -198,15 +202,15 @@ static mq_status describe(mq_dnn_conv *c, pass *p, enum direction direction, con
 
 static mq_status describe_forward(mq_dnn_conv *c, const dnnl_memory_desc_t *any, mq_error *error) {
     const mq_dnn_conv_spec *s = &c->spec;
-    const bool training = s->backward_data || s->backward_weights;
+    const bool training = (s->backward_data || s->backward_weights) && !s->codes; /* bytes: inference only */
     const dnnl_prop_kind_t kind = training ? dnnl_forward_training : dnnl_forward_inference;
     operation op;
     if (c->inner)
-        MQ_DNN_TRY(dnnl_inner_product_forward_desc_init, s, error, &op.inner, kind, &c->src_desc, any, NULL,
+        MQ_DNN_TRY(dnnl_inner_product_forward_desc_init, s, error, &op.inner, kind, &c->codes_desc, any, NULL,
                    &c->dst_desc);
     else
         MQ_DNN_TRY(dnnl_convolution_forward_desc_init, s, error, &op.conv, kind, dnnl_convolution_direct,
-                   &c->src_desc, any, NULL, &c->dst_desc, c->strides, c->before, c->after);
+                   &c->codes_desc, any, NULL, &c->dst_desc, c->strides, c->before, c->after);
     return describe(c, &c->forward, FORWARD, &op, error);
 }
 
@@ -265,7 +269,7 @@ static mq_status make_backward_data(mq_dnn_conv *c, const dnnl_memory_desc_t *an
 static mq_status make_backward_weights(mq_dnn_conv *c, mq_error *error) {
     dnnl_engine_t engine = c->dnn->engine;
     dnnl_memory_desc_t any;
-    MQ_TRY(weights_desc(&c->spec, MQ_F32, true, &any, error));
+    MQ_TRY(weights_desc(&c->spec, dnnl_f32, true, &any, error));
     MQ_TRY(describe_backward_weights(c, &any, error));
     const dnnl_memory_desc_t *made =
         dnnl_primitive_desc_query_md(c->backward_weights.desc, dnnl_query_diff_weights_md, 0);
@@ -283,6 +287,7 @@ static mq_status make_memories(mq_dnn_conv *c, mq_error *error) {
     const mq_dnn_conv_spec *s = &c->spec;
     dnnl_engine_t engine = c->dnn->engine;
     MQ_DNN_TRY(dnnl_memory_create, s, error, &c->src, &c->src_desc, engine, DNNL_MEMORY_NONE);
+    MQ_DNN_TRY(dnnl_memory_create, s, error, &c->codes, &c->codes_desc, engine, DNNL_MEMORY_NONE);
     MQ_DNN_TRY(dnnl_memory_create, s, error, &c->dst, &c->dst_desc, engine, DNNL_MEMORY_NONE);
     MQ_DNN_TRY(dnnl_memory_create, s, error, &c->diff_src, &c->diff_src_desc, engine, DNNL_MEMORY_NONE);
     MQ_DNN_TRY(dnnl_memory_create, s, error, &c->diff_dst, &c->diff_dst_desc, engine, DNNL_MEMORY_NONE);
@@ -293,8 +298,9 @@ static mq_status make_memories(mq_dnn_conv *c, mq_error *error) {
 static mq_status make_all(mq_dnn_conv *c, mq_error *error) {
     dnnl_memory_desc_t any;
     MQ_TRY(make_descs(c, error));
-    MQ_TRY(weights_desc(&c->spec, c->spec.compute, true, &any, error));
+    MQ_TRY(weights_desc(&c->spec, c->spec.codes ? dnnl_s8 : data_type(c->spec.compute), true, &any, error));
     MQ_TRY(make_forward(c, &any, error));
+    MQ_TRY(weights_desc(&c->spec, data_type(c->spec.compute), true, &any, error));
     if (c->spec.backward_data) MQ_TRY(make_backward_data(c, &any, error));
     if (c->own_gradient)
         MQ_TRY(mq_dnn_reserve(c->dnn, mq_dnn_depthwise_scratch(&c->spec), error));
@@ -352,6 +358,7 @@ void mq_dnn_conv_destroy(mq_dnn_conv *c) {
     free_weights(&c->for_forward);
     free_weights(&c->for_data);
     free_memory(c->src);
+    free_memory(c->codes);
     free_memory(c->dst);
     free_memory(c->diff_src);
     free_memory(c->diff_dst);
@@ -424,10 +431,10 @@ mq_status mq_dnn_conv_set_weights(mq_dnn_conv *c, const float *w, mq_error *erro
 
 mq_status mq_dnn_conv_forward(mq_dnn_conv *c, const void *src, float *dst, mq_error *error) {
     MQ_TRY(prepare(c, error));
-    MQ_TRY(point(c, c->src, src, error));
+    MQ_TRY(point(c, c->codes, src, error));
     MQ_TRY(point(c, c->dst, dst, error));
     const dnnl_exec_arg_t args[] = {
-        {DNNL_ARG_SRC, c->src}, {DNNL_ARG_WEIGHTS, c->for_forward.memory}, {DNNL_ARG_DST, c->dst}};
+        {DNNL_ARG_SRC, c->codes}, {DNNL_ARG_WEIGHTS, c->for_forward.memory}, {DNNL_ARG_DST, c->dst}};
     return execute(c, &c->forward, args, 3, error);
 }
 

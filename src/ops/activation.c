@@ -44,6 +44,13 @@ typedef struct act_call {
     size_t pixels, channels;
 } act_call;
 
+bool activation_as_bytes(const mq_model *model, const node_state *s) {
+    const mq_mode mode = model->options.mode;
+    const bool fixed =
+        mode == MQ_MODE_FIXED || (mode == MQ_MODE_SEARCH && !layer_searched(model, s->node->act.layer));
+    return fixed && s->read_by && mq_dnn_has_codes();
+}
+
 static mq_status create(mq_model *model, node_state *s, mq_error *error) {
     act_op *op;
     MQ_TRY(mq_alloc(1, sizeof *op, "a layer", &s->op, error));
@@ -59,7 +66,7 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
         op->bits = model->options.mode == MQ_MODE_FIXED ? model->bits.activation[layer]
                                                         : info->pinned_activation_bits;
     op->alpha = mq_model_param(model, info->node, MQ_PARAM_ALPHA_ACTIVATION, -1);
-    s->out_type = model->options.compute;
+    s->out_type = activation_as_bytes(model, s) ? MQ_U8 : model->options.compute;
     s->grad_type = s->norm ? model->options.compute : MQ_F32;
     op->tasks = mq_task_count((size_t)model->options.batch * image_elements(s->node), GRAIN);
     if (op->tasks < NORM_TASKS) op->tasks = NORM_TASKS;
@@ -116,6 +123,13 @@ MQ_CLONES static void scale_by(float *x, size_t n, float scale) {
     for (size_t i = 0; i < n; i++) x[i] *= scale;
 }
 
+static void codes_piece(const act_op *op, const void *x, size_t n, uint8_t *codes) {
+    if (op->kind == MQ_ACT_IMAGE)
+        shift_pixels(x, n, 8 - op->bits, codes);
+    else
+        mq_activation_codes(x, n, op->quantizer, op->bits, codes);
+}
+
 /* A piece of at most PIECE elements: y in float32, in place of the codes of fixed bits. */
 static void forward_piece(const act_op *op, const void *x, size_t n, float *y) {
     const float *real = x;
@@ -134,10 +148,7 @@ static void forward_piece(const act_op *op, const void *x, size_t n, float *y) {
         else
             mq_activation_values(real, n, op->quantizer, MQ_BITS_FLOAT, y);
     } else {
-        if (op->kind == MQ_ACT_IMAGE)
-            shift_pixels(pixel, n, 8 - op->bits, codes);
-        else
-            mq_activation_codes(real, n, op->quantizer, op->bits, codes);
+        codes_piece(op, x, n, codes);
         codes_to_float(codes, n, y);
     }
 }
@@ -145,7 +156,9 @@ static void forward_piece(const act_op *op, const void *x, size_t n, float *y) {
 /* A piece of real inputs to its place in the output. */
 static void store_piece(const act_call *a, const void *x, size_t n, size_t at) {
     float y[PIECE];
-    if (a->out_type == MQ_F32) {
+    if (a->out_type == MQ_U8) {
+        codes_piece(a->op, x, n, (uint8_t *)a->out + at);
+    } else if (a->out_type == MQ_F32) {
         forward_piece(a->op, x, n, (float *)a->out + at);
     } else {
         forward_piece(a->op, x, n, y);

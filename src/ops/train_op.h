@@ -72,6 +72,10 @@ static inline bool layer_searched(const mq_model *model, int layer) {
     return model->options.mode == MQ_MODE_SEARCH && !model->net->layers[layer].pinned;
 }
 
+/* An activation whose one reader, a layer of quantised weights, multiplies bytes: its output are codes as
+ * MQ_U8. */
+bool activation_as_bytes(const mq_model *model, const node_state *s);
+
 /* dL/d(input) goes here: into the input's gradient, or into the spare buffer when another consumer has
  * written that already (finish_input_grad then adds it). NULL when nobody needs it. */
 float *begin_input_grad(mq_model *model, node_state *s, int which);

@@ -20,7 +20,7 @@ static const char *spec_text(const mq_dnn_conv_spec *s) {
     snprintf(text, sizeof text,
              "[%d,%d,%d,%d] to [%d,%d,%d] kernel %dx%d stride %d pad %d,%d groups %d %s, %d threads", s->n,
              s->ih, s->iw, s->ic, s->oh, s->ow, s->oc, s->kh, s->kw, s->stride, s->pad_h, s->pad_w, s->groups,
-             mq_dtype_name(s->compute), mq_threads());
+             s->codes ? "codes" : mq_dtype_name(s->compute), mq_threads());
     return text;
 }
 
@@ -83,6 +83,10 @@ tensors make_tensors(const mq_dnn_conv_spec *s, enum kind kind) {
     t.diff_src_out = fenced(t.src_count, mq_dtype_size(s->diff_src));
 
     draw("src", kind, 0, 256, s->compute, t.src_count, t.src, t.src_in);
+    if (s->codes) {
+        t.codes_in = fenced(t.src_count, 1);
+        for (size_t i = 0; i < t.src_count; i++) t.codes_in[i] = (uint8_t)t.src[i];
+    }
     draw("diff_dst", kind, -8, 16, s->compute, t.dst_count, t.diff_dst, t.diff_dst_in);
     /* Weights go in as float32; the library rounds them to the compute type. */
     const bool many = s->ic / s->groups * s->kh * s->kw > 1000; /* fewer bits where the sums are long */
@@ -97,6 +101,7 @@ void free_tensors(tensors *t) {
                    t->w,      t->dw,          t->dw_size,       t->src_in, t->w_in,     t->dst_out,
                    t->dw_out, t->diff_dst_in, t->diff_src_out};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) mq_free(all[i]);
+    mq_free(t->codes_in);
 }
 
 /* The definition: one visit of every (output position, weight) pair serves all three passes. */
@@ -145,7 +150,7 @@ void run_passes(mq_dnn_conv *conv, tensors *t) {
     const mq_dnn_conv_spec *s = mq_dnn_conv_get_spec(conv);
     mq_error error = {0};
     ok(mq_dnn_conv_set_weights(conv, t->w_in, &error), &error);
-    ok(mq_dnn_conv_forward(conv, t->src_in, t->dst_out, &error), &error);
+    ok(mq_dnn_conv_forward(conv, s->codes ? t->codes_in : t->src_in, t->dst_out, &error), &error);
     if (s->backward_data)
         ok(mq_dnn_conv_backward_data(conv, t->diff_dst_in, t->diff_src_out, &error), &error);
     if (s->backward_weights)

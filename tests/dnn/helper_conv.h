@@ -20,6 +20,7 @@ typedef struct tensors {
     double *dst, *diff_src, *dw;                /* the oracle's results */
     double *dst_size, *diff_src_size, *dw_size; /* its sums of absolute products */
     void *src_in, *diff_dst_in;                 /* compute type */
+    uint8_t *codes_in;                          /* src of a forward pass on codes */
     float *w_in, *dst_out, *dw_out;
     void *diff_src_out; /* type spec.diff_src */
 } tensors;
