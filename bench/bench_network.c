@@ -84,18 +84,19 @@ static size_t dst_count(const mq_dnn_conv_spec *s) {
 static mq_status make_layer(bench *b, layer *l, mq_error *error) {
     const mq_dnn_conv_spec *s = &l->spec;
     const size_t w = (size_t)s->oc * (size_t)(s->ic / s->groups) * (size_t)s->kh * (size_t)s->kw;
+    const size_t times = (size_t)(b->batch / s->n);
     MQ_TRY(mq_dnn_conv_create(b->dnn, s, &l->conv, error));
     if (l->mixes && s->codes) {
         mq_dnn_conv_spec mixed = *s;
-        mixed.codes = false;
+        mixed.codes = mixed.whole = false;
         MQ_TRY(mq_dnn_conv_create(b->dnn, &mixed, &l->mixed, error));
     }
-    MQ_TRY(operand(src_count(s), s->compute, &l->src, error));
-    MQ_TRY(mq_alloc(src_count(s), 1, "operands", &l->codes, error));
-    for (size_t i = 0; i < src_count(s); i++) l->codes[i] = (uint8_t)(i * 37 % 256);
-    MQ_TRY(operand(src_count(s), s->diff_src, &l->diff_src, error));
-    MQ_TRY(operand(dst_count(s), s->compute, &l->diff_dst, error));
-    MQ_TRY(operand(dst_count(s), MQ_F32, &l->dst, error));
+    MQ_TRY(operand(times * src_count(s), s->compute, &l->src, error));
+    MQ_TRY(mq_alloc(times * src_count(s), 1, "operands", &l->codes, error));
+    for (size_t i = 0; i < times * src_count(s); i++) l->codes[i] = (uint8_t)(i * 37 % 256);
+    MQ_TRY(operand(times * src_count(s), s->diff_src, &l->diff_src, error));
+    MQ_TRY(operand(times * dst_count(s), s->compute, &l->diff_dst, error));
+    MQ_TRY(operand(times * dst_count(s), MQ_F32, &l->dst, error));
     MQ_TRY(operand(w, MQ_F32, &l->w, error));
     return operand(w, MQ_F32, &l->dw, error);
 }
@@ -111,17 +112,24 @@ static void drop_layers(bench *b) {
     mq_dnn_destroy(b->dnn);
 }
 
-static mq_status run_pass(layer *l, int pass, mq_error *error) {
-    if (pass == MIXED) {
-        MQ_TRY(mq_dnn_conv_set_weights(l->mixed, l->w, error));
-        return mq_dnn_conv_forward(l->mixed, l->src, l->dst, error);
+/* All images, spec.n at a time. */
+static mq_status run_pass(const bench *b, layer *l, int pass, mq_error *error) {
+    const mq_dnn_conv_spec *s = &l->spec;
+    const size_t element = mq_dtype_size(s->compute), src = src_count(s) * element, dst = dst_count(s);
+    mq_dnn_conv *conv = pass == MIXED ? l->mixed : l->conv;
+    if (pass == MIXED || pass == FORWARD) MQ_TRY(mq_dnn_conv_set_weights(conv, l->w, error));
+    for (size_t i = 0; i < (size_t)(b->batch / s->n); i++) {
+        const char *x = (const char *)l->src + i * src, *dy = (const char *)l->diff_dst + i * dst * element;
+        if (pass == FORWARD && s->codes) x = (const char *)l->codes + i * src_count(s);
+        if (pass == MIXED || pass == FORWARD)
+            MQ_TRY(mq_dnn_conv_forward(conv, x, l->dst + i * dst, error));
+        else if (pass == WEIGHTS)
+            MQ_TRY(mq_dnn_conv_backward_weights(conv, x, dy, l->dw, error));
+        else
+            MQ_TRY(mq_dnn_conv_backward_data(
+                conv, dy, (char *)l->diff_src + i * src_count(s) * mq_dtype_size(s->diff_src), error));
     }
-    if (pass == FORWARD) {
-        MQ_TRY(mq_dnn_conv_set_weights(l->conv, l->w, error));
-        return mq_dnn_conv_forward(l->conv, l->spec.codes ? (const void *)l->codes : l->src, l->dst, error);
-    }
-    if (pass == DATA) return mq_dnn_conv_backward_data(l->conv, l->diff_dst, l->diff_src, error);
-    return mq_dnn_conv_backward_weights(l->conv, l->src, l->diff_dst, l->dw, error);
+    return MQ_OK;
 }
 
 static bool has_pass(const layer *l, int pass) {
@@ -133,10 +141,12 @@ static bool has_pass(const layer *l, int pass) {
 static mq_status time_layers(bench *b, int repeat, mq_error *error) {
     for (int i = 0; i < b->count; i++)
         for (int pass = 0; pass < PASSES; pass++) {
+            const int n = b->layers[i].spec.n;
+            const double scale = (double)b->batch / (b->batch / n * n); /* images left over */
             if (!has_pass(&b->layers[i], pass)) continue;
             const double begin = now();
-            MQ_TRY(run_pass(&b->layers[i], pass, error));
-            if (repeat >= 0) b->layers[i].seconds[pass][repeat] = now() - begin;
+            MQ_TRY(run_pass(b, &b->layers[i], pass, error));
+            if (repeat >= 0) b->layers[i].seconds[pass][repeat] = (now() - begin) * scale;
         }
     return MQ_OK;
 }
@@ -157,9 +167,11 @@ static void print_layers(bench *b, double all[2]) {
     for (int i = 0; i < b->count; i++) {
         layer *l = &b->layers[i];
         const mq_dnn_conv_spec *s = &l->spec;
-        const size_t macs = dst_count(s) * (size_t)(s->ic / s->groups) * (size_t)(s->kh * s->kw);
+        const size_t macs = (size_t)b->batch * dst_count(s) / (size_t)s->n * (size_t)(s->ic / s->groups) *
+                            (size_t)(s->kh * s->kw);
         const double element = (double)mq_dtype_size(s->compute);
-        const double src = (double)src_count(s), dst = (double)dst_count(s);
+        const double times = (double)b->batch / s->n, src = times * (double)src_count(s);
+        const double dst = times * (double)dst_count(s);
         const double bytes[PASSES] = {src * (s->codes ? 1 : element) + 4 * dst,
                                       dst * element + src * (double)mq_dtype_size(s->diff_src),
                                       (src + dst) * element, src * element + 4 * dst};

@@ -5,10 +5,11 @@
  *
  * Layouts: src [n][ih][iw][ic], dst [n][oh][ow][oc] and their gradients, channels contiguous (NHWC); weights
  * and their gradient [oc][ic/groups][kh][kw] (OIHW), always float32 on our side. In bfloat16 the operands are
- * rounded, products are exact and sums are float32; so with integer codes of up to 8 bits as operands the
- * result is the exact integer while every partial sum stays within 2^24. A convolution of codes (spec.codes)
- * multiplies them as bytes in its forward pass: sums are int32, so the result is the exact integer, rounded
- * once to float32 above 2^24. */
+ * rounded, products are exact and sums are float32; so with integer codes of up to 8 bits as operands
+ * (spec.whole) the result is the exact integer while every partial sum stays within 2^24. A convolution of
+ * codes (spec.codes) multiplies them as bytes in its forward pass: sums are int32, so the result is the exact
+ * integer, rounded once to float32 above 2^24. Other passes of 3x3 kernels may run by Winograd's algorithm,
+ * whose error is that of float32 sums a few times as long, and which takes the weights unrounded. */
 #ifndef MIXQ_DNN_DNN_H
 #define MIXQ_DNN_DNN_H
 
@@ -49,6 +50,8 @@ typedef struct mq_dnn_conv_spec {
     /* Forward reads src as uint8 and its weights are whole numbers -128..127. Needs mq_dnn_has_codes: older
      * byte products saturate. The backward passes read src and weights as ever. */
     bool codes;
+    /* Operands of forward are whole numbers whose sums must be exact: no algorithm that rounds in between. */
+    bool whole;
     mq_dtype compute;  /* MQ_F32 or MQ_BF16: type of src, of the weights inside, of diff_dst */
     mq_dtype diff_src; /* MQ_F32 or MQ_BF16 (the latter only if compute is MQ_BF16) */
 } mq_dnn_conv_spec;
@@ -93,9 +96,9 @@ typedef struct mq_dnn_time {
 } mq_dnn_time;
 
 /* Runs the convolutions of a network alone, on random data: `repeats` (>= 1) steps of all forward passes in
- * order and all backward passes in reverse, after one step that is not counted. times[count] gets the
- * shortest time of every pass. */
-mq_status mq_dnn_conv_time(const mq_dnn_conv_spec *specs, int count, int repeats, mq_dnn_time *times,
-                           mq_error *error) MQ_MUST_CHECK;
+ * order and all backward passes in reverse, after one step that is not counted. A step has `images` images,
+ * of which a layer takes spec.n at a time. times[count] gets the shortest time of every pass. */
+mq_status mq_dnn_conv_time(const mq_dnn_conv_spec *specs, int count, int images, int repeats,
+                           mq_dnn_time *times, mq_error *error) MQ_MUST_CHECK;
 
 #endif

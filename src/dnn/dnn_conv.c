@@ -5,7 +5,7 @@
  * makes the fast implementations eligible. Forward and backward data may prefer different formats, so each
  * may have its own copy of the weights. A weights gradient in a blocked format is staged in the context's
  * scratch and reordered to OIHW. A kernel as large as its input is an inner product, for which oneDNN has
- * better (matrix product) code. */
+ * better (matrix product) code; 3x3 passes may run by Winograd's algorithm (dnn_winograd.c). */
 #include <stdio.h>
 #include <string.h>
 
@@ -33,8 +33,9 @@ enum { IMPLEMENTATION_TEXT = 256 };
 struct mq_dnn_conv {
     mq_dnn *dnn;
     mq_dnn_conv_spec spec;
-    bool inner;        /* runs as an inner product */
-    bool own_gradient; /* backward weights by dnn_depthwise.c */
+    bool inner;                                /* runs as an inner product */
+    bool own_gradient;                         /* backward weights by dnn_depthwise.c */
+    mq_dnn_winograd *fast_forward, *fast_data; /* in the place of these passes; NULL: as they are */
     int threads;
     dnnl_dims_t strides, before, after; /* height, width; padding before and after */
     dnnl_primitive_attr_t attr;
@@ -184,8 +185,7 @@ static mq_status describe(mq_dnn_conv *c, pass *p, enum direction direction, con
                           mq_error *error) {
     const mq_dnn_conv_spec *s = &c->spec;
     dnnl_primitive_desc_iterator_t list;
-    MQ_DNN_TRY(dnnl_primitive_desc_iterator_create, s, error, &list, op, c->attr, c->dnn->engine,
-               direction == FORWARD || s->codes ? NULL : c->forward.desc);
+    MQ_DNN_TRY(dnnl_primitive_desc_iterator_create, s, error, &list, op, c->attr, c->dnn->engine, NULL);
     dnnl_status_t result = dnnl_success;
     while (result == dnnl_success) {
         p->desc = dnnl_primitive_desc_iterator_fetch(list);
@@ -260,8 +260,8 @@ static mq_status make_backward_data(mq_dnn_conv *c, const dnnl_memory_desc_t *an
     MQ_TRY(make_pass(c, &c->backward_data, 0, error));
     const dnnl_memory_desc_t *wanted =
         dnnl_primitive_desc_query_md(c->backward_data.desc, dnnl_query_weights_md, 0);
-    if (dnnl_memory_desc_equal(wanted,
-                               dnnl_primitive_desc_query_md(c->forward.desc, dnnl_query_weights_md, 0)))
+    if (c->forward.desc && dnnl_memory_desc_equal(wanted, dnnl_primitive_desc_query_md(
+                                                              c->forward.desc, dnnl_query_weights_md, 0)))
         return MQ_OK;
     return make_weights(c, &c->for_data, wanted, error);
 }
@@ -299,17 +299,23 @@ static mq_status make_all(mq_dnn_conv *c, mq_error *error) {
     dnnl_memory_desc_t any;
     MQ_TRY(make_descs(c, error));
     MQ_TRY(weights_desc(&c->spec, c->spec.codes ? dnnl_s8 : data_type(c->spec.compute), true, &any, error));
-    MQ_TRY(make_forward(c, &any, error));
+    MQ_TRY(mq_dnn_winograd_create(c->dnn, &c->spec, false, &c->fast_forward, error));
+    if (!c->fast_forward) MQ_TRY(make_forward(c, &any, error));
     MQ_TRY(weights_desc(&c->spec, data_type(c->spec.compute), true, &any, error));
-    if (c->spec.backward_data) MQ_TRY(make_backward_data(c, &any, error));
+    if (c->spec.backward_data) {
+        MQ_TRY(mq_dnn_winograd_create(c->dnn, &c->spec, true, &c->fast_data, error));
+        if (!c->fast_data) MQ_TRY(make_backward_data(c, &any, error));
+    }
     if (c->own_gradient)
         MQ_TRY(mq_dnn_reserve(c->dnn, mq_dnn_depthwise_scratch(&c->spec), error));
     else if (c->spec.backward_weights)
         MQ_TRY(make_backward_weights(c, error));
     MQ_TRY(make_memories(c, error));
-    snprintf(c->implementation, sizeof c->implementation, "forward %s, backward data %s, backward weights %s",
-             implementation_of(&c->forward), implementation_of(&c->backward_data),
-             c->own_gradient ? "own:depthwise" : implementation_of(&c->backward_weights));
+    snprintf(
+        c->implementation, sizeof c->implementation, "forward %s, backward data %s, backward weights %s",
+        c->fast_forward ? mq_dnn_winograd_implementation(c->fast_forward) : implementation_of(&c->forward),
+        c->fast_data ? mq_dnn_winograd_implementation(c->fast_data) : implementation_of(&c->backward_data),
+        c->own_gradient ? "own:depthwise" : implementation_of(&c->backward_weights));
     return MQ_OK;
 }
 
@@ -351,6 +357,8 @@ static void free_weights(weights *w) {
 
 void mq_dnn_conv_destroy(mq_dnn_conv *c) {
     if (!c) return;
+    mq_dnn_winograd_destroy(c->fast_forward);
+    mq_dnn_winograd_destroy(c->fast_data);
     free_pass(&c->forward);
     free_pass(&c->backward_data);
     free_pass(&c->backward_weights);
@@ -420,6 +428,8 @@ static mq_status execute(mq_dnn_conv *c, const pass *p, const dnnl_exec_arg_t *o
 mq_status mq_dnn_conv_set_weights(mq_dnn_conv *c, const float *w, mq_error *error) {
     MQ_TRY(prepare(c, error));
     MQ_TRY(point(c, c->plain, w, error));
+    if (c->fast_forward) MQ_TRY(mq_dnn_winograd_set_weights(c->fast_forward, w, error));
+    if (c->fast_data) MQ_TRY(mq_dnn_winograd_set_weights(c->fast_data, w, error));
     weights *const copies[] = {&c->for_forward, &c->for_data};
     for (int i = 0; i < 2; i++) {
         if (!copies[i]->memory) continue;
@@ -431,6 +441,7 @@ mq_status mq_dnn_conv_set_weights(mq_dnn_conv *c, const float *w, mq_error *erro
 
 mq_status mq_dnn_conv_forward(mq_dnn_conv *c, const void *src, float *dst, mq_error *error) {
     MQ_TRY(prepare(c, error));
+    if (c->fast_forward) return mq_dnn_winograd_run(c->fast_forward, src, dst, error);
     MQ_TRY(point(c, c->codes, src, error));
     MQ_TRY(point(c, c->dst, dst, error));
     const dnnl_exec_arg_t args[] = {
@@ -441,6 +452,7 @@ mq_status mq_dnn_conv_forward(mq_dnn_conv *c, const void *src, float *dst, mq_er
 mq_status mq_dnn_conv_backward_data(mq_dnn_conv *c, const void *diff_dst, void *diff_src, mq_error *error) {
     if (!c->spec.backward_data) return refuse(c, "backward data", error);
     MQ_TRY(prepare(c, error));
+    if (c->fast_data) return mq_dnn_winograd_run(c->fast_data, diff_dst, diff_src, error);
     MQ_TRY(point(c, c->diff_dst, diff_dst, error));
     MQ_TRY(point(c, c->diff_src, diff_src, error));
     dnnl_memory_t w = c->for_data.memory ? c->for_data.memory : c->for_forward.memory;

@@ -49,6 +49,8 @@ static mq_dnn_conv_spec spec_for(const mq_model *model, const node_state *s, int
                              .backward_data = op->backward_data,
                              .backward_weights = model->options.training,
                              .codes = activation_as_bytes(model, &model->nodes[in->index]),
+                             .whole =
+                                 model->options.mode != MQ_MODE_FLOAT && !layer_searched(model, node->layer),
                              .compute = model->options.compute,
                              .diff_src = op->backward_data ? model->nodes[in->index].grad_type : MQ_F32};
     if (node->op == MQ_OP_CONV) {
@@ -299,7 +301,9 @@ const train_op mq_train_LINEAR = {
 
 int mq_model_conv_specs(const mq_model *model, int n, mq_dnn_conv_spec *out, int most) {
     int count = 0;
-    for (int i = 0; i < model->net->layer_count && count < most; i++)
-        out[count++] = spec_for(model, &model->nodes[model->net->layers[i].node], n);
+    for (int i = 0; i < model->net->layer_count && count < most; i++) {
+        const node_state *s = &model->nodes[model->net->layers[i].node];
+        out[count++] = spec_for(model, s, s->block < n ? s->block : n);
+    }
     return count;
 }

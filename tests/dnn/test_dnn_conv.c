@@ -4,13 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CASES = 40 };
+enum { CASES = 44 };
 
 static int make_cases(mq_dnn_conv_spec out[CASES]) {
     int n = 0;
     out[n] = spec_of(2, 16, 16, 3, 64, 3, 1, 1, 1); /* a first layer */
     out[n++].backward_data = false;
     out[n++] = spec_of(3, 8, 8, 64, 64, 3, 1, 1, 1);
+    out[n++] = spec_of(8, 8, 8, 32, 48, 3, 1, 1, 1); /* by Winograd's algorithm */
+    out[n++] = spec_of(2, 19, 18, 16, 32, 3, 1, 1, 1);
+    out[n++] = spec_of(3, 18, 14, 48, 32, 3, 1, 0, 1);
     out[n++] = spec_of(1, 7, 9, 5, 7, 3, 1, 1, 1);
     out[n++] = spec_of(1, 1, 1, 1, 1, 1, 1, 0, 1);
     out[n++] = spec_of(4, 13, 11, 17, 33, 3, 2, 1, 1);
@@ -65,6 +68,7 @@ static void check_all(mq_dtype compute, mq_dtype diff_src, enum kind kind, bool 
         mq_dnn *dnn = open_dnn();
         for (int i = 0; i < count; i++) {
             cases[i].codes = codes;
+            cases[i].whole = kind == INTEGERS;
             check(dnn, cases[i], compute, diff_src, kind);
         }
         mq_dnn_destroy(dnn);
@@ -192,7 +196,7 @@ static void test_shared_scratch(void **state) {
         ok(mq_dnn_conv_create(dnn, &specs[i], &convs[i], &error), &error);
         assert_true(mq_dnn_scratch_bytes(dnn) > before);
         run_passes(convs[i], &t[i]);
-        compare_passes(&specs[i], REALS, &t[i]);
+        compare_passes(convs[i], REALS, &t[i]);
     }
     const size_t grown = mq_dnn_scratch_bytes(dnn);
     for (int i = 0; i < 2; i++) {
@@ -202,7 +206,7 @@ static void test_shared_scratch(void **state) {
         ok(mq_dnn_conv_forward(convs[i], t[i].src_in, t[i].dst_out, &error), &error);
         for (size_t k = 0; k < t[i].dst_count; k++) assert_true(t[i].dst_out[k] == 0);
         run_passes(convs[i], &t[i]);
-        compare_passes(&specs[i], REALS, &t[i]);
+        compare_passes(convs[i], REALS, &t[i]);
         assert_memory_equal(first, t[i].dw_out, t[i].w_count * sizeof(float));
         mq_free(first);
         mq_free(zero);
@@ -339,16 +343,17 @@ static void test_time(void **state) {
     mq_dnn_time times[2];
     for (int i = 0; i < 2; i++) specs[i].compute = specs[i].diff_src = MQ_F32;
     specs[0].backward_data = false;
-    ok(mq_dnn_conv_time(specs, 2, 2, times, &error), &error);
+    ok(mq_dnn_conv_time(specs, 2, 5, 2, times, &error), &error);
     for (int i = 0; i < 2; i++) {
         assert_true(times[i].forward > 0 && times[i].forward < 10);
         assert_true(times[i].backward_weights > 0 && times[i].backward_weights < 10);
     }
     assert_true(times[0].backward_data == 0 && times[1].backward_data > 0);
-    assert_int_equal(mq_dnn_conv_time(specs, 0, 2, times, &error), MQ_INTERNAL);
-    assert_int_equal(mq_dnn_conv_time(specs, 2, 0, times, &error), MQ_INTERNAL);
+    assert_int_equal(mq_dnn_conv_time(specs, 0, 2, 2, times, &error), MQ_INTERNAL);
+    assert_int_equal(mq_dnn_conv_time(specs, 2, 2, 0, times, &error), MQ_INTERNAL);
+    assert_int_equal(mq_dnn_conv_time(specs, 2, 0, 2, times, &error), MQ_INTERNAL);
     specs[1].groups = 3;
-    assert_int_equal(mq_dnn_conv_time(specs, 2, 2, times, &error), MQ_INTERNAL);
+    assert_int_equal(mq_dnn_conv_time(specs, 2, 2, 2, times, &error), MQ_INTERNAL);
 }
 
 static void test_out_dim(void **state) {
