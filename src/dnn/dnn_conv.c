@@ -33,9 +33,10 @@ enum { IMPLEMENTATION_TEXT = 256 };
 struct mq_dnn_conv {
     mq_dnn *dnn;
     mq_dnn_conv_spec spec;
-    bool inner;                                /* runs as an inner product */
-    bool own_gradient;                         /* backward weights by dnn_depthwise.c */
-    mq_dnn_winograd *fast_forward, *fast_data; /* in the place of these passes; NULL: as they are */
+    bool inner;        /* runs as an inner product */
+    bool own_gradient; /* backward weights by dnn_depthwise.c */
+    mq_dnn_winograd *fast_forward, *fast_data,
+        *fast_weights; /* in the place of these passes; NULL: as they are */
     int threads;
     dnnl_dims_t strides, before, after; /* height, width; padding before and after */
     dnnl_primitive_attr_t attr;
@@ -159,8 +160,6 @@ static const char *implementation_of(const pass *p) {
     return name;
 }
 
-enum direction { FORWARD, BACKWARD_DATA, BACKWARD_WEIGHTS };
-
 static bool begins(const char *text, const char *with) {
     return strncmp(text, with, strlen(with)) == 0;
 }
@@ -172,16 +171,16 @@ static bool begins(const char *text, const char *with) {
  *   end of that copy.
  * - The bfloat16 backward weights take output columns in pairs. If there is one, with a stride, and few
  *   channels, the other's input lies past the row's end; it is multiplied by 0, but may be no number. */
-static bool trusted(const mq_dnn_conv_spec *s, enum direction direction, const char *name) {
+static bool trusted(const mq_dnn_conv_spec *s, mq_dnn_direction direction, const char *name) {
     const bool one_bf16 = begins(name, "jit_bf16_1x1"), one = one_bf16 || begins(name, "jit_1x1");
-    if (direction == BACKWARD_WEIGHTS)
+    if (direction == MQ_DNN_BACKWARD_WEIGHTS)
         return s->stride == 1 || !(one || (s->ow == 1 && begins(name, "jit_bf16")));
-    const int summed = (direction == FORWARD ? s->ic : s->oc) / s->groups;
+    const int summed = (direction == MQ_DNN_FORWARD ? s->ic : s->oc) / s->groups;
     return !one_bf16 || summed % 2 == 0;
 }
 
 /* The first implementation that can be trusted. */
-static mq_status describe(mq_dnn_conv *c, pass *p, enum direction direction, const operation *op,
+static mq_status describe(mq_dnn_conv *c, pass *p, mq_dnn_direction direction, const operation *op,
                           mq_error *error) {
     const mq_dnn_conv_spec *s = &c->spec;
     dnnl_primitive_desc_iterator_t list;
@@ -211,7 +210,7 @@ static mq_status describe_forward(mq_dnn_conv *c, const dnnl_memory_desc_t *any,
     else
         MQ_DNN_TRY(dnnl_convolution_forward_desc_init, s, error, &op.conv, kind, dnnl_convolution_direct,
                    &c->codes_desc, any, NULL, &c->dst_desc, c->strides, c->before, c->after);
-    return describe(c, &c->forward, FORWARD, &op, error);
+    return describe(c, &c->forward, MQ_DNN_FORWARD, &op, error);
 }
 
 static mq_status describe_backward_data(mq_dnn_conv *c, const dnnl_memory_desc_t *any, mq_error *error) {
@@ -223,7 +222,7 @@ static mq_status describe_backward_data(mq_dnn_conv *c, const dnnl_memory_desc_t
     else
         MQ_DNN_TRY(dnnl_convolution_backward_data_desc_init, s, error, &op.conv, dnnl_convolution_direct,
                    &c->diff_src_desc, any, &c->diff_dst_desc, c->strides, c->before, c->after);
-    return describe(c, &c->backward_data, BACKWARD_DATA, &op, error);
+    return describe(c, &c->backward_data, MQ_DNN_BACKWARD_DATA, &op, error);
 }
 
 static mq_status describe_backward_weights(mq_dnn_conv *c, const dnnl_memory_desc_t *any, mq_error *error) {
@@ -235,7 +234,7 @@ static mq_status describe_backward_weights(mq_dnn_conv *c, const dnnl_memory_des
     else
         MQ_DNN_TRY(dnnl_convolution_backward_weights_desc_init, s, error, &op.conv, dnnl_convolution_direct,
                    &c->src_desc, any, NULL, &c->diff_dst_desc, c->strides, c->before, c->after);
-    return describe(c, &c->backward_weights, BACKWARD_WEIGHTS, &op, error);
+    return describe(c, &c->backward_weights, MQ_DNN_BACKWARD_WEIGHTS, &op, error);
 }
 
 /* Memory for weights of the format `desc` and the reorder that fills it. */
@@ -295,27 +294,31 @@ static mq_status make_memories(mq_dnn_conv *c, mq_error *error) {
     return MQ_OK;
 }
 
+static const char *name_of(const mq_dnn_winograd *fast, const pass *p) {
+    return fast ? mq_dnn_winograd_implementation(fast) : implementation_of(p);
+}
+
 static mq_status make_all(mq_dnn_conv *c, mq_error *error) {
     dnnl_memory_desc_t any;
     MQ_TRY(make_descs(c, error));
     MQ_TRY(weights_desc(&c->spec, c->spec.codes ? dnnl_s8 : data_type(c->spec.compute), true, &any, error));
-    MQ_TRY(mq_dnn_winograd_create(c->dnn, &c->spec, false, &c->fast_forward, error));
+    MQ_TRY(mq_dnn_winograd_create(c->dnn, &c->spec, MQ_DNN_FORWARD, &c->fast_forward, error));
     if (!c->fast_forward) MQ_TRY(make_forward(c, &any, error));
     MQ_TRY(weights_desc(&c->spec, data_type(c->spec.compute), true, &any, error));
     if (c->spec.backward_data) {
-        MQ_TRY(mq_dnn_winograd_create(c->dnn, &c->spec, true, &c->fast_data, error));
+        MQ_TRY(mq_dnn_winograd_create(c->dnn, &c->spec, MQ_DNN_BACKWARD_DATA, &c->fast_data, error));
         if (!c->fast_data) MQ_TRY(make_backward_data(c, &any, error));
     }
     if (c->own_gradient)
         MQ_TRY(mq_dnn_reserve(c->dnn, mq_dnn_depthwise_scratch(&c->spec), error));
     else if (c->spec.backward_weights)
+        MQ_TRY(mq_dnn_winograd_create(c->dnn, &c->spec, MQ_DNN_BACKWARD_WEIGHTS, &c->fast_weights, error));
+    if (c->spec.backward_weights && !c->own_gradient && !c->fast_weights)
         MQ_TRY(make_backward_weights(c, error));
     MQ_TRY(make_memories(c, error));
-    snprintf(
-        c->implementation, sizeof c->implementation, "forward %s, backward data %s, backward weights %s",
-        c->fast_forward ? mq_dnn_winograd_implementation(c->fast_forward) : implementation_of(&c->forward),
-        c->fast_data ? mq_dnn_winograd_implementation(c->fast_data) : implementation_of(&c->backward_data),
-        c->own_gradient ? "own:depthwise" : implementation_of(&c->backward_weights));
+    snprintf(c->implementation, sizeof c->implementation, "forward %s, backward data %s, backward weights %s",
+             name_of(c->fast_forward, &c->forward), name_of(c->fast_data, &c->backward_data),
+             c->own_gradient ? "own:depthwise" : name_of(c->fast_weights, &c->backward_weights));
     return MQ_OK;
 }
 
@@ -359,6 +362,7 @@ void mq_dnn_conv_destroy(mq_dnn_conv *c) {
     if (!c) return;
     mq_dnn_winograd_destroy(c->fast_forward);
     mq_dnn_winograd_destroy(c->fast_data);
+    mq_dnn_winograd_destroy(c->fast_weights);
     free_pass(&c->forward);
     free_pass(&c->backward_data);
     free_pass(&c->backward_weights);
@@ -441,7 +445,7 @@ mq_status mq_dnn_conv_set_weights(mq_dnn_conv *c, const float *w, mq_error *erro
 
 mq_status mq_dnn_conv_forward(mq_dnn_conv *c, const void *src, float *dst, mq_error *error) {
     MQ_TRY(prepare(c, error));
-    if (c->fast_forward) return mq_dnn_winograd_run(c->fast_forward, src, dst, error);
+    if (c->fast_forward) return mq_dnn_winograd_run(c->fast_forward, src, dst, NULL, error);
     MQ_TRY(point(c, c->codes, src, error));
     MQ_TRY(point(c, c->dst, dst, error));
     const dnnl_exec_arg_t args[] = {
@@ -452,7 +456,7 @@ mq_status mq_dnn_conv_forward(mq_dnn_conv *c, const void *src, float *dst, mq_er
 mq_status mq_dnn_conv_backward_data(mq_dnn_conv *c, const void *diff_dst, void *diff_src, mq_error *error) {
     if (!c->spec.backward_data) return refuse(c, "backward data", error);
     MQ_TRY(prepare(c, error));
-    if (c->fast_data) return mq_dnn_winograd_run(c->fast_data, diff_dst, diff_src, error);
+    if (c->fast_data) return mq_dnn_winograd_run(c->fast_data, diff_src, diff_dst, NULL, error);
     MQ_TRY(point(c, c->diff_dst, diff_dst, error));
     MQ_TRY(point(c, c->diff_src, diff_src, error));
     dnnl_memory_t w = c->for_data.memory ? c->for_data.memory : c->for_forward.memory;
@@ -469,6 +473,7 @@ mq_status mq_dnn_conv_backward_weights(mq_dnn_conv *c, const void *src, const vo
         mq_dnn_depthwise_gradient(&c->spec, src, diff_dst, c->dnn->scratch, dw);
         return MQ_OK;
     }
+    if (c->fast_weights) return mq_dnn_winograd_run(c->fast_weights, src, diff_dst, dw, error);
     MQ_TRY(point(c, c->src, src, error));
     MQ_TRY(point(c, c->diff_dst, diff_dst, error));
     MQ_TRY(point(c, c->plain, dw, error));

@@ -8,7 +8,7 @@
 #include "dnn/dnn_internal.h"
 
 enum { TILE = 4, BLOCK = 16, LEAST_TILES = 32 };
-enum { IN, OUT, PLACES };
+enum { SRC, DST, PLACES };
 
 /* A primitive with its desc; args are set when it runs. */
 typedef struct step {
@@ -19,7 +19,7 @@ typedef struct step {
 struct mq_dnn_winograd {
     mq_dnn *dnn;
     mq_dnn_conv_spec spec;
-    bool backward; /* backward data, else forward */
+    mq_dnn_direction direction;
     dnnl_primitive_attr_t attr;
     step conv, reorder[PLACES], reorder_weights;
     dnnl_memory_t caller[PLACES], blocked[PLACES], plain, weights, scratchpad;
@@ -33,11 +33,13 @@ static int tiles(int positions) {
 
 /* Where it wins. Beside float32 products it needs less than half of the time, so it does even where half of
  * the last tiles hangs over the edge; native bfloat16 products are twice as fast. */
-static bool wanted(const mq_dnn_conv_spec *s, bool backward) {
+static bool wanted(const mq_dnn_conv_spec *s, mq_dnn_direction direction) {
     if (s->kh != 3 || s->kw != 3 || s->stride != 1 || s->groups != 1 || s->pad_h > 1 || s->pad_w > 1)
         return false;
-    if (s->ic % BLOCK || s->oc % BLOCK || (!backward && (s->codes || s->whole))) return false;
-    const int h = backward ? s->ih : s->oh, w = backward ? s->iw : s->ow, each = tiles(h) * tiles(w);
+    if (s->ic % BLOCK || s->oc % BLOCK || (direction == MQ_DNN_FORWARD && (s->codes || s->whole)))
+        return false;
+    const bool data = direction == MQ_DNN_BACKWARD_DATA;
+    const int h = data ? s->ih : s->oh, w = data ? s->iw : s->ow, each = tiles(h) * tiles(w);
     const int least = s->ic < s->oc ? s->ic : s->oc, used = 100 * h * w / (each * TILE * TILE);
     if (s->n * each < LEAST_TILES) return false;
     if (s->compute == MQ_BF16 && mq_dnn_has_amx()) return false;
@@ -50,19 +52,23 @@ static mq_status describe(mq_dnn_winograd *w, dnnl_status_t *result, mq_error *e
     const dnnl_dims_t kernel = {s->oc, s->ic, s->kh, s->kw}, strides = {1, 1}, before = {s->pad_h, s->pad_w};
     const dnnl_dims_t after = {s->oh - 1 + s->kh - s->ih - s->pad_h, s->ow - 1 + s->kw - s->iw - s->pad_w};
     dnnl_memory_desc_t src, dst, any;
-    dnnl_convolution_desc_t forward, backward;
+    dnnl_convolution_desc_t op;
     MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &src, 4, in, dnnl_f32, dnnl_nChw16c);
     MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &dst, 4, out, dnnl_f32, dnnl_nChw16c);
     MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &any, 4, kernel, dnnl_f32, dnnl_format_tag_any);
     MQ_DNN_TRY(dnnl_primitive_attr_create, s, error, &w->attr);
     MQ_DNN_TRY(dnnl_primitive_attr_set_scratchpad_mode, s, error, w->attr, dnnl_scratchpad_mode_user);
-    MQ_DNN_TRY(dnnl_convolution_forward_desc_init, s, error, &forward, dnnl_forward_training,
-               dnnl_convolution_winograd, &src, &any, NULL, &dst, strides, before, after);
-    MQ_DNN_TRY(dnnl_convolution_backward_data_desc_init, s, error, &backward, dnnl_convolution_winograd, &src,
-               &any, &dst, strides, before, after);
+    if (w->direction == MQ_DNN_FORWARD)
+        MQ_DNN_TRY(dnnl_convolution_forward_desc_init, s, error, &op, dnnl_forward_training,
+                   dnnl_convolution_winograd, &src, &any, NULL, &dst, strides, before, after);
+    else if (w->direction == MQ_DNN_BACKWARD_DATA)
+        MQ_DNN_TRY(dnnl_convolution_backward_data_desc_init, s, error, &op, dnnl_convolution_winograd, &src,
+                   &any, &dst, strides, before, after);
+    else
+        MQ_DNN_TRY(dnnl_convolution_backward_weights_desc_init, s, error, &op, dnnl_convolution_winograd,
+                   &src, &any, NULL, &dst, strides, before, after);
     /* Other processors have no code for it. */
-    *result = dnnl_primitive_desc_create(&w->conv.desc, w->backward ? &backward : &forward, w->attr,
-                                         w->dnn->engine, NULL);
+    *result = dnnl_primitive_desc_create(&w->conv.desc, &op, w->attr, w->dnn->engine, NULL);
     return MQ_OK;
 }
 
@@ -81,12 +87,20 @@ static size_t lines(size_t bytes) {
     return (bytes + MQ_ALIGN - 1) / MQ_ALIGN * MQ_ALIGN;
 }
 
+/* Whether the pass writes this operand. */
+static bool written(const mq_dnn_winograd *w, int place) {
+    return w->direction == (place == DST ? MQ_DNN_FORWARD : MQ_DNN_BACKWARD_DATA);
+}
+
 static mq_status make_operands(mq_dnn_winograd *w, mq_error *error) {
     const mq_dnn_conv_spec *s = &w->spec;
     const dnnl_engine_t engine = w->dnn->engine;
-    const dnnl_query_t asked[PLACES] = {w->backward ? dnnl_query_diff_dst_md : dnnl_query_src_md,
-                                        w->backward ? dnnl_query_diff_src_md : dnnl_query_dst_md};
-    const mq_dtype types[PLACES] = {s->compute, w->backward ? s->diff_src : MQ_F32};
+    const mq_dnn_direction d = w->direction;
+    const dnnl_query_t asked[PLACES] = {d == MQ_DNN_BACKWARD_DATA ? dnnl_query_diff_src_md
+                                                                  : dnnl_query_src_md,
+                                        d == MQ_DNN_FORWARD ? dnnl_query_dst_md : dnnl_query_diff_dst_md};
+    const mq_dtype types[PLACES] = {d == MQ_DNN_BACKWARD_DATA ? s->diff_src : s->compute,
+                                    d == MQ_DNN_FORWARD ? MQ_F32 : s->compute};
     size_t bytes = 0;
     for (int i = 0; i < PLACES; i++) {
         const dnnl_memory_desc_t *blocked = dnnl_primitive_desc_query_md(w->conv.desc, asked[i], 0);
@@ -97,9 +111,10 @@ static mq_status make_operands(mq_dnn_winograd *w, mq_error *error) {
         MQ_DNN_TRY(dnnl_memory_create, s, error, &w->blocked[i], blocked, engine, DNNL_MEMORY_NONE);
         w->offset[i] = bytes;
         bytes += lines(dnnl_memory_desc_get_size(blocked));
+        dnnl_memory_t *const from = written(w, i) ? w->blocked : w->caller;
+        dnnl_memory_t *const to = written(w, i) ? w->caller : w->blocked;
+        MQ_TRY(make_reorder(w, &w->reorder[i], from[i], to[i], error));
     }
-    MQ_TRY(make_reorder(w, &w->reorder[IN], w->caller[IN], w->blocked[IN], error));
-    MQ_TRY(make_reorder(w, &w->reorder[OUT], w->blocked[OUT], w->caller[OUT], error));
     const dnnl_memory_desc_t *scratch =
         dnnl_primitive_desc_query_md(w->conv.desc, dnnl_query_scratchpad_md, 0);
     MQ_DNN_TRY(dnnl_memory_create, s, error, &w->scratchpad, scratch, engine, DNNL_MEMORY_NONE);
@@ -109,13 +124,16 @@ static mq_status make_operands(mq_dnn_winograd *w, mq_error *error) {
 
 static mq_status make_weights(mq_dnn_winograd *w, mq_error *error) {
     const mq_dnn_conv_spec *s = &w->spec;
-    const dnnl_memory_desc_t *wanted = dnnl_primitive_desc_query_md(w->conv.desc, dnnl_query_weights_md, 0);
+    const bool gradient = w->direction == MQ_DNN_BACKWARD_WEIGHTS;
+    const dnnl_memory_desc_t *wanted = dnnl_primitive_desc_query_md(
+        w->conv.desc, gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
     dnnl_memory_desc_t plain;
     MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &plain, 4, wanted->dims, dnnl_f32, dnnl_oihw);
     MQ_TRY(mq_alloc(dnnl_memory_desc_get_size(wanted), 1, "convolution weights", &w->buffer, error));
     MQ_DNN_TRY(dnnl_memory_create, s, error, &w->plain, &plain, w->dnn->engine, DNNL_MEMORY_NONE);
     MQ_DNN_TRY(dnnl_memory_create, s, error, &w->weights, wanted, w->dnn->engine, w->buffer);
-    return make_reorder(w, &w->reorder_weights, w->plain, w->weights, error);
+    return make_reorder(w, &w->reorder_weights, gradient ? w->weights : w->plain,
+                        gradient ? w->plain : w->weights, error);
 }
 
 static mq_status make(mq_dnn_winograd *w, bool *there, mq_error *error) {
@@ -129,16 +147,16 @@ static mq_status make(mq_dnn_winograd *w, bool *there, mq_error *error) {
     return make_weights(w, error);
 }
 
-mq_status mq_dnn_winograd_create(mq_dnn *dnn, const mq_dnn_conv_spec *spec, bool backward,
+mq_status mq_dnn_winograd_create(mq_dnn *dnn, const mq_dnn_conv_spec *spec, mq_dnn_direction direction,
                                  mq_dnn_winograd **out, mq_error *error) {
     *out = NULL;
-    if (!wanted(spec, backward)) return MQ_OK;
+    if (!wanted(spec, direction)) return MQ_OK;
     mq_dnn_winograd *w;
     bool there = false;
     MQ_TRY(mq_alloc(1, sizeof *w, "convolution", &w, error));
     w->dnn = dnn;
     w->spec = *spec;
-    w->backward = backward;
+    w->direction = direction;
     const mq_status status = make(w, &there, error);
     if (status == MQ_OK && there)
         *out = w;
@@ -154,11 +172,11 @@ static void free_step(step *s) {
 
 void mq_dnn_winograd_destroy(mq_dnn_winograd *w) {
     if (!w) return;
-    dnnl_memory_t all[] = {w->caller[IN], w->caller[OUT], w->blocked[IN], w->blocked[OUT],
-                           w->plain,      w->weights,     w->scratchpad};
+    dnnl_memory_t all[] = {w->caller[SRC], w->caller[DST], w->blocked[SRC], w->blocked[DST],
+                           w->plain,       w->weights,     w->scratchpad};
     free_step(&w->conv);
-    free_step(&w->reorder[IN]);
-    free_step(&w->reorder[OUT]);
+    free_step(&w->reorder[SRC]);
+    free_step(&w->reorder[DST]);
     free_step(&w->reorder_weights);
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (all[i]) dnnl_memory_destroy(all[i]);
@@ -192,21 +210,28 @@ mq_status mq_dnn_winograd_set_weights(mq_dnn_winograd *w, const float *weights, 
     return reorder(w, &w->reorder_weights, w->plain, w->weights, error);
 }
 
-mq_status mq_dnn_winograd_run(mq_dnn_winograd *w, const void *in, void *out, mq_error *error) {
+mq_status mq_dnn_winograd_run(mq_dnn_winograd *w, const void *src, const void *dst, float *dw,
+                              mq_error *error) {
     char *scratch = w->dnn->scratch; /* may have moved since the last time */
+    const void *caller[PLACES] = {src, dst};
+    const mq_dnn_direction d = w->direction;
     for (int i = 0; i < PLACES; i++) {
-        MQ_TRY(point(w, w->caller[i], i == IN ? in : out, error));
+        MQ_TRY(point(w, w->caller[i], caller[i], error));
         MQ_TRY(point(w, w->blocked[i], scratch + w->offset[i], error));
+        if (!written(w, i)) MQ_TRY(reorder(w, &w->reorder[i], w->caller[i], w->blocked[i], error));
     }
     MQ_TRY(point(w, w->scratchpad, scratch + w->offset[PLACES], error));
-    MQ_TRY(reorder(w, &w->reorder[IN], w->caller[IN], w->blocked[IN], error));
     const dnnl_exec_arg_t args[] = {
-        {w->backward ? DNNL_ARG_DIFF_DST : DNNL_ARG_SRC, w->blocked[IN]},
-        {DNNL_ARG_WEIGHTS, w->weights},
-        {w->backward ? DNNL_ARG_DIFF_SRC : DNNL_ARG_DST, w->blocked[OUT]},
+        {d == MQ_DNN_BACKWARD_DATA ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, w->blocked[SRC]},
+        {d == MQ_DNN_BACKWARD_WEIGHTS ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, w->weights},
+        {d == MQ_DNN_FORWARD ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, w->blocked[DST]},
         {DNNL_ARG_SCRATCHPAD, w->scratchpad},
     };
     MQ_DNN_TRY(dnnl_primitive_execute, &w->spec, error, w->conv.primitive, w->dnn->stream, 4, args);
     MQ_DNN_TRY(dnnl_stream_wait, &w->spec, error, w->dnn->stream);
-    return reorder(w, &w->reorder[OUT], w->blocked[OUT], w->caller[OUT], error);
+    for (int i = 0; i < PLACES; i++)
+        if (written(w, i)) MQ_TRY(reorder(w, &w->reorder[i], w->blocked[i], w->caller[i], error));
+    if (d != MQ_DNN_BACKWARD_WEIGHTS) return MQ_OK;
+    MQ_TRY(point(w, w->plain, dw, error));
+    return reorder(w, &w->reorder_weights, w->weights, w->plain, error);
 }

@@ -179,7 +179,8 @@ void compare_passes(const mq_dnn_conv *conv, enum kind kind, const tensors *t) {
         compare(s, "backward data", kind, t->diff_src_out, s->diff_src, t->diff_src, t->diff_src_size,
                 t->src_count, by_winograd(conv, "backward data"));
     if (s->backward_weights)
-        compare(s, "backward weights", kind, t->dw_out, MQ_F32, t->dw, t->dw_size, t->w_count, false);
+        compare(s, "backward weights", kind, t->dw_out, MQ_F32, t->dw, t->dw_size, t->w_count,
+                by_winograd(conv, "backward weights"));
 }
 
 void check(mq_dnn *dnn, mq_dnn_conv_spec s, mq_dtype compute, mq_dtype diff_src, enum kind kind) {
