@@ -42,6 +42,7 @@ typedef struct act_call {
     const mq_model *model;
     const node_state *norm; /* normalises x first; NULL: nothing */
     size_t pixels, channels;
+    const mq_mix_rows *rows; /* does all of it; NULL: nothing */
 } act_call;
 
 bool activation_as_bytes(const mq_model *model, const node_state *s) {
@@ -190,6 +191,13 @@ static void normed_task(void *context, size_t task) {
     float x[NORM_PIECE];
     norm_share(a->pixels, task, &first, &count);
     const size_t end = (first + count) * a->channels;
+    if (a->rows) {
+        const size_t begin = first * a->channels;
+        const bool bf16 = a->out_type == MQ_BF16;
+        mq_mix_rows_values(a->rows, (const float *)a->x + begin, end - begin,
+                           (char *)a->out + begin * mq_dtype_size(a->out_type), bf16);
+        return;
+    }
     for (size_t at = first * a->channels; at < end; at += step) {
         const size_t n = end - at < step ? end - at : step;
         batch_norm_piece(a->model, a->norm, (const float *)a->x + at, n, x);
@@ -212,6 +220,10 @@ void activation_forward(mq_model *model, node_state *s, int first, int count) {
                   .norm = s->norm,
                   .pixels = (size_t)count * (size_t)(s->node->h * s->node->w),
                   .channels = (size_t)s->node->c};
+    mq_mix_rows rows;
+    if (s->norm && activation_mix_rows(s, batch_norm_width(s->norm), &rows) &&
+        batch_norm_mix_rows(model, s->norm, &rows))
+        a.rows = &rows;
     if (s->norm)
         mq_parallel(NORM_TASKS, normed_task, &a);
     else
@@ -280,6 +292,13 @@ void activation_gradient(const node_state *s, const float *x, size_t at, size_t 
     float dy[NORM_PIECE];
     from_bf16((const uint16_t *)s->grad + at, count, dy);
     gradient_piece(op, x, dy, count, s->grad_scale, dx, g);
+}
+
+bool activation_mix_rows(const node_state *s, size_t width, mq_mix_rows *out) {
+    const act_op *op = s->op;
+    if (!op->searched || op->kind == MQ_ACT_IMAGE || !mq_mix_rows_fast(width)) return false;
+    mq_mix_rows_set(out, op->quantizer, op->softmax);
+    return true;
 }
 
 bool activation_gate(const node_state *s, norm_gate *out) {
