@@ -3,10 +3,52 @@
  * the bit: same operations, same order of sums. */
 #include "quant/mix.h"
 
+#include <math.h>
 #include <string.h>
+
+/* In the order of activations.c. */
+static float slope_at(const mq_mix_rows *r, float x) {
+    float slope = 0;
+    for (int j = 0; j < MQ_BRANCHES; j++)
+        if (x <= r->branch[j].gate) slope = slope + r->branch[j].weight;
+    return slope;
+}
+
+static int cell_of(float x, float cells) {
+    const float at = x * cells;
+    return at < MQ_MIX_CELLS - 1 ? (int)at : MQ_MIX_CELLS - 1;
+}
+
+/* Cells as wide as a sixteenth of the largest gate. Multiplying is monotone: gates of other cells are on the
+ * side of x where their cell is. */
+static void set_cells(mq_mix_rows *r) {
+    float largest = 0;
+    for (int j = 0; j < MQ_BRANCHES; j++) largest = r->branch[j].gate > largest ? r->branch[j].gate : largest;
+    r->cells = MQ_MIX_CELLS / largest;
+    for (int k = 0; k < MQ_MIX_CELLS; k++) {
+        r->gate[k] = -1;
+        for (int j = 0; j < MQ_BRANCHES; j++) {
+            const float gate = r->branch[j].gate;
+            if (cell_of(gate, r->cells) != k) continue;
+            if (r->gate[k] >= 0 && r->gate[k] != gate) {
+                r->cells = 0;
+                return;
+            }
+            r->gate[k] = gate;
+        }
+        /* An empty cell has the slope of the next gate above it, or none. */
+        float above = INFINITY;
+        for (int j = 0; j < MQ_BRANCHES; j++)
+            if (cell_of(r->branch[j].gate, r->cells) > k && r->branch[j].gate < above)
+                above = r->branch[j].gate;
+        r->beyond[k] = slope_at(r, above);
+        r->until[k] = r->gate[k] >= 0 ? slope_at(r, r->gate[k]) : r->beyond[k];
+    }
+}
 
 void mq_mix_rows_set(mq_mix_rows *r, mq_quantizer quantizer, const float softmax[MQ_BRANCHES]) {
     mq_mix_set_branches(quantizer, softmax, r->branch);
+    set_cells(r);
 }
 
 bool mq_mix_rows_fast(size_t width) {
@@ -125,6 +167,19 @@ INLINE void add_columns(const double *centre, double *sum, double *product, __m5
     }
 }
 
+/* dy times the slope at x. */
+INLINE __m512 passed(const mq_mix_rows *r, __m512 x, __m512 dy) {
+    if (r->cells == 0) return through(x, dy, r->branch);
+    const __m512 last = _mm512_set1_ps(MQ_MIX_CELLS - 1);
+    const __m512i cell = _mm512_cvttps_epi32(_mm512_min_ps(_mm512_mul_ps(x, _mm512_set1_ps(r->cells)), last));
+    const __m512 gate = _mm512_permutexvar_ps(cell, _mm512_loadu_ps(r->gate));
+    const __m512 beyond = _mm512_permutexvar_ps(cell, _mm512_loadu_ps(r->beyond));
+    const __mmask16 inside = _mm512_cmp_ps_mask(x, gate, _CMP_LE_OQ);
+    const __m512 slope = _mm512_mask_permutexvar_ps(beyond, inside, cell, _mm512_loadu_ps(r->until));
+    const __mmask16 positive = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GE_OQ);
+    return _mm512_mul_ps(dy, _mm512_maskz_mov_ps(positive, slope));
+}
+
 INLINE __m512 scaled(__m512 dx, float scale) {
     return _mm512_mul_ps(dx, _mm512_set1_ps(scale));
 }
@@ -146,7 +201,7 @@ INLINE void products(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, 
 #pragma GCC unroll 4
         for (size_t k = 0; k < MANY; k++, column = next_column(r, column))
             add_columns(centre + column, sum + column, product + column, v[k],
-                        scaled(through(x[k], g[k], r->branch), dy->scale));
+                        scaled(passed(r, x[k], g[k]), dy->scale));
     }
     for (; i < count; i += LANES, c = next_column(r, c)) {
         if (i + LANES <= count) {
@@ -159,8 +214,7 @@ INLINE void products(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, 
         }
         x[0] = normalised(r, v[0], c);
         add_products(x, g, 1, r->branch, total);
-        add_columns(centre + c, sum + c, product + c, v[0],
-                    scaled(through(x[0], g[0], r->branch), dy->scale));
+        add_columns(centre + c, sum + c, product + c, v[0], scaled(passed(r, x[0], g[0]), dy->scale));
     }
     for (int j = 0; j < MQ_BRANCHES; j++) _mm512_storeu_ps(lanes[j], total[j]);
 }
@@ -197,7 +251,7 @@ typedef struct own_gradient {
 
 INLINE __m512 gradient_of(const mq_mix_rows *r, const own_gradient *o, __m512 z, __m512 dy, float scale,
                           size_t c) {
-    const __m512 dx = scaled(through(normalised(r, z, c), dy, r->branch), scale);
+    const __m512 dx = scaled(passed(r, normalised(r, z, c), dy), scale);
     const __m512 d = _mm512_sub_ps(z, _mm512_loadu_ps(r->mean + c));
     const __m512 first =
         _mm512_sub_ps(_mm512_mul_ps(_mm512_loadu_ps(o->factor + c), dx), _mm512_loadu_ps(o->offset + c));

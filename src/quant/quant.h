@@ -133,8 +133,12 @@ typedef struct mq_mix_branch {
     float gate;       /* the gradient passes from 0 to here */
     float weight;     /* softmax */
 } mq_mix_branch;
+enum { MQ_MIX_CELLS = 16 };
 typedef struct mq_mix_rows {
     mq_mix_branch branch[MQ_BRANCHES];
+    /* The slope sum_j softmax[j]*[0 <= x <= gate_j] by look-up: cell min(x*cells, 15) rounded down holds one
+     * gate value, up to which the slope is `until`, beyond it `beyond`. cells = 0: gates lie too close. */
+    float cells, gate[MQ_MIX_CELLS], until[MQ_MIX_CELLS], beyond[MQ_MIX_CELLS];
     size_t width;
     const float *mean, *a, *b;
 } mq_mix_rows;
@@ -146,7 +150,8 @@ typedef struct mq_mix_dy {
 } mq_mix_dy;
 
 bool mq_mix_rows_fast(size_t width); /* this processor, and a width of whole vectors */
-void mq_mix_rows_set(mq_mix_rows *r, mq_quantizer quantizer, const float softmax[MQ_BRANCHES]); /* branch */
+void mq_mix_rows_set(mq_mix_rows *r, mq_quantizer quantizer,
+                     const float softmax[MQ_BRANCHES]); /* all but the norm's numbers */
 /* y[count] = the mix of x, float32 or rounded to bfloat16. */
 void mq_mix_rows_values(const mq_mix_rows *r, const float *z, size_t count, void *y, bool bf16);
 /* With dx of mq_activation_mix_gradient, of at most 4096 elements: sum[c] += dx, product[c] += dx*(z -

@@ -158,6 +158,33 @@ static void dorefa(void **state) {
     check(MQ_QUANTIZER_DOREFA);
 }
 
+/* The ends of every gate, and their neighbours. */
+static void gates(void **state) {
+    (void)state;
+    if (!mq_mix_rows_fast(16)) skip();
+    for (int q = 0; q < MQ_QUANTIZERS; q++) {
+        draw();
+        size_t n = 0;
+        for (int bits = MQ_SEARCH_MIN; bits < MQ_SEARCH_MIN + MQ_BRANCHES; bits++) {
+            const float gate = mq_activation_gate((mq_quantizer)q, bits);
+            const float at[] = {gate, nextafterf(gate, 0), nextafterf(gate, 9), 0.9f * gate, 1.02f * gate};
+            for (size_t i = 0; i < 5; i++) d.z[n++] = at[i];
+        }
+        for (size_t i = 0; i < WIDEST; i++) {
+            d.mean[i] = d.b[i] = 0;
+            d.a[i] = 1;
+        }
+        mq_mix_rows r = {.width = 16, .mean = d.mean, .a = d.a, .b = d.b};
+        mq_mix_rows_set(&r, (mq_quantizer)q, d.softmax);
+        assert_true(r.cells > 0);
+        normalise(n, r.width);
+        check_products(&r, n, (mq_quantizer)q, false, 1);
+        check_gradient(&r, n, (mq_quantizer)q, false, false, 1);
+        r.cells = 0; /* without cells */
+        check_gradient(&r, n, (mq_quantizer)q, false, false, 1);
+    }
+}
+
 /* What is no number stays none, the infinite is clipped, and neighbours do not change. */
 static void not_numbers(void **state) {
     (void)state;
@@ -181,6 +208,7 @@ static void widths(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(hwgq), cmocka_unit_test(dorefa),
-                                       cmocka_unit_test(not_numbers), cmocka_unit_test(widths)};
+                                       cmocka_unit_test(gates), cmocka_unit_test(not_numbers),
+                                       cmocka_unit_test(widths)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
