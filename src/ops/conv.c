@@ -243,6 +243,18 @@ static void widen_task(void *context, size_t task) {
         widen_f32(w->codes + first, n, (float *)w->out + first);
 }
 
+typedef struct addition {
+    float *to;
+    const float *from;
+    size_t count;
+} addition;
+
+static void add_task(void *context, size_t task) {
+    const addition *a = context;
+    const size_t end = (task + 1) * GRAIN < a->count ? (task + 1) * GRAIN : a->count;
+    for (size_t i = task * GRAIN; i < end; i++) a->to[i] += a->from[i];
+}
+
 /* `count` images from `first` on, of which the first block done overwrites the weights' gradient. */
 static mq_status backward_block(mq_model *model, node_state *s, int first, int count, bool overwrite,
                                 mq_error *error) {
@@ -272,7 +284,10 @@ static mq_status backward_block(mq_model *model, node_state *s, int first, int c
     }
     float *dw = layer_weights_operand_grad(op->weights);
     MQ_TRY(mq_dnn_conv_backward_weights(conv, src, grad, overwrite ? dw : op->more, error));
-    for (size_t i = 0, n = overwrite ? 0 : layer_weights_count(op->weights); i < n; i++) dw[i] += op->more[i];
+    if (!overwrite) {
+        addition a = {dw, op->more, layer_weights_count(op->weights)};
+        mq_parallel(mq_task_count(a.count, GRAIN), add_task, &a);
+    }
     if (!op->backward_data) return MQ_OK;
     MQ_TRY(mq_dnn_conv_backward_data(conv, grad, (char *)in->grad + in_before * mq_dtype_size(in->grad_type),
                                      error));
