@@ -11,7 +11,9 @@
 
 enum { VERSION = 1, WHERE = 600, MOST_PARALLEL = 1 << 17 };
 
-static const char *const MULTIPLIERS[] = {"dsp", "lut"};
+static const char *const MULTIPLIERS[] = {"dsp", "lut", NULL},
+                         *const REQUANTS[] = {"none", "threshold", "affine", NULL},
+                         *const MEMORIES[] = {"block", "logic", NULL};
 
 /* What a plan must know of a layer. */
 typedef struct layer_view {
@@ -67,7 +69,9 @@ static mq_status make(const mq_inet *net, mq_inet_plan **out, mq_error *error) {
     }
     for (int i = 0, n = 0; i < net->node_count; i++)
         if (is_layer(&net->nodes[i]))
-            plan->layer[n++] = (mq_plan_layer){.node = i, .chain = 1, .simd = 1, .pe = 1};
+            plan->layer[n++] = (mq_plan_layer){
+                .node = i, .chain = 1, .simd = 1, .pe = 1, .rows = 1, .blocks = 1, .out_pixels = 1};
+    plan->in_pixels = 1;
     *out = plan;
     return MQ_OK;
 }
@@ -75,6 +79,7 @@ static mq_status make(const mq_inet *net, mq_inet_plan **out, mq_error *error) {
 void mq_inet_plan_free(mq_inet_plan *plan) {
     if (!plan) return;
     mq_free(plan->layer);
+    mq_free(plan->stream);
     mq_free(plan);
 }
 
@@ -183,6 +188,23 @@ static mq_status check(const mq_inet *net, const mq_plan_layer *l, const char *w
 
 /* ---- plan.json ---- */
 
+static json_t *hardware_json(const mq_plan_layer *l) {
+    return json_pack("{s:i, s:i, s:i, s:s, s:i, s:s}", "rows", l->rows, "blocks", l->blocks, "out_pixels",
+                     l->out_pixels, "requant", REQUANTS[l->requant], "lanes", l->lanes, "weights",
+                     MEMORIES[l->memory]);
+}
+
+static json_t *accelerator_json(const mq_inet *net, const mq_inet_plan *plan) {
+    json_t *streams = json_array();
+    for (int i = 0; i < plan->streams; i++)
+        json_array_append_new(streams,
+                              json_pack("{s:s, s:s, s:I}", "from", net->nodes[plan->stream[i].from].name,
+                                        "to", net->nodes[plan->stream[i].to].name, "depth",
+                                        (json_int_t)plan->stream[i].depth));
+    return json_pack("{s:s, s:f, s:i, s:o}", "device", plan->device, "clock_mhz", plan->clock_mhz,
+                     "in_pixels", plan->in_pixels, "streams", streams);
+}
+
 static json_t *layer_json(const mq_inet *net, const mq_plan_layer *l) {
     json_t *row = json_array();
     for (int i = 0; i < l->kinds; i++)
@@ -195,10 +217,15 @@ static json_t *layer_json(const mq_inet *net, const mq_plan_layer *l) {
 
 mq_status mq_inet_plan_save(const mq_inet_plan *plan, const mq_inet *net, const char *path, mq_error *error) {
     json_t *layers = json_array();
-    for (int i = 0; i < plan->count; i++) json_array_append_new(layers, layer_json(net, &plan->layer[i]));
+    for (int i = 0; i < plan->count; i++) {
+        json_t *layer = layer_json(net, &plan->layer[i]);
+        if (plan->device[0]) json_object_set_new(layer, "hardware", hardware_json(&plan->layer[i]));
+        json_array_append_new(layers, layer);
+    }
     json_t *root = json_pack("{s:s, s:i, s:s, s:s, s:o}", "format", FORMAT, "version", VERSION, "network",
                              plan->network, "dsp", plan->dsp.name, "layers", layers);
     if (!root) return mq_fail_memory(error, "a plan", 0);
+    if (plan->device[0]) json_object_set_new(root, "accelerator", accelerator_json(net, plan));
     mq_status status = mq_json_save(path, root, error);
     json_decref(root);
     return status;
@@ -236,10 +263,118 @@ static mq_status read_pieces(const json_t *object, const char *where, const mq_d
     return MQ_OK;
 }
 
+/* One of a list of words that ends with NULL. */
+static mq_status read_word(const json_t *object, const char *where, const char *key, const char *const *words,
+                           int *out, mq_error *error) {
+    const char *got;
+    char expected[64] = "";
+    MQ_TRY(mq_json_string(object, where, key, &got, error));
+    for (int i = 0; words[i]; i++) {
+        if (strcmp(got, words[i]) == 0) {
+            *out = i;
+            return MQ_OK;
+        }
+        size_t used = strlen(expected);
+        snprintf(expected + used, sizeof expected - used, "%s%s", i ? ", " : "", words[i]);
+    }
+    return mq_fail(error, MQ_BAD_INPUT, "%s: %s: got '%.60s', expected one of %s", where, key, got, expected);
+}
+
+/* How a stage is folded: what must divide is checked here, what its streams allow by the generator. */
+static mq_status read_hardware(const json_t *layer, const mq_inet *net, const char *where, mq_plan_layer *out,
+                               mq_error *error) {
+    static const char *const keys[] = {"rows", "blocks", "out_pixels", "requant", "lanes", "weights", NULL};
+    json_t *object;
+    int64_t rows, blocks, pixels, lanes;
+    int requant, memory;
+    MQ_TRY(mq_json_object(layer, where, "hardware", &object, error));
+    MQ_TRY(mq_json_keys(object, where, keys, error));
+    MQ_TRY(mq_json_int(object, where, "rows", 1, MQ_INET_MAX_KERNEL, &rows, error));
+    MQ_TRY(mq_json_int(object, where, "blocks", 1, MQ_INET_MAX_SIDE, &blocks, error));
+    MQ_TRY(mq_json_int(object, where, "out_pixels", 1, MQ_INET_MAX_SIDE, &pixels, error));
+    MQ_TRY(mq_json_int(object, where, "lanes", 0, MOST_PARALLEL, &lanes, error));
+    MQ_TRY(read_word(object, where, "requant", REQUANTS, &requant, error));
+    MQ_TRY(read_word(object, where, "weights", MEMORIES, &memory, error));
+    const mq_inet_node *node = &net->nodes[out->node];
+    int kernel = node->kind == MQ_INET_CONV ? node->conv.kernel_h : 1;
+    if (kernel % rows)
+        return mq_fail(error, MQ_BAD_INPUT, "%s: rows: got %d, expected a divisor of %d (kernel rows)", where,
+                       (int)rows, kernel);
+    if (requant == MQ_PLAN_AFFINE ? lanes < 1 || out->pe * pixels % lanes : lanes != 0)
+        return mq_fail(error, MQ_BAD_INPUT, "%s: lanes: got %d, expected %s", where, (int)lanes,
+                       requant == MQ_PLAN_AFFINE ? "a divisor of pe * out_pixels" : "0 but for affine");
+    out->rows = (int)rows;
+    out->blocks = (int)blocks;
+    out->out_pixels = (int)pixels;
+    out->lanes = (int)lanes;
+    out->requant = (mq_plan_requant)requant;
+    out->memory = (mq_plan_memory)memory;
+    return MQ_OK;
+}
+
+static mq_status read_node(const json_t *object, const char *where, const char *key, const mq_inet *net,
+                           int *out, mq_error *error) {
+    const char *name;
+    MQ_TRY(mq_json_string(object, where, key, &name, error));
+    *out = mq_inet_find(net, name);
+    if (*out < 0)
+        return mq_fail(error, MQ_BAD_INPUT, "%s: %s: no node '%.60s' in the network", where, key, name);
+    return MQ_OK;
+}
+
+static mq_status read_accelerator(const json_t *root, const char *path, const mq_inet *net, mq_inet_plan *out,
+                                  mq_error *error) {
+    static const char *const keys[] = {"device", "clock_mhz", "in_pixels", "streams", NULL};
+    static const char *const stream_keys[] = {"from", "to", "depth", NULL};
+    const char *device;
+    json_t *object, *streams;
+    int64_t pixels;
+    char where[WHERE];
+    snprintf(where, sizeof where, "%.400s: accelerator", path);
+    MQ_TRY(mq_json_object(root, path, "accelerator", &object, error));
+    MQ_TRY(mq_json_keys(object, where, keys, error));
+    MQ_TRY(mq_json_string(object, where, "device", &device, error));
+    if (device[0] == 0 || strlen(device) >= sizeof out->device)
+        return mq_fail(error, MQ_BAD_INPUT, "%s: device: got '%.60s', expected a name of 1 to %zu characters",
+                       where, device, sizeof out->device - 1);
+    snprintf(out->device, sizeof out->device, "%s", device);
+    MQ_TRY(mq_json_double(object, where, "clock_mhz", &out->clock_mhz, error));
+    if (!(out->clock_mhz > 0))
+        return mq_fail(error, MQ_BAD_INPUT, "%s: clock_mhz: got %g, expected a positive number", where,
+                       out->clock_mhz);
+    MQ_TRY(mq_json_int(object, where, "in_pixels", 1, MQ_INET_MAX_SIDE, &pixels, error));
+    out->in_pixels = (int)pixels;
+    MQ_TRY(mq_json_array(object, where, "streams", &streams, error));
+    size_t count = json_array_size(streams);
+    if (count > MQ_PLAN_STREAMS)
+        return mq_fail(error, MQ_BAD_INPUT, "%s: streams: got %zu, at most %d", where, count,
+                       MQ_PLAN_STREAMS);
+    if (count) MQ_TRY(mq_alloc(count, sizeof *out->stream, "streams", &out->stream, error));
+    for (size_t i = 0; i < count; i++) {
+        mq_plan_stream *s = &out->stream[i];
+        json_t *one = json_array_get(streams, i);
+        char inside[WHERE + 24];
+        snprintf(inside, sizeof inside, "%s: streams[%zu]", where, i);
+        if (!json_is_object(one)) return mq_fail(error, MQ_BAD_INPUT, "%s: an object expected", inside);
+        MQ_TRY(mq_json_keys(one, inside, stream_keys, error));
+        MQ_TRY(read_node(one, inside, "from", net, &s->from, error));
+        MQ_TRY(read_node(one, inside, "to", net, &s->to, error));
+        MQ_TRY(mq_json_int(one, inside, "depth", 0, MQ_INET_MAX_EDGE, &s->depth, error));
+        bool edge = false;
+        for (int k = 0; k < net->nodes[s->to].input_count; k++)
+            edge = edge || net->nodes[s->to].input[k] == s->from;
+        if (!edge)
+            return mq_fail(error, MQ_BAD_INPUT, "%s: %s does not read %s", inside, net->nodes[s->to].name,
+                           net->nodes[s->from].name);
+        out->streams = (int)i + 1;
+    }
+    return MQ_OK;
+}
+
 static mq_status read_layer(const json_t *object, const mq_inet *net, const char *path, const mq_dsp *dsp,
                             mq_plan_layer *out, mq_error *error) {
-    static const char *const keys[] = {"layer", "multiplier", "simd", "pe", "chain", "row", NULL};
-    const char *name, *multiplier, *expected = net->nodes[out->node].name;
+    static const char *const keys[] = {"layer", "multiplier", "simd", "pe", "chain", "row", "hardware", NULL};
+    const char *name, *expected = net->nodes[out->node].name;
     char where[WHERE];
     int64_t simd, pe, chain;
     snprintf(where, sizeof where, "%.400s: layer %s", path, expected);
@@ -248,13 +383,9 @@ static mq_status read_layer(const json_t *object, const mq_inet *net, const char
     MQ_TRY(mq_json_string(object, where, "layer", &name, error));
     if (strcmp(name, expected) != 0)
         return mq_fail(error, MQ_BAD_INPUT, "%s: layer: got '%.60s' in its place", where, name);
-    MQ_TRY(mq_json_string(object, where, "multiplier", &multiplier, error));
-    out->multiplier = MQ_PLAN_MULTIPLIERS;
-    for (int i = 0; i < MQ_PLAN_MULTIPLIERS; i++)
-        if (strcmp(multiplier, MULTIPLIERS[i]) == 0) out->multiplier = (mq_plan_multiplier)i;
-    if (out->multiplier == MQ_PLAN_MULTIPLIERS)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: multiplier: got '%.60s', expected dsp or lut", where,
-                       multiplier);
+    int multiplier;
+    MQ_TRY(read_word(object, where, "multiplier", MULTIPLIERS, &multiplier, error));
+    out->multiplier = (mq_plan_multiplier)multiplier;
     MQ_TRY(mq_json_int(object, where, "simd", 1, MOST_PARALLEL, &simd, error));
     MQ_TRY(mq_json_int(object, where, "pe", 1, MOST_PARALLEL, &pe, error));
     MQ_TRY(mq_json_int(object, where, "chain", 1, 1 << 24, &chain, error));
@@ -262,12 +393,13 @@ static mq_status read_layer(const json_t *object, const mq_inet *net, const char
     out->pe = (int)pe;
     out->chain = (int)chain;
     MQ_TRY(read_pieces(object, where, dsp, out, error));
+    if (json_object_get(object, "hardware")) MQ_TRY(read_hardware(object, net, where, out, error));
     return check(net, out, where, error);
 }
 
 static mq_status read_plan(const json_t *root, const char *path, const mq_inet *net, mq_inet_plan *out,
                            mq_error *error) {
-    static const char *const keys[] = {"format", "version", "network", "dsp", "layers", NULL};
+    static const char *const keys[] = {"format", "version", "network", "dsp", "layers", "accelerator", NULL};
     const char *format, *network, *dsp;
     int64_t version;
     json_t *layers;
@@ -290,6 +422,7 @@ static mq_status read_plan(const json_t *root, const char *path, const mq_inet *
                        json_array_size(layers), out->count);
     for (int i = 0; i < out->count; i++)
         MQ_TRY(read_layer(json_array_get(layers, (size_t)i), net, path, &out->dsp, &out->layer[i], error));
+    if (json_object_get(root, "accelerator")) return read_accelerator(root, path, net, out, error);
     return MQ_OK;
 }
 

@@ -7,7 +7,10 @@
  * A kernel row of a layer is covered by pieces: `count` of the first kind, then of the second, each `taps`
  * wide (the last may reach past the row: zero weights). Pieces of several taps need stride 1. Slices stand in
  * cascade, over kernel rows first, then input channels, `chain` of them before P is split. A LINEAR is a
- * convolution whose kernel covers its input, with pieces of one tap. */
+ * convolution whose kernel covers its input, with pieces of one tap.
+ *
+ * A plan that was allocated for a device also says how the stages of its accelerator are folded
+ * (docs/accelerator.md); one that was only chosen for its packings does not (`device` empty). */
 #ifndef MIXQ_INET_INET_PLAN_H
 #define MIXQ_INET_INET_PLAN_H
 
@@ -23,6 +26,19 @@ typedef enum mq_plan_multiplier {
     MQ_PLAN_MULTIPLIERS
 } mq_plan_multiplier;
 
+/* How a stage's accumulators become codes. */
+typedef enum mq_plan_requant {
+    MQ_PLAN_NO_REQUANT, /* the last layer: accumulators leave */
+    MQ_PLAN_THRESHOLD,  /* binary search over thresholds */
+    MQ_PLAN_AFFINE,     /* (acc*inc + bias) >> shift in DSP slices */
+    MQ_PLAN_REQUANTS
+} mq_plan_requant;
+
+/* Where a stage's weights are kept. */
+typedef enum mq_plan_memory { MQ_PLAN_BLOCK_RAM, MQ_PLAN_LUT_ROM, MQ_PLAN_MEMORIES } mq_plan_memory;
+
+enum { MQ_PLAN_STREAMS = 1024, MQ_PLAN_NAME = 64 };
+
 typedef struct mq_plan_piece {
     int count, taps;
     mq_packing packing;
@@ -34,14 +50,33 @@ typedef struct mq_plan_layer {
     int kinds; /* of pieces; 0 for LUT */
     mq_plan_piece piece[MQ_BUILT_PIECES];
     int chain;    /* >= 1 */
-    int simd, pe; /* input and output channels at once, >= 1 (config_simd_pe.txt) */
+    int simd, pe; /* input and output channels at once, >= 1; depthwise: simd 1, pe channels. pe is a
+                   * multiple of the packing's output channels. Neither needs to divide: channels of zeros */
+    /* Accelerators only; 1, no requantiser, block RAM otherwise. */
+    int rows;       /* kernel rows at once, a divisor of kernel_h */
+    int blocks;     /* pixel blocks of the packing side by side */
+    int out_pixels; /* of a beat of the output stream; divides the pixels of all blocks */
+    mq_plan_requant requant;
+    int lanes; /* slices of MQ_PLAN_AFFINE, a divisor of pe * out_pixels; else 0 */
+    mq_plan_memory memory;
 } mq_plan_layer;
+
+/* The FIFO of the edge from node `from` to node `to`. */
+typedef struct mq_plan_stream {
+    int from, to;
+    int64_t depth; /* beats; 0: registers only */
+} mq_plan_stream;
 
 typedef struct mq_inet_plan {
     mq_dsp dsp;
     char network[MQ_DIGEST_TEXT]; /* sha256 of the network's net.json */
     int count;
-    mq_plan_layer *layer; /* [count] in node order; owned */
+    mq_plan_layer *layer;      /* [count] in node order; owned */
+    char device[MQ_PLAN_NAME]; /* it was allocated for; "" for none */
+    double clock_mhz;
+    int in_pixels;          /* of a beat of the input stream */
+    int streams;            /* edges with a depth of their own */
+    mq_plan_stream *stream; /* [streams]; owned, may be NULL */
 } mq_inet_plan;
 
 /* The best layouts that can be built for each layer's bits (mq_pack_build) on a slice, classes up to `class`.
