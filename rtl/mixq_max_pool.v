@@ -80,7 +80,7 @@ module mixq_max_pool #(
 
   // along the row
   wire [W-1:0] row;
-  genvar p, c, i;
+  genvar p, c;
   generate
     if (PX == 1) begin : one_pixel
       reg [W-1:0] best;
@@ -92,15 +92,16 @@ module mixq_max_pool #(
     end else begin : pixels
       for (p = 0; p < OUT_PX; p = p + 1) begin : pixel
         for (c = 0; c < CH; c = c + 1) begin : channel
-          wire [K*BITS-1:0] best;  // of the first i + 1
-          assign best[BITS-1:0] = in_data[(p*K*CH+c)*BITS+:BITS];
-          for (i = 1; i < K; i = i + 1) begin : step
-            assign best[i*BITS+:BITS] = larger(best[(i-1)*BITS+:BITS], in_data[((p*K+i)*CH+c)*BITS+:BITS]);
+          reg [BITS-1:0] best;
+          integer i;
+          always @* begin
+            best = in_data[p*K*CH*BITS+c*BITS+:BITS];
+            for (i = 1; i < K; i = i + 1) best = larger(best, in_data[((p*K+i)*CH+c)*BITS+:BITS]);
           end
           if (p < LAST_PX) begin : kept
-            assign row[(p*CH+c)*BITS+:BITS] = best[(K-1)*BITS+:BITS];
+            assign row[(p*CH+c)*BITS+:BITS] = best;
           end else begin : beyond  // of the row's last beat
-            assign row[(p*CH+c)*BITS+:BITS] = out_x == LAST_BEAT[XW-1:0] ? {BITS{1'b0}} : best[(K-1)*BITS+:BITS];
+            assign row[(p*CH+c)*BITS+:BITS] = out_x == LAST_BEAT[XW-1:0] ? {BITS{1'b0}} : best;
           end
         end
       end
