@@ -24,7 +24,6 @@ module mixq_max_pool #(
     output reg [OUT_PX*CH*BITS-1:0] out_data
 );
   localparam OUT_W = IN_W / K;
-  localparam OUT_H = IN_H / K;
   localparam IN_BEATS = (IN_W + PX - 1) / PX;
   localparam OUT_BEATS = (OUT_W + OUT_PX - 1) / OUT_PX;
   localparam LAST_PX = OUT_W - (OUT_BEATS - 1) * OUT_PX;  // pixels of a row's last beat
@@ -36,7 +35,7 @@ module mixq_max_pool #(
   localparam GW = $clog2(GROUPS + 1);
   localparam KW = $clog2(K + 1);
   localparam [31:0] X_LAST = IN_BEATS - 1, Y_LAST = IN_H - 1, G_LAST = GROUPS - 1, K_LAST = K - 1;
-  localparam [31:0] ROWS = OUT_H * K, BEATS = OUT_BEATS, LAST_BEAT = OUT_BEATS - 1;
+  localparam [31:0] BEATS = OUT_BEATS, LAST_BEAT = OUT_BEATS - 1;
 
   function [BITS-1:0] larger(input [BITS-1:0] a, input [BITS-1:0] b);
     larger = (SIGNED != 0 ? $signed(a) > $signed(b) : a > b) ? a : b;
@@ -51,8 +50,8 @@ module mixq_max_pool #(
   wire x_last = x == X_LAST[XW-1:0], g_last = g == G_LAST[GW-1:0], y_last = y == Y_LAST[YW-1:0];
   wire kx_last = PX > 1 || kx == K_LAST[KW-1:0], ky_last = ky == K_LAST[KW-1:0];
   wire take = in_valid && in_ready;
-  // a window of this row is whole
-  wire whole = kx_last && out_x != BEATS[XW-1:0] && y < ROWS[YW-1:0];
+  // a row of a window is whole
+  wire whole = kx_last && out_x != BEATS[XW-1:0];  // rows past the last window never end one
   always @(posedge clk)
     if (rst) begin
       x <= {XW{1'b0}};
