@@ -192,8 +192,8 @@ static void put_case(rtl_bench *b, const requant_case *t, int which, const char 
 
 static void put_cases(rtl_bench *b, const char *dir, int *sinks) {
     rtl_start(b, dir);
-    rtl_broken_copy(b, "mixq_requant_threshold", "mixq_requant_threshold_broken", "wide >= $signed",
-                    "wide > $signed");
+    rtl_broken_copy(b, "mixq_requant_threshold", "mixq_requant_threshold_broken", "next ^ {BITS{flip}}",
+                    "next ^ {BITS{!flip}}");
     rtl_broken_copy(b, "mixq_requant_affine", "mixq_requant_affine_broken", "wrap ? base : addr + 1'b1",
                     "base");
     for (int i = 0; i < CASES; i++) put_case(b, &cases[i], i, dir, &sinks[i]);
@@ -223,7 +223,7 @@ static void requantisers_in_icarus(void **state) {
     int sinks[CASES];
     if (!rtl_have("iverilog")) skip();
     put_cases(&b, ((temp_dir *)*state)->path, sinks);
-    rtl_icarus(&b, "");
+    rtl_icarus(&b, "-DMIXQ_PRIMITIVES");
     check_cases(&b, sinks);
     rtl_free(&b);
 }
