@@ -18,7 +18,7 @@
 #include "gen/rtl_requant.h"
 #include "pack/dsp.h"
 
-enum { CHANNELS = 40, BEATS = 300 };
+enum { CHANNELS = 40, BEATS = 200 };
 
 typedef struct draw {
     mq_rng rng;
@@ -110,6 +110,7 @@ static const requant_case cases[] = {
     {"t1s", 5, 5, 1, 1, 9, 4, 0, true, true, NULL},
     {"t4s", 40, 8, 1, 4, 15, 9, 0, true, true, NULL},
     {"t8", 6, 2, 1, 8, 20, 10, 0, false, true, NULL},
+    {"t7", 4, 4, 1, 7, 18, 10, 0, false, true, NULL},
     {"t5", 40, 2, 2, 5, 12, 10, 0, false, false, NULL},
     {"tb", 13, 4, 2, 3, 13, 8, 0, false, true, "mixq_requant_threshold"},
     {"a4", 13, 4, 1, 4, 14, 12, 2, false, false, NULL},
