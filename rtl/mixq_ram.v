@@ -1,44 +1,29 @@
-// One write port, one read port, one cycle to read.
+// One write port, one registered read port: q is the word at r_addr as it was before this cycle's write, and keeps while r_en
+// is low. BLOCK = 0: LUT RAM, BLOCK = 1: block RAM. Not initialised.
 module mixq_ram #(
-    parameter WIDTH = 8,
-    parameter DEPTH = 16,
-    parameter ADDRESS = 4,
-    parameter RAM = "block"  // or "distributed"
+    parameter W = 8,
+    parameter DEPTH = 2,
+    parameter AW = 1,
+    parameter BLOCK = 0
 ) (
     input clk,
-    input w_enable,
-    input [ADDRESS-1:0] w_address,
-    input [WIDTH-1:0] w_data,
-    input [ADDRESS-1:0] r_address,
-    output [WIDTH-1:0] r_data
+    input w_en,
+    input [AW-1:0] w_addr,
+    input [W-1:0] w_data,
+    input r_en,
+    input [AW-1:0] r_addr,
+    output reg [W-1:0] q
 );
-  localparam AW = DEPTH > 1 ? $clog2(DEPTH) : 1;
-  reg [WIDTH-1:0] q;
-  assign r_data = q;
   generate
-    if (RAM == "block") begin : blocks
-      (* ram_style = "block" *) reg [WIDTH-1:0] mem[0:(1<<AW)-1];
-      always @(posedge clk) begin
-        if (w_enable) mem[w_address[AW-1:0]] <= w_data;
-        q <= mem[r_address[AW-1:0]];
-      end
-`ifndef SYNTHESIS
-      integer k;
-      initial for (k = 0; k < (1 << AW); k = k + 1) mem[k] = {WIDTH{1'b0}};
-`endif
+    if (BLOCK != 0) begin : block
+      (* ram_style = "block" *) reg [W-1:0] words[0:DEPTH-1];
+      always @(posedge clk) if (w_en) words[w_addr] <= w_data;
+      always @(posedge clk) if (r_en) q <= words[r_addr];
     end else begin : luts
-      (* ram_style = "distributed" *) reg [WIDTH-1:0] mem[0:(1<<AW)-1];
-      always @(posedge clk) begin
-        if (w_enable) mem[w_address[AW-1:0]] <= w_data;
-        q <= mem[r_address[AW-1:0]];
-      end
-`ifndef SYNTHESIS
-      integer k;
-      initial for (k = 0; k < (1 << AW); k = k + 1) mem[k] = {WIDTH{1'b0}};
-`endif
-    end
-    if (ADDRESS > AW) begin : above
-      wire unused = &{1'b0, w_address[ADDRESS-1:AW], r_address[ADDRESS-1:AW]};
+      (* ram_style = "distributed" *) reg [W-1:0] words[0:DEPTH-1];
+      always @(posedge clk) if (w_en) words[w_addr] <= w_data;
+      wire [W-1:0] word = words[r_addr];
+      always @(posedge clk) if (r_en) q <= word;
     end
   endgenerate
 endmodule

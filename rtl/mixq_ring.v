@@ -186,7 +186,7 @@ module mixq_ring #(
     if (PORTS == 1) begin : one
       wire [WORD-1:0] q;
       for (i = 0; i < BANKS; i = i + 1) begin : banks
-        mixq_ram #(.WIDTH(BANK), .DEPTH(DEPTH), .ADDRESS(ADDRESS), .RAM(RAM)) ram (
+        mixq_bank #(.WIDTH(BANK), .DEPTH(DEPTH), .ADDRESS(ADDRESS), .RAM(RAM)) ram (
             .clk(clk), .w_enable(w_enable && w_bank == i[KW-1:0]), .w_address(w_address), .w_data(w_data),
             .r_address(r_address), .r_data(q[i*BANK+:BANK])
         );
@@ -197,7 +197,7 @@ module mixq_ring #(
       wire [ROWS*WORD-1:0] q;
       for (j = 0; j < ROWS; j = j + 1) begin : rows
         for (i = 0; i < BANKS; i = i + 1) begin : banks
-          mixq_ram #(.WIDTH(BANK), .DEPTH(DEPTH), .ADDRESS(ADDRESS), .RAM(RAM)) ram (
+          mixq_bank #(.WIDTH(BANK), .DEPTH(DEPTH), .ADDRESS(ADDRESS), .RAM(RAM)) ram (
               .clk(clk), .w_enable(w_enable && w_bank == i[KW-1:0] && w_row == j[SELECT-1:0]), .w_address(w_address),
               .w_data(w_data), .r_address(r_address), .r_data(q[j*WORD+i*BANK+:BANK])
           );
