@@ -2,6 +2,7 @@
 //
 // The first PRE slots of a row's first block complete the row before. A slot before the first row, behind the last one or
 // past the row's BEATS is not a beat: its credit comes back at once. group: output group of the beat; last: of its row.
+/* verilator lint_off UNSIGNED */  // PRE may be 0
 /* verilator lint_off WIDTH */  // parameters are 32 bits wide
 module mixq_beats #(
     parameter SLOTS = 1,  // of a block
@@ -69,3 +70,4 @@ module mixq_beats #(
   end
 endmodule
 /* verilator lint_on WIDTH */
+/* verilator lint_on UNSIGNED */

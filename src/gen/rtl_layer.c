@@ -8,6 +8,7 @@
 #include "base/bit_length.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "gen/rtl_requant.h"
 #include "gen/rtl_shape.h"
 
 enum { NAME = 96, LATENCY = 4, BEFORE = 3 /* cycles from walk's addresses to the slices' ports */ };
@@ -353,15 +354,20 @@ static void queue(const rtl_shape *x, mq_rtl_text *t) {
 
 static mq_status write(rtl_shape *x, mq_rtl_text *t, mq_error *error) {
     const mq_stream *in = &x->in, *out = &x->out;
+    char *requant = NULL;
     int requant_latency = 1;
+    if (x->requant)
+        MQ_TRY(mq_rtl_requant(x->build, x->requant, x->layer, x->offset, x->acc, x->module, &requant,
+                              &requant_latency, error));
     x->latency = BEFORE + LATENCY + x->longest - 1 + x->tree_levels + 1;
-    /* beats between a block's start and the return of its credits, at the rate of full speed */
+    /* beats between a block's start and the return of its credits, at full speed */
     int wait = x->latency + 2 * x->s.steps + x->slots * x->spacing + requant_latency + 6;
     int most = x->slots * ((wait + x->s.steps - 1) / x->s.steps + 1);
     for (x->room = 16; x->room < most;) x->room *= 2;
     story(x, x->module, t);
     mq_rtl_say(t,
-               "module %s (\n    input wire clk,\n    input wire rst,\n    input wire s_valid,\n    output "
+               "/* verilator lint_off UNUSED */  // of words: some bits\nmodule %s (\n    input wire clk,\n  "
+               "  input wire rst,\n    input wire s_valid,\n    output "
                "wire s_ready,\n"
                "    input wire [%d:0] s_data,\n    output wire m_valid,\n    input wire m_ready,\n    output "
                "wire [%d:0] "
@@ -371,12 +377,18 @@ static mq_status write(rtl_shape *x, mq_rtl_text *t, mq_error *error) {
     front(x, t);
     weights(x, t);
     units(x, t);
-    MQ_TRY(pe_columns(x, t, error));
+    mq_status status = pe_columns(x, t, error);
     back(x, t);
-    plain(x, t);
+    if (requant) {
+        int bits = out->channels * out->pixels * out->bits;
+        mq_rtl_say(t, "\n  wire rq_out_valid;\n  wire [%d:0] rq_out_code;\n%s", bits - 1, requant);
+    } else {
+        plain(x, t);
+    }
+    mq_free(requant);
     queue(x, t);
-    MQ_TRY(rtl_array(x, t, error));
-    return MQ_OK;
+    mq_rtl_say(t, "/* verilator lint_on UNUSED */\n");
+    return status == MQ_OK ? rtl_array(x, t, error) : status;
 }
 
 mq_status mq_rtl_layer(const mq_rtl_build *build, const mq_plan_layer *layer, const mq_stream *in,
@@ -388,8 +400,8 @@ mq_status mq_rtl_layer(const mq_rtl_build *build, const mq_plan_layer *layer, co
         return mq_fail(error, MQ_USAGE, "module: got a name of %zu characters, at most %d", strlen(module),
                        RTL_MODULE - 1);
     MQ_TRY(rtl_shape_make(build, layer, in, module, &x, error));
-    mq_status status = write(&x, &text, error);
-    if (status == MQ_OK) status = rtl_memories(&x, error);
+    mq_status status = rtl_memories(&x, error);
+    if (status == MQ_OK) status = write(&x, &text, error);
     if (status == MQ_OK) status = mq_path_join(build->dir, "rtl", folder, error);
     snprintf(file, sizeof file, "%s.v", module);
     if (status == MQ_OK)

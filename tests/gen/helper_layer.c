@@ -315,7 +315,9 @@ void layers_verilator(layer_case *l, int count, const char *dir, const char *fla
     char command[2048];
     bench(l, count, dir, cycles);
     snprintf(command, sizeof command,
-             "cd %s && rm -rf obj && verilator --binary -Wall %s --top-module bench -CFLAGS -O0 -Mdir obj "
+             "cd %s && rm -rf obj && verilator --binary -Wall %s --top-module bench -MAKEFLAGS 'OPT_FAST=-O0 "
+             "OPT_SLOW=-O0 OPT_GLOBAL=-O0' "
+             "-Mdir obj "
              "bench.v -y rtl "
              "-y %s/rtl -y %s/rtl/sim > log.txt 2>&1 && ./obj/Vbench >> log.txt 2>&1",
              dir, flags, MIXQ_SOURCE_DIR, MIXQ_SOURCE_DIR);
