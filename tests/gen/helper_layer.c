@@ -219,7 +219,7 @@ void layer_write(layer_case *l, const char *dir, uint64_t seed) {
 
 static const char PARTS[] =
     "/* verilator lint_off DECLFILENAME */\n/* verilator lint_off WIDTH */\n/* verilator lint_off UNUSED */\n"
-    "/* verilator lint_off STMTDLY */\n/* verilator lint_off BLKSEQ */\n/* verilator lint_off UNSIGNED */\n"
+    "/* verilator lint_off BLKSEQ */\n/* verilator lint_off UNSIGNED */\n"
     "module layer_source #(parameter W = 1, COUNT = 1, STALL = 0, SEED = 1, FILE = \"none\") (\n"
     "    input clk, input rst, output reg valid, input ready, output reg [W-1:0] data);\n"
     "  reg [W-1:0] mem[0:COUNT-1];\n  initial $readmemh(FILE, mem);\n  integer n = 0;\n"
@@ -251,7 +251,7 @@ static void bench(const layer_case *l, int count, const char *dir, int cycles) {
     FILE *f = open_in(dir, "bench", ".v", "w");
     fprintf(
         f,
-        "%smodule bench;\n  reg clk = 0, rst = 1;\n  integer t = 0, idle = 0;\n  always #1 clk = !clk;\n"
+        "%smodule bench(input clk);\n  reg rst = 1;\n  integer t = 0, idle = 0;\n"
         "  wire [%d:0] done;\n  always @(posedge clk) begin\n    t <= t + 1;\n    if (t == %d) rst <= 0;\n"
         "    if (&done) idle <= idle + 1;\n    if (idle == 200 || t == %d) $finish;\n  end\n",
         PARTS, count - 1, RESET, cycles);
@@ -315,21 +315,30 @@ void layers_verilator(layer_case *l, int count, const char *dir, const char *fla
     char command[2048];
     bench(l, count, dir, cycles);
     snprintf(command, sizeof command,
-             "cd %s && rm -rf obj && verilator --binary -Wall %s --top-module bench -MAKEFLAGS 'OPT_FAST=-O0 "
-             "OPT_SLOW=-O0 OPT_GLOBAL=-O0' "
-             "-Mdir obj "
-             "bench.v -y rtl "
-             "-y %s/rtl -y %s/rtl/sim > log.txt 2>&1 && ./obj/Vbench >> log.txt 2>&1",
+             "cd %s && rm -rf obj && verilator --cc --exe --build --no-timing -Wall %s --top-module bench "
+             "-MAKEFLAGS "
+             "'OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0' -Mdir obj main.cpp bench.v -y rtl -y %s/rtl -y "
+             "%s/rtl/sim > "
+             "log.txt 2>&1 && ./obj/Vbench >> log.txt 2>&1",
              dir, flags, MIXQ_SOURCE_DIR, MIXQ_SOURCE_DIR);
+    FILE *f = open_in(dir, "main", ".cpp", "w");
+    fprintf(f, "#include \"Vbench.h\"\nint main() {\n  Vbench top;\n  while (!Verilated::gotFinish()) {\n    "
+               "top.clk = "
+               "!top.clk;\n    top.eval();\n  }\n}\n");
+    fclose(f);
     run(dir, command);
     read_log(l, count, dir);
 }
 
 void layers_icarus(layer_case *l, int count, const char *dir, int cycles) {
     char command[2048];
+    FILE *f = open_in(dir, "clocked", ".v", "w");
+    fprintf(f, "module clocked;\n  reg clk = 0;\n  always #1 clk = !clk;\n  bench bench(clk);\nendmodule\n");
+    fclose(f);
     bench(l, count, dir, cycles);
     snprintf(command, sizeof command,
-             "cd %s && iverilog -g2005 -DMIXQ_PRIMITIVES -s bench -o bench.vvp bench.v -y rtl -y %s/rtl -y "
+             "cd %s && iverilog -g2005 -DMIXQ_PRIMITIVES -s clocked -o bench.vvp clocked.v bench.v -y rtl -y "
+             "%s/rtl -y "
              "%s/rtl/sim > "
              "log.txt 2>&1 && vvp -n bench.vvp >> log.txt 2>&1",
              dir, MIXQ_SOURCE_DIR, MIXQ_SOURCE_DIR);

@@ -182,7 +182,24 @@ static void by_chance(void **state) {
         cases(state, NULL, RANDOM, (uint64_t)((from ? atoi(from) : 0) + r) * RANDOM, "");
 }
 
+/* MIXQ_RTL_DIR: a folder to work in and keep. */
+static int make_dir(void **state) {
+    const char *own = getenv("MIXQ_RTL_DIR");
+    if (!own) return temp_dir_make(state);
+    temp_dir *dir = calloc(1, sizeof *dir);
+    if (!dir) return -1;
+    snprintf(dir->path, sizeof dir->path, "%s", own);
+    *state = dir;
+    return 0;
+}
+
+static int remove_dir(void **state) {
+    if (!getenv("MIXQ_RTL_DIR")) return temp_dir_remove(state);
+    free(*state);
+    return 0;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(given), cmocka_unit_test(by_chance)};
-    return cmocka_run_group_tests(tests, temp_dir_make, getenv("KEEP") ? NULL : temp_dir_remove);
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
