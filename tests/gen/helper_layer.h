@@ -47,6 +47,8 @@ void layer_write(layer_case *l, const char *dir, uint64_t seed);
 void layer_free(layer_case *l);
 /* Simulates all; every case gets its mismatches. */
 void layers_verilator(layer_case *l, int count, const char *dir, const char *flags, int cycles);
+/* The same program once more, with what the memory files hold now. */
+void layers_again(layer_case *l, int count, const char *dir);
 void layers_icarus(layer_case *l, int count, const char *dir, int cycles);
 /* Fails the test when a case has mismatches. */
 void layers_check(const layer_case *l, int count);
