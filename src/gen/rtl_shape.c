@@ -270,6 +270,9 @@ mq_status rtl_shape_make(const mq_rtl_build *build, const mq_plan_layer *layer, 
     for (int i = 0; layer->requant != MQ_PLAN_NO_REQUANT && i < build->net->node_count; i++)
         if (build->net->nodes[i].kind == MQ_INET_REQUANT && build->net->nodes[i].input[0] == layer->node)
             x->requant = &build->net->nodes[i];
+    if (layer->requant != MQ_PLAN_NO_REQUANT && !x->requant)
+        return mq_fail(error, MQ_BAD_INPUT, "%s: its plan has a requantiser, but none reads it",
+                       x->node->name);
     MQ_TRY(mq_stage_make(build->net, layer, in, &x->s, error));
     x->coefficients = x->s.npx + x->s.kernel_w - 1;
     x->weight_bits = x->s.linear ? x->node->linear.weight_bits : x->node->conv.weight_bits;
