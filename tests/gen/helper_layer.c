@@ -83,6 +83,11 @@ static void plan_layer(layer_case *l, mq_pack_explorer *explorer) {
     if (w->packing) {
         p->kinds = 1;
         p->piece[0] = (mq_plan_piece){(kernel + w->taps - 1) / w->taps, w->taps, *w->packing};
+        if (w->second) {
+            p->kinds = 2;
+            p->piece[0].count = 1;
+            p->piece[1] = (mq_plan_piece){(kernel - w->taps) / w->second_taps, w->second_taps, *w->second};
+        }
         return;
     }
     mq_pack_request request = {.class = w->class ? w->class : MQ_CLASS_II,
@@ -351,6 +356,14 @@ void layers_icarus(layer_case *l, int count, const char *dir, int cycles) {
              dir, MIXQ_SOURCE_DIR, MIXQ_SOURCE_DIR);
     run(dir, command);
     read_log(l, count, dir);
+}
+
+void layers_need(const char *simulator) {
+    char command[128];
+    snprintf(command, sizeof command, "command -v %s > /dev/null 2>&1", simulator);
+    if (system(command) == 0) return;
+    print_message("%s is not installed\n", simulator);
+    skip();
 }
 
 void layers_check(const layer_case *l, int count) {

@@ -16,15 +16,15 @@
 
 enum { GIVEN = 7, RANDOM = 6, MOST = 64 };
 
-/* 3 taps side by side, activations side by side, all `spacing` bits apart. */
-static mq_packing filter(int wbit, bool symmetric, int abit, bool weights_wide, int spacing, int pixels,
-                         int cycles) {
-    mq_packing p = {.weights_wide = weights_wide, .weights = 3, .activations = pixels};
+/* Taps side by side, activations side by side, all `spacing` bits apart. */
+static mq_packing filter(int taps, int wbit, bool symmetric, int abit, bool weights_wide, int spacing,
+                         int pixels, int cycles) {
+    mq_packing p = {.weights_wide = weights_wide, .weights = taps, .activations = pixels};
     mq_error error = {0};
     assert_int_equal(mq_dsp_find("dsp48e2", &p.dsp, NULL), MQ_OK);
     p.weight_codes = mq_pack_weight_codes(wbit, symmetric);
     p.activation_codes = mq_pack_activation_codes(abit);
-    for (int i = 0; i < 3; i++) p.weight[i] = (mq_pack_operand){i * spacing, 0, i, 0};
+    for (int i = 0; i < taps; i++) p.weight[i] = (mq_pack_operand){i * spacing, 0, i, 0};
     for (int j = 0; j < pixels; j++) p.activation[j] = (mq_pack_operand){j * spacing, 0, j, 1 << (abit - 1)};
     if (mq_packing_finish(&p, cycles, &error) != MQ_OK) fail_msg("%s", error.text);
     return p;
@@ -287,10 +287,11 @@ static void flip(void **state, const char *name) {
 }
 
 static void given(void **state) {
+    layers_need("verilator");
     const char *dir = ((temp_dir *)*state)->path;
     mq_pack_explorer *explorer;
     assert_int_equal(mq_pack_explorer_create(&explorer, NULL), MQ_OK);
-    mq_packing repaired = filter(3, false, 3, false, 7, 4, 3);
+    mq_packing repaired = filter(3, 3, false, 3, false, 7, 4, 3);
     static layer_case l[GIVEN];
     memset(l, 0, sizeof l);
     for (int i = 0; i < GIVEN; i++) {
@@ -322,20 +323,27 @@ static void given(void **state) {
     mq_pack_explorer_free(explorer);
 }
 
-/* The primitives that synthesis gets, and another simulator. */
+/* The primitives that synthesis gets, and another simulator. One layer has two kinds of pieces. */
 static void primitives(void **state) {
-    static const int chosen[] = {0, 4, 6};
-    enum { CHOSEN = 3 };
+    static const int chosen[] = {0, 4, 6, 2};
+    enum { CHOSEN = 4 };
+    layers_need("iverilog");
     const char *dir = ((temp_dir *)*state)->path;
     mq_pack_explorer *explorer;
     assert_int_equal(mq_pack_explorer_create(&explorer, NULL), MQ_OK);
-    mq_packing repaired = filter(3, false, 3, false, 7, 4, 3);
+    mq_packing repaired = filter(3, 3, false, 3, false, 7, 4, 3),
+               three = filter(3, 4, false, 4, true, 11, 2, 6), two = filter(2, 4, false, 4, true, 11, 2, 6);
     layer_case l[CHOSEN] = {0};
     for (int i = 0; i < CHOSEN; i++) {
+        layer_want *w = &l[i].want;
         snprintf(l[i].name, sizeof l[i].name, "primitive%d", i);
-        l[i].want = WANTED[chosen[i]];
-        if (i == CHOSEN - 1) l[i].want.packing = &repaired;
-        l[i].want.h = 4;
+        *w = WANTED[chosen[i]];
+        if (i == 2) w->packing = &repaired;
+        if (i == 3) {
+            w->packing = &three, w->second = &two, w->taps = 3, w->second_taps = 2;
+            w->wbit = w->abit = 4;
+        }
+        w->h = w->kernel_h;
         l[i].stall_in = l[i].stall_out = 40;
         layer_make(&l[i], explorer, (uint64_t)i);
         layer_write(&l[i], dir, (uint64_t)i);
@@ -347,6 +355,7 @@ static void primitives(void **state) {
 }
 
 static void by_chance(void **state) {
+    layers_need("verilator");
     const char *more = getenv("MIXQ_RTL_LAYERS"), *from = getenv("MIXQ_RTL_FROM");
     int rounds = more ? atoi(more) : 1;
     for (int r = 0; r < rounds; r++)
@@ -357,10 +366,10 @@ enum { WHOLE = 4 };
 
 /* Layers of 96 multiplying slices as networks have them; tests/gen/rtl_luts.sh synthesises them. */
 static int whole_layers(layer_case *l, mq_packing *p) {
-    p[0] = filter(3, false, 3, false, 7, 4, 3);
-    p[1] = filter(2, false, 3, false, 7, 4, 3);
-    p[2] = filter(4, false, 4, true, 11, 2, 6);
-    p[3] = filter(5, true, 6, true, 11, 2, 2);
+    p[0] = filter(3, 3, false, 3, false, 7, 4, 3);
+    p[1] = filter(3, 2, false, 3, false, 7, 4, 3);
+    p[2] = filter(3, 4, false, 4, true, 11, 2, 6);
+    p[3] = filter(3, 5, true, 6, true, 11, 2, 2);
     static const char *const names[WHOLE] = {"w3a3", "w2a3", "w4a4", "w5a6"};
     const layer_want common = {.kernel_h = 3,
                                .kernel_w = 3,
@@ -413,7 +422,7 @@ static void refuse(void **state, layer_want want, const mq_packing *packing, con
 
 static void refusals(void **state) {
     layer_want want = WANTED[GIVEN - 1];
-    mq_packing good = filter(3, false, 3, false, 7, 4, 3), bad = good;
+    mq_packing good = filter(3, 3, false, 3, false, 7, 4, 3), bad = good;
     bad.field[2].overlap = 2;
     refuse(state, want, &bad, "overlap of 2 bits");
     bad = good;
