@@ -6,7 +6,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/embedded.h"
 #include "pack/dsp.h"
 
 enum { MQ_DEVICE_TEXT = 64 };
@@ -27,9 +26,6 @@ typedef struct mq_device {
     bool build; /* false: estimate only, `mixq build` refuses; `why` says the reason */
     char why[2 * MQ_DEVICE_TEXT];
 } mq_device;
-
-/* Built-in devices; ends with name NULL. */
-extern const mq_embedded_file mq_builtin_devices[];
 
 /* From a description; name stands in messages ("file:line:column: ..."). */
 mq_status mq_device_parse(const char *name, const char *text, size_t size, mq_device *out,
