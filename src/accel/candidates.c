@@ -222,7 +222,9 @@ static mq_status fill_ports(enumeration *e, const mq_ports *ports) {
         if (v->npx != ports->npx) continue;
         const mq_row_choice *row = v->row < 0 ? NULL : &e->out->rows.choice[v->row];
         int groups_of_weights = row ? row->model.weight_groups : 1;
-        if (ports->pe % groups_of_weights) continue;
+        int least = round_up(ceil_div(s->out_c, ceil_div(s->out_c, ports->pe)), groups_of_weights);
+        if (s->depthwise || e->limits->fixed.pe ? ports->pe % groups_of_weights : ports->pe != least)
+            continue;
         for (int rows = 1; rows <= s->kernel_h; rows++) {
             if (s->kernel_h % rows) continue;
             int simd = s->depthwise ? 1 : ports->word;

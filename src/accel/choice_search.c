@@ -435,7 +435,7 @@ mq_status mq_choice_search(const mq_choice_graph *graph, int layers, const mq_re
         mq_alloc((size_t)layers + 1, sizeof *out->candidate, "an allocation", &out->candidate, error);
     if (status == MQ_OK) status = prepare(&s);
     if (status == MQ_OK) status = relax(&s, &decided);
-    if (status == MQ_OK && !decided) status = decide(&s);
+    if (status == MQ_OK && !decided && !optimise) status = decide(&s);
     mq_arena_destroy(s.arena);
     if (status != MQ_OK) mq_choice_result_free(out);
     return status;

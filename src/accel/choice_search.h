@@ -18,7 +18,8 @@ typedef struct mq_choice_result {
     int64_t vectors; /* of the exact part, 0: not needed */
 } mq_choice_result;
 
-/* optimise: the least price; else any way that fits. */
+/* optimise: a way of small price, by relaxation alone (`bound` says how far from the least); not found does
+ * not mean that there is none. Else any way that fits, exactly. */
 mq_status mq_choice_search(const mq_choice_graph *graph, int layers, const mq_resources *budget,
                            bool optimise, mq_choice_result *out, mq_error *error) MQ_MUST_CHECK;
 void mq_choice_result_free(mq_choice_result *result);

@@ -58,6 +58,10 @@ typedef struct mq_fold {
     int acc_bits;
 } mq_fold;
 
+/* The fold of a plan's layer, its stage made. in: the beats that arrive. */
+mq_fold mq_fold_of(const mq_inet *net, const mq_plan_layer *layer, const mq_stage *stage,
+                   const mq_stream *in);
+
 /* A whole layer: ring, multipliers, trees, borders, weights, requantisers, output FIFO, control. row: NULL
  * for LUT multipliers. */
 mq_resources mq_model_layer(const mq_layer_shape *shape, const mq_row_model *row, const mq_fold *fold);
