@@ -24,7 +24,6 @@ static const struct {
     double pool_bit;      /* compare and select, LUTs per bit */
     int rom_words;        /* of a LUT as ROM */
     int lut_ram_words;    /* deeper memories are block RAM */
-    int fifo_depth;       /* beats behind a requantiser */
 } MODEL = {.control = 235,
            .mover_control = 60,
            .ff_per_lut = 1.42,
@@ -40,8 +39,7 @@ static const struct {
            .multiply_add = 1,
            .pool_bit = 1.5,
            .rom_words = 64,
-           .lut_ram_words = 64,
-           .fifo_depth = 32};
+           .lut_ram_words = 64};
 
 static int64_t ceil_div(int64_t a, int64_t b) {
     return (a + b - 1) / b;
@@ -266,6 +264,16 @@ static void add_affine(const mq_layer_shape *s, const mq_fold *f, double *luts, 
         *luts += rom_luts(width, depth);
 }
 
+static int64_t fifo_depth(const mq_layer_shape *s, const mq_fold *f) {
+    mq_plan_layer l = {.pe = f->pe,
+                       .out_pixels = f->out_pixels,
+                       .lanes = f->lanes,
+                       .requant = f->requant,
+                       .chain = f->chain};
+    mq_stage stage = {.npx = f->npx, .steps = f->steps, .lead = s->lead};
+    return mq_pipeline_fifo(&l, &stage);
+}
+
 mq_resources mq_model_layer(const mq_layer_shape *s, const mq_row_model *r, const mq_fold *f) {
     int slices = (s->depthwise ? 1 : f->simd) * f->rows;
     return mq_model_layer_with(s, r, f, r ? mq_model_trees(r, f, slices) : 0);
@@ -300,7 +308,7 @@ mq_resources mq_model_layer_with(const mq_layer_shape *s, const mq_row_model *r,
         dsp += f->lanes;
     }
     for (int i = 0; i < (s->requants ? s->requants : 1); i++)
-        add_buffer(width, MODEL.fifo_depth, &luts, &ram18);
+        add_buffer(width, fifo_depth(s, f), &luts, &ram18);
     return resources(dsp, luts, ram18);
 }
 

@@ -6,9 +6,7 @@
 #include "base/memory.h"
 
 enum {
-    REGISTERS = 2,    /* beats that an edge without a FIFO holds */
-    FIFO_BEHIND = 32, /* beats behind a requantiser, at least; see resource_model.c */
-    LATENCY = 24,     /* cycles from a block's last step to its beats: cascade, trees, requantiser */
+    REGISTERS = 2, /* beats that an edge without a FIFO holds */
     MOST_FRAMES = 16
 };
 
@@ -39,6 +37,7 @@ typedef struct actor {
     int64_t y, place; /* output row and block of the frame; place = group * in_blocks + block */
     int64_t frame, busy_until;
     bool running, flushing;
+    int latency;
     int64_t queued, reserved, capacity; /* beats behind the requantiser: there, and promised */
     flight *flight;
     int first, count, room;
@@ -75,7 +74,8 @@ static int sender(const mq_inet *net, int i) {
 static mq_status make_layer(simulation *s, actor *a) {
     const mq_stage *g = &a->stage->stage;
     int beats = g->npx / a->to.pixels;
-    a->capacity = beats * 2 > FIFO_BEHIND ? beats * 2 : FIFO_BEHIND;
+    a->capacity = mq_pipeline_fifo(a->stage->layer, g);
+    a->latency = mq_pipeline_latency(a->stage->layer);
     a->room = (int)(a->capacity / beats) + 2;
     return mq_arena_alloc(s->arena, (size_t)a->room, sizeof *a->flight, "a simulation", &a->flight, s->error);
 }
@@ -212,7 +212,7 @@ static void end_block(simulation *s, actor *a) {
     int64_t sent = last < beats ? (last > 0 ? last : 0) : beats;
     a->reserved -= beats - sent;
     a->flight[(a->first + a->count++) % a->room] =
-        (flight){s->now + LATENCY + (g->lead > 0 ? g->steps : 0), (int)sent};
+        (flight){s->now + a->latency + (g->lead > 0 ? g->steps : 0), (int)sent};
     if (++a->place < (int64_t)g->groups * g->in_blocks) return;
     a->place = 0;
     if (++a->y < g->out_h) return;
