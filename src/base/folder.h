@@ -19,7 +19,7 @@ void mq_folder_list_free(mq_folder_list *list);
 mq_status mq_file_copy(const char *from, const char *to, mq_error *error) MQ_MUST_CHECK;
 
 /* Removes a folder with all that is in it; links are removed, not followed. None there is fine. */
-mq_status mq_folder_remove(const char *dir, mq_error *error) MQ_MUST_CHECK;
+mq_status mq_folder_remove(const char *dir, mq_error *error);
 
 /* Makes `fresh` the folder `dir`, in whose place nothing, an empty folder or the old one stands; the old one
  * is removed once the new one is in place. Both on one file system. */

@@ -11,10 +11,11 @@
 bool mq_program_found(const char *name);
 
 typedef struct mq_process {
-    const char *const *words; /* program (searched on PATH unless it has a '/') and arguments; ends with NULL */
-    const char *folder;       /* to run in; NULL: here */
-    const char *log;          /* gets stdout and stderr; NULL: thrown away */
-    double seconds;           /* limit, 0: none */
+    const char *const
+        *words;         /* program (searched on PATH unless it has a '/') and arguments; ends with NULL */
+    const char *folder; /* to run in; NULL: here */
+    const char *log;    /* gets stdout and stderr; NULL: thrown away */
+    double seconds;     /* limit, 0: none */
     void (*waiting)(void *context, double seconds); /* called about once a second while it runs; or NULL */
     void *context;
 } mq_process;

@@ -271,9 +271,9 @@ static const struct {
     mq_status (*check)(verify_job *job, verify_step *step, mq_error *error);
     bool build; /* of build folders only */
 } RUNGS[] = {
-    {"files", check_files, false},     {"certificate", check_certificate, false},
-    {"trained", check_trained, false}, {"integer", check_integer, false},
-    {"packed", check_packed, false},   {"rtl", check_rtl, true},
+    {"files", check_files, false},      {"certificate", check_certificate, false},
+    {"trained", check_trained, false},  {"integer", check_integer, false},
+    {"packed", check_packed, false},    {"rtl", check_rtl, true},
     {"rtl_stalls", check_stalls, true},
 };
 enum { RUNG_COUNT = sizeof RUNGS / sizeof *RUNGS };
@@ -284,12 +284,14 @@ static void add_step(const cli_args *args, json_t *steps, const char *name, cons
                      bool passed) {
     if (args->json) {
         if (step->skipped) return;
-        json_t *object = json_pack("{s:s, s:b, s:I, s:o, s:s}", "name", name, "passed", (int)passed,
-                                   "mismatches", (json_int_t)step->mismatches, "cycles",
-                                   step->cycles ? json_integer(step->cycles) : json_null(), "note", step->note);
+        json_t *object =
+            json_pack("{s:s, s:b, s:I, s:o, s:s}", "name", name, "passed", (int)passed, "mismatches",
+                      (json_int_t)step->mismatches, "cycles",
+                      step->cycles ? json_integer(step->cycles) : json_null(), "note", step->note);
         if (object && step->expected)
             json_object_set_new(object, "estimated_cycles", json_integer(step->expected));
-        if (object && step->latency) json_object_set_new(object, "latency_cycles", json_integer(step->latency));
+        if (object && step->latency)
+            json_object_set_new(object, "latency_cycles", json_integer(step->latency));
         json_array_append_new(steps, object);
         return;
     }
@@ -403,12 +405,14 @@ const cli_command cli_verify = {
     .most_words = 1,
     .options = OPTIONS,
     .details =
-        "DIR is a folder written by `mixq export` or `mixq build`. The steps: files (their SHA-256 in manifest.json),\n"
+        "DIR is a folder written by `mixq export` or `mixq build`. The steps: files (their SHA-256 in "
+        "manifest.json),\n"
         "certificate (all of it that the files say too), trained (the stored codes of the trained network),\n"
         "integer (the reference simulator gives these codes in every layer) and packed (so does every\n"
         "multiplication word by word through the DSP slices of plan.json); of a build also rtl (the Verilog\n"
         "in Verilator gives these codes behind every layer; cycles are those from frame to frame) and with\n"
-        "--stalls rtl_stalls. The first step that fails ends it, with exit code 1 and the place named. A build\n"
+        "--stalls rtl_stalls. The first step that fails ends it, with exit code 1 and the place named. A "
+        "build\n"
         "without vectors is verified on images drawn from --seed.\n\n"
         "Examples:\n"
         "  mixq verify export\n"

@@ -27,8 +27,8 @@ static mq_status read_layer(const verify_rtl *job, int stage, mq_sim_dump *dump,
     const size_t frames = job->vectors->count, size = (size_t)e->h * (size_t)e->w * (size_t)e->c;
     layer_view view = {job, node, result, NULL};
     if (dump) MQ_TRY(mq_alloc(frames, size * sizeof *view.codes, "a layer's codes", &view.codes, error));
-    mq_status status = mq_rtl_codes(&job->bench, stage, job->net->nodes[node].dump, (int64_t)frames, see,
-                                    &view, error);
+    mq_status status =
+        mq_rtl_codes(&job->bench, stage, job->net->nodes[node].dump, (int64_t)frames, see, &view, error);
     if (status == MQ_OK && dump) {
         mq_sim_visitor visitor = mq_sim_dump_visitor(dump, 0);
         for (size_t i = 0; i < frames; i++) visitor.see(visitor.context, i, node, view.codes + i * size);
@@ -37,8 +37,7 @@ static mq_status read_layer(const verify_rtl *job, int stage, mq_sim_dump *dump,
     return status == MQ_OK ? MQ_OK : mq_fail_context(error, status, "%s", job->net->nodes[node].name);
 }
 
-static mq_status compare(const verify_rtl *job, const char *folder, verify_rtl_result *out,
-                         mq_error *error) {
+static mq_status compare(const verify_rtl *job, const char *folder, verify_rtl_result *out, mq_error *error) {
     verify_result result = {0};
     mq_sim_dump *dump = NULL;
     mq_status status = MQ_OK;

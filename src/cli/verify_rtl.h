@@ -1,5 +1,5 @@
-/* verify_rtl.h - the rung of `mixq verify` on a build folder: its Verilog simulated on the vectors, every layer
- * compared, cycles measured. */
+/* verify_rtl.h - the rung of `mixq verify` on a build folder: its Verilog simulated on the vectors, every
+ * layer compared, cycles measured. */
 #ifndef MIXQ_CLI_VERIFY_RTL_H
 #define MIXQ_CLI_VERIFY_RTL_H
 

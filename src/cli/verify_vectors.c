@@ -79,8 +79,7 @@ static mq_status draw(const mq_inet *net, uint64_t seed, verify_vectors *v, mq_e
                                     error));
     }
     MQ_TRY(mq_sim_create(net, &sim, error));
-    mq_status status =
-        mq_sim_run(sim, v->images.data, v->count, MQ_SIM_NCHW, &visitor, NULL, NULL, error);
+    mq_status status = mq_sim_run(sim, v->images.data, v->count, MQ_SIM_NCHW, &visitor, NULL, NULL, error);
     mq_sim_free(sim);
     return status;
 }

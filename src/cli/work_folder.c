@@ -14,14 +14,14 @@ mq_status work_folder_open(const char *named, work_folder *out, mq_error *error)
             return mq_fail(error, MQ_USAGE, "--work: path too long");
         return mq_make_dirs(named, error);
     }
-    if (snprintf(out->path, sizeof out->path, "%s/mixq-XXXXXX", temporary && *temporary ? temporary : "/tmp") >=
-        MQ_PATH)
+    if (snprintf(out->path, sizeof out->path, "%s/mixq-XXXXXX",
+                 temporary && *temporary ? temporary : "/tmp") >= MQ_PATH)
         return mq_fail(error, MQ_BAD_INPUT, "TMPDIR: path too long");
     if (!mkdtemp(out->path)) return mq_fail_errno(error, "cannot make a folder", out->path);
     return MQ_OK;
 }
 
 void work_folder_close(work_folder *f) {
-    if (!f->kept && f->path[0]) (void)mq_folder_remove(f->path, NULL);
+    if (!f->kept && f->path[0]) mq_folder_remove(f->path, NULL);
     f->path[0] = 0;
 }

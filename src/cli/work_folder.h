@@ -1,5 +1,5 @@
-/* work_folder.h - where other programs write while a command runs: --work DIR, which stays, or a folder of its
- * own under TMPDIR, which is removed. */
+/* work_folder.h - where other programs write while a command runs: --work DIR, which stays, or a folder of
+ * its own under TMPDIR, which is removed. */
 #ifndef MIXQ_CLI_WORK_FOLDER_H
 #define MIXQ_CLI_WORK_FOLDER_H
 

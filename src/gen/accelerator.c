@@ -99,19 +99,18 @@ static mq_status write_folder(const mq_accelerator_request *r, const mq_rtl_grap
     return write_manifest(g->build, dir, error);
 }
 
-/* Whether the folder may be written to, before any work. */
-static mq_status check_place(const mq_accelerator_request *r, mq_error *error) {
+mq_status mq_accelerator_check_place(const char *out, bool force, mq_error *error) {
     char path[MQ_PATH];
-    if (mq_path_exists(r->out) && !mq_path_is_dir(r->out))
-        return mq_fail(error, MQ_USAGE, "--out %s: a folder expected, a file is there", r->out);
-    if (!mq_dir_has_entries(r->out)) return MQ_OK;
-    if (!r->force)
+    if (mq_path_exists(out) && !mq_path_is_dir(out))
+        return mq_fail(error, MQ_USAGE, "--out %s: a folder expected, a file is there", out);
+    if (!mq_dir_has_entries(out)) return MQ_OK;
+    if (!force)
         return mq_fail(
             error, MQ_USAGE,
-            "--out %s: the folder exists and is not empty: give --force to replace the build in it", r->out);
-    MQ_TRY(mq_path_join(r->out, MQ_BUILD_FILE, path, error));
+            "--out %s: the folder exists and is not empty: give --force to replace the build in it", out);
+    MQ_TRY(mq_path_join(out, MQ_BUILD_FILE, path, error));
     if (!mq_path_exists(path))
-        return mq_fail(error, MQ_USAGE, "--out %s: no build folder: --force does not replace it", r->out);
+        return mq_fail(error, MQ_USAGE, "--out %s: no build folder: --force does not replace it", out);
     return MQ_OK;
 }
 
@@ -136,14 +135,14 @@ mq_status mq_accelerator_write(const mq_accelerator_request *r, mq_build **built
     char stage[MQ_PATH];
     mq_rtl_graph g;
     *built = NULL;
-    MQ_TRY(check_place(r, error));
+    MQ_TRY(mq_accelerator_check_place(r->out, r->force, error));
     MQ_TRY(mq_rtl_graph_make(r->net, r->plan, &g, error));
     add_facts(r->facts, g.build);
     mq_status status = stage_folder(r->out, stage, error);
     if (status == MQ_OK) {
         status = write_folder(r, &g, stage, error);
         if (status == MQ_OK) status = mq_folder_replace(stage, r->out, error);
-        if (status != MQ_OK) (void)mq_folder_remove(stage, NULL);
+        if (status != MQ_OK) mq_folder_remove(stage, NULL);
     }
     if (status == MQ_OK) {
         *built = g.build;

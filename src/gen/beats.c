@@ -32,8 +32,9 @@ static bool next(const mq_stream *s, place *p) {
 static mq_status line_buffer(const mq_stream *s, int bits, char **out, mq_error *error) {
     int64_t own = (int64_t)s->channels * s->pixels * s->bits;
     if (own < 1 || own > bits || bits > WIDEST)
-        return mq_fail(error, MQ_BAD_INPUT, "a beat of %d channels x %d pixels x %d bits in %d bits: too wide",
-                       s->channels, s->pixels, s->bits, bits);
+        return mq_fail(error, MQ_BAD_INPUT,
+                       "a beat of %d channels x %d pixels x %d bits in %d bits: too wide", s->channels,
+                       s->pixels, s->bits, bits);
     return mq_alloc((size_t)bits / 4 + 16, 1, "a beat", out, error);
 }
 

@@ -1,5 +1,5 @@
-/* beats.h - images and codes as the beats of a stream (docs/accelerator.md, "Streams"), one hexadecimal number
- * a line: what the test benches read and the taps write. */
+/* beats.h - images and codes as the beats of a stream (docs/accelerator.md, "Streams"), one hexadecimal
+ * number a line: what the test benches read and the taps write. */
 #ifndef MIXQ_GEN_BEATS_H
 #define MIXQ_GEN_BEATS_H
 

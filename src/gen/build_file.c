@@ -28,17 +28,16 @@ mq_status mq_build_save(const mq_build *b, const mq_inet *net, const char *dir, 
     MQ_TRY(mq_path_join(dir, MQ_BUILD_FILE, path, error));
     for (int i = 0; i < b->count; i++) {
         const mq_build_stage *s = &b->stage[i];
-        json_array_append_new(stages, json_pack("{s:s, s:s, s:s, s:o, s:I, s:o}", "node",
-                                                net->nodes[s->node].name, "result",
-                                                net->nodes[s->result].name, "module", s->module, "stream",
-                                                stream_json(&s->out), "cycles", (json_int_t)s->cycles,
-                                                "estimate", counts_json(&s->expected)));
+        json_array_append_new(
+            stages, json_pack("{s:s, s:s, s:s, s:o, s:I, s:o}", "node", net->nodes[s->node].name, "result",
+                              net->nodes[s->result].name, "module", s->module, "stream", stream_json(&s->out),
+                              "cycles", (json_int_t)s->cycles, "estimate", counts_json(&s->expected)));
     }
     json_t *root = json_pack(
         "{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:f, s:o, s:i, s:i, s:I, s:o, s:o, s:o}", "format", FORMAT,
-        "version", VERSION, "target", "rtl", "model", b->model, "network", b->network, "top", b->top, "device",
-        b->device, "part", b->part, "clock_mhz", b->clock_mhz, "images", stream_json(&b->in), "in_bits",
-        b->in_bits, "out_bits", b->out_bits, "cycles", (json_int_t)b->cycles, "estimate",
+        "version", VERSION, "target", "rtl", "model", b->model, "network", b->network, "top", b->top,
+        "device", b->device, "part", b->part, "clock_mhz", b->clock_mhz, "images", stream_json(&b->in),
+        "in_bits", b->in_bits, "out_bits", b->out_bits, "cycles", (json_int_t)b->cycles, "estimate",
         counts_json(&b->expected), "budget", counts_json(&b->budget), "stages", stages);
     if (!root) return mq_fail_memory(error, MQ_BUILD_FILE, 0);
     mq_status status = mq_json_save(path, root, error);
@@ -134,9 +133,9 @@ static mq_status read_stage(const json_t *object, const char *where, const mq_in
 
 static mq_status read_build(const json_t *root, const char *path, const mq_inet *net, mq_build *b,
                             mq_error *error) {
-    static const char *const keys[] = {"format",   "version", "target", "model",  "network", "top",
-                                       "device",   "part",    "clock_mhz", "images", "in_bits", "out_bits",
-                                       "cycles", "estimate", "budget", "stages", NULL};
+    static const char *const keys[] = {"format", "version",  "target",    "model",  "network", "top",
+                                       "device", "part",     "clock_mhz", "images", "in_bits", "out_bits",
+                                       "cycles", "estimate", "budget",    "stages", NULL};
     char format[40];
     int version;
     json_t *stages;

@@ -19,7 +19,7 @@ typedef struct mq_build_stage {
     int result;                 /* the node whose codes leave: a layer's REQUANT; else node */
     char module[MQ_BUILD_NAME]; /* of Verilog, in rtl/<module>.v */
     mq_stream out;
-    int64_t cycles;          /* of a frame, estimated; 0: not known */
+    int64_t cycles;           /* of a frame, estimated; 0: not known */
     mq_build_counts expected; /* estimated */
 } mq_build_stage;
 

@@ -18,15 +18,15 @@ static const struct {
     const char *name;
     mq_build_counts takes;
 } CELLS[] = {
-    {"DSP48E*", {.dsp = 1}},   {"DSP58", {.dsp = 1}},     {"LUT6_2", {.lut = 1}},
-    {"LUT*", {.lut = 1}},      {"SRL*", {.lut = 1}},      {"RAM32X1S", {.lut = 1}},
-    {"RAM64X1S", {.lut = 1}},  {"RAM32X1D", {.lut = 2}},  {"RAM64X1D", {.lut = 2}},
-    {"RAM128X1S", {.lut = 2}}, {"RAM128X1D", {.lut = 4}}, {"RAM256X1S", {.lut = 4}},
-    {"RAM256X1D", {.lut = 8}}, {"RAM512X1S", {.lut = 8}}, {"RAM32M16", {.lut = 8}},
-    {"RAM64M8", {.lut = 8}},   {"RAM32M", {.lut = 4}},    {"RAM64M", {.lut = 4}},
+    {"DSP48E*", {.dsp = 1}},    {"DSP58", {.dsp = 1}},      {"LUT6_2", {.lut = 1}},
+    {"LUT*", {.lut = 1}},       {"SRL*", {.lut = 1}},       {"RAM32X1S", {.lut = 1}},
+    {"RAM64X1S", {.lut = 1}},   {"RAM32X1D", {.lut = 2}},   {"RAM64X1D", {.lut = 2}},
+    {"RAM128X1S", {.lut = 2}},  {"RAM128X1D", {.lut = 4}},  {"RAM256X1S", {.lut = 4}},
+    {"RAM256X1D", {.lut = 8}},  {"RAM512X1S", {.lut = 8}},  {"RAM32M16", {.lut = 8}},
+    {"RAM64M8", {.lut = 8}},    {"RAM32M", {.lut = 4}},     {"RAM64M", {.lut = 4}},
     {"RAMB36*", {.bram18 = 2}}, {"RAMB18*", {.bram18 = 1}}, {"FDRE*", {.ff = 1}},
-    {"FDSE*", {.ff = 1}},      {"FDCE*", {.ff = 1}},      {"FDPE*", {.ff = 1}},
-    {"LDCE", {.ff = 1}},       {"LDPE", {.ff = 1}},
+    {"FDSE*", {.ff = 1}},       {"FDCE*", {.ff = 1}},       {"FDPE*", {.ff = 1}},
+    {"LDCE", {.ff = 1}},        {"LDPE", {.ff = 1}},
 };
 
 static bool matches(const char *name, const char *pattern) {

@@ -48,10 +48,11 @@ static mq_status find_result(const mq_inet *net, int i, int *result, mq_error *e
                        "%s: a requantiser of what is no layer; no hardware is built for that",
                        net->nodes[*result].name);
     if (is_layer(n) && requants + others != 1)
-        return mq_fail(error, MQ_BAD_INPUT,
-                       "%s: its accumulators are read by %d requantisers and %d others; hardware is built for "
-                       "one reader",
-                       n->name, requants, others);
+        return mq_fail(
+            error, MQ_BAD_INPUT,
+            "%s: its accumulators are read by %d requantisers and %d others; hardware is built for "
+            "one reader",
+            n->name, requants, others);
     return MQ_OK;
 }
 
@@ -68,11 +69,10 @@ static mq_status add_stages(const mq_inet *net, const mq_pipeline *pipeline, mq_
         s->out = pipeline->stage[s->result].out;
         s->cycles = pipeline->stage[i].cycles;
         clean_name("stage_", n->name, s->module, sizeof s->module);
-        for (int k = 0; k + 1 < b->count; k++)
-            if (strcmp(s->module, b->stage[k].module) == 0) {
-                size_t used = strlen(s->module);
-                snprintf(s->module + used, sizeof s->module - used, "_%d", i);
-            }
+        bool taken = strcmp(s->module, "stage_in") == 0 || strcmp(s->module, "stage_out") == 0; /* ports */
+        for (int k = 0; k + 1 < b->count; k++) taken = taken || strcmp(s->module, b->stage[k].module) == 0;
+        size_t used = strlen(s->module);
+        if (taken) snprintf(s->module + used, sizeof s->module - used, "_%d", i);
     }
     return MQ_OK;
 }
@@ -91,8 +91,8 @@ static int64_t depth_of(const mq_inet_plan *plan, int from, int to) {
 
 static mq_status add_edges(const mq_inet *net, const mq_inet_plan *plan, mq_rtl_graph *g, mq_error *error) {
     const mq_build *b = g->build;
-    MQ_TRY(mq_alloc((size_t)net->node_count * MQ_INET_MAX_INPUTS, sizeof *g->edge, "streams", &g->edge,
-                    error));
+    MQ_TRY(
+        mq_alloc((size_t)net->node_count * MQ_INET_MAX_INPUTS, sizeof *g->edge, "streams", &g->edge, error));
     for (int from = 0; from < b->count; from++)
         for (int to = from + 1; to < b->count; to++) {
             const mq_inet_node *reader = &net->nodes[b->stage[to].node];
@@ -103,7 +103,8 @@ static mq_status add_edges(const mq_inet *net, const mq_inet_plan *plan, mq_rtl_
         }
     const mq_inet_node *last = mq_inet_last(net);
     int from = stage_of(b, last->input[0]);
-    if (from < 0 || !is_layer(&net->nodes[b->stage[from].node]) || b->stage[from].result != b->stage[from].node)
+    if (from < 0 || !is_layer(&net->nodes[b->stage[from].node]) ||
+        b->stage[from].result != b->stage[from].node)
         return mq_fail(error, MQ_BAD_INPUT, "%s: reads '%s'; the accumulators of a layer expected",
                        last->name, net->nodes[last->input[0]].name);
     g->edge[g->edges++] = (mq_rtl_edge){from, -1, 0, depth_of(plan, last->input[0], net->node_count - 1)};
@@ -159,11 +160,55 @@ static mq_status same_stream(const mq_stream *got, const mq_stream *expected, co
         got->channels == expected->channels && got->pixels == expected->pixels &&
         got->bits == expected->bits && got->is_signed == expected->is_signed)
         return MQ_OK;
-    return mq_fail(error, MQ_INTERNAL,
-                   "%s: the stage gives beats of %d channels x %d pixels x %d bits, the pipeline has %d x %d x "
-                   "%d",
-                   name, got->channels, got->pixels, got->bits, expected->channels, expected->pixels,
-                   expected->bits);
+    return mq_fail(
+        error, MQ_INTERNAL,
+        "%s: the stage gives beats of %d channels x %d pixels x %d bits, the pipeline has %d x %d x "
+        "%d",
+        name, got->channels, got->pixels, got->bits, expected->channels, expected->pixels, expected->bits);
+}
+
+static mq_status print_ports(mq_outfile *file, const char *port, const mq_stream *s, bool in,
+                             mq_error *error) {
+    const char *with = in ? "input" : "output", *against = in ? "output" : "input";
+    return mq_outfile_printf(file, error, ",\n    %s %s_valid,\n    %s %s_ready,\n    %s [%lld:0] %s_data",
+                             with, port, against, port, with, (long long)mq_rtl_stream_width(s) - 1, port);
+}
+
+/* A stage without multipliers, in a module of its own: s_*, or s0_*, s1_*, ... for several inputs, to m_*. */
+static mq_status print_module(const mq_rtl_build *build, const mq_build_stage *s, const mq_stream *in,
+                              mq_outfile *file, mq_stream *out, mq_error *error) {
+    const mq_inet_node *n = &build->net->nodes[s->node];
+    const int inputs = n->input_count ? n->input_count : 1;
+    char name[MQ_INET_MAX_INPUTS][16], *text;
+    const char *names[MQ_INET_MAX_INPUTS];
+    MQ_TRY(mq_outfile_printf(
+        file, error, "// %s: %s of %s. Written by mixq %s.\nmodule %s (\n    input clk,\n    input rst",
+        n->name, mq_inet_kind_name(n->kind), build->net->model, MIXQ_VERSION, s->module));
+    for (int k = 0; k < inputs; k++) {
+        snprintf(name[k], sizeof name[k], inputs > 1 ? "s%d" : "s", k);
+        names[k] = name[k];
+        MQ_TRY(print_ports(file, names[k], &in[k], true, error));
+    }
+    MQ_TRY(print_ports(file, "m", &s->out, false, error));
+    MQ_TRY(mq_rtl_stage(build, s->node, in, names, "m", &text, out, error));
+    mq_status status = mq_outfile_printf(file, error, "\n);\n");
+    if (status == MQ_OK) status = mq_outfile_write(file, text, strlen(text), error);
+    mq_free(text);
+    return status == MQ_OK ? mq_outfile_printf(file, error, "endmodule\n") : status;
+}
+
+static mq_status write_module(const mq_rtl_build *build, const mq_build_stage *s, const mq_stream *in,
+                              mq_stream *out, mq_error *error) {
+    char path[MQ_PATH], name[MQ_BUILD_NAME + 8];
+    mq_outfile *file;
+    snprintf(name, sizeof name, "rtl/%s.v", s->module);
+    MQ_TRY(mq_path_join(build->dir, name, path, error));
+    MQ_TRY(mq_outfile_open(path, &file, error));
+    mq_outfile_unsynced(file);
+    mq_status status = print_module(build, s, in, file, out, error);
+    if (status == MQ_OK) return mq_outfile_commit(file, error);
+    mq_outfile_abort(file);
+    return status;
 }
 
 static mq_status write_stage(const mq_rtl_graph *g, const mq_rtl_build *build, int i, mq_error *error) {
@@ -171,12 +216,10 @@ static mq_status write_stage(const mq_rtl_graph *g, const mq_rtl_build *build, i
     const mq_inet_node *n = &build->net->nodes[s->node];
     mq_stream in[MQ_INET_MAX_INPUTS] = {g->build->in}, out = {0};
     for (int k = 0; k < n->input_count; k++) in[k] = g->build->stage[stage_of(g->build, n->input[k])].out;
-    if (is_layer(n)) {
-        const mq_plan_layer *layer = mq_inet_plan_layer(build->plan, s->node);
-        MQ_TRY(mq_rtl_layer(build, layer, &in[0], s->module, &out, error));
-    } else {
-        MQ_TRY(mq_rtl_stage(build, s->node, in, s->module, &out, error));
-    }
+    if (is_layer(n))
+        MQ_TRY(mq_rtl_layer(build, mq_inet_plan_layer(build->plan, s->node), &in[0], s->module, &out, error));
+    else
+        MQ_TRY(write_module(build, s, in, &out, error));
     return same_stream(&out, &s->out, n->name, error);
 }
 

@@ -1,4 +1,5 @@
-/* rtl_graph.h - the stages of an accelerator and who reads whom: the network's nodes as modules of Verilog. */
+/* rtl_graph.h - the stages of an accelerator and who reads whom: the network's nodes as modules of Verilog.
+ */
 #ifndef MIXQ_GEN_RTL_GRAPH_H
 #define MIXQ_GEN_RTL_GRAPH_H
 

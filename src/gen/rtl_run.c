@@ -27,9 +27,9 @@ static mq_status absolute(const char *path, char out[MQ_PATH], mq_error *error) 
     int n = snprintf(out, MQ_PATH, "%s", real);
     free(real);
     if (n >= MQ_PATH || strpbrk(out, " \t$#'\"\\:"))
-        return mq_fail(error, MQ_BAD_INPUT,
-                       "%.200s: make and the simulators cannot take a path with blanks, quotes, '$', '#', ':'",
-                       out);
+        return mq_fail(
+            error, MQ_BAD_INPUT,
+            "%.200s: make and the simulators cannot take a path with blanks, quotes, '$', '#', ':'", out);
     return MQ_OK;
 }
 
@@ -114,9 +114,10 @@ static mq_status read_run(const mq_rtl_bench *b, const mq_rtl_request *r, mq_rtl
     mq_free(text);
     if (sent < 0 || got < 0) return mq_fail(error, MQ_CHECK_FAILED, "the simulation ended without results");
     if (!done)
-        return mq_fail(error, MQ_CHECK_FAILED,
-                       "deadlock: after %lld cycles, %lld beats in and %lld out nothing moved for %lld cycles",
-                       (long long)m->cycles, (long long)sent, (long long)got, (long long)r->patience);
+        return mq_fail(
+            error, MQ_CHECK_FAILED,
+            "deadlock: after %lld cycles, %lld beats in and %lld out nothing moved for %lld cycles",
+            (long long)m->cycles, (long long)sent, (long long)got, (long long)r->patience);
     if (wrong_last || wrong_hold)
         return mq_fail(error, MQ_CHECK_FAILED,
                        "m_axis: tlast wrong at %lld beats, %lld changes of a beat that waited",

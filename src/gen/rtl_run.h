@@ -24,18 +24,19 @@ mq_status mq_rtl_compile(const mq_rtl_bench *bench, mq_error *error) MQ_MUST_CHE
 typedef struct mq_rtl_request {
     const uint8_t *images; /* [count][c][h][w] */
     int64_t count;
-    int64_t frames;    /* to run, the images again from the first; at least count */
-    int stalls;        /* percent of cycles in which either side waits */
-    uint64_t seed;     /* of the stalls */
-    int64_t patience;  /* cycles in which nothing moves before it counts as a deadlock */
-    double seconds;    /* limit, 0: none */
+    int64_t frames;   /* to run, the images again from the first; at least count */
+    int stalls;       /* percent of cycles in which either side waits */
+    uint64_t seed;    /* of the stalls */
+    int64_t patience; /* cycles in which nothing moves before it counts as a deadlock */
+    double seconds;   /* limit, 0: none */
 } mq_rtl_request;
 
 typedef struct mq_rtl_measure {
-    int64_t first;                        /* cycles from the first beat in to the first beat out, both counted */
-    int64_t first_end, before_end, end;   /* to the last beat of the first frame, of the last but one, the last */
+    int64_t first; /* cycles from the first beat in to the first beat out, both counted */
+    int64_t first_end, before_end,
+        end; /* to the last beat of the first frame, of the last but one, the last */
     int64_t frames;
-    int64_t cycles;                       /* of the whole run */
+    int64_t cycles; /* of the whole run */
     double seconds;
 } mq_rtl_measure;
 

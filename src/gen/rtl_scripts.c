@@ -29,12 +29,13 @@ static mq_status print_config(const mq_build *b, int verilog, mq_outfile *file, 
     int widest = b->in_bits > b->out_bits ? b->in_bits : b->out_bits;
     if (verilog) MQ_TRY(mq_outfile_printf(file, error, "`define SIM_TOP %s\n", b->top));
     if (!verilog) MQ_TRY(mq_outfile_printf(file, error, "#define SIM_LINE %d\n", widest / 4 + 16));
-    return mq_outfile_printf(
-        file, error,
-        "%sdefine SIM_IN_BITS %d\n%sdefine SIM_OUT_BITS %d\n%sdefine SIM_IN_BEATS %lld\n%sdefine SIM_OUT_BEATS "
-        "%lld\n%sdefine SIM_RESET %d\n",
-        mark, b->in_bits, mark, b->out_bits, mark, (long long)mq_stream_beats(&b->in), mark,
-        (long long)mq_stream_beats(&b->stage[b->count - 1].out), mark, RESET_CYCLES);
+    return mq_outfile_printf(file, error,
+                             "%sdefine SIM_IN_BITS %d\n%sdefine SIM_OUT_BITS %d\n%sdefine SIM_IN_BEATS "
+                             "%lld\n%sdefine SIM_OUT_BEATS "
+                             "%lld\n%sdefine SIM_RESET %d\n",
+                             mark, b->in_bits, mark, b->out_bits, mark, (long long)mq_stream_beats(&b->in),
+                             mark, (long long)mq_stream_beats(&b->stage[b->count - 1].out), mark,
+                             RESET_CYCLES);
 }
 
 static mq_status print_library(mq_outfile *file, mq_error *error) {
@@ -46,8 +47,8 @@ static mq_status print_library(mq_outfile *file, mq_error *error) {
 /* One stage by itself; which = count: the top with its stages as black boxes. */
 static mq_status print_yosys(const mq_build *b, int which, mq_outfile *file, mq_error *error) {
     const char *module = which < b->count ? b->stage[which].module : b->top;
-    MQ_TRY(mq_outfile_printf(file, error, "# counts of %s: yosys -s synth/%s.ys, in the build folder\n", module,
-                             module));
+    MQ_TRY(mq_outfile_printf(file, error, "# counts of %s: yosys -s synth/%s.ys, in the build folder\n",
+                             module, module));
     MQ_TRY(print_library(file, error));
     for (int i = 0; which == b->count && i < b->count; i++)
         MQ_TRY(mq_outfile_printf(file, error, "read_verilog -lib rtl/%s.v\n", b->stage[i].module));

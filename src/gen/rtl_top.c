@@ -3,9 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/bit_length.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "gen/rtl_graph.h"
+#include "gen/rtl_stage.h"
 
 typedef struct writer {
     const mq_rtl_graph *g;
@@ -49,10 +50,10 @@ static mq_status print_nets(writer *w, const char *name, int bits) {
 
 static mq_status print_table(writer *w) {
     const mq_build *b = w->g->build;
-    PRINT(w, "// %s: %s, weights %.60s, activations %.60s; for %s at %g MHz. Written by mixq %s.\n//\n", b->top,
-          b->model, w->build->net->bitw, w->build->net->bita, b->device, b->clock_mhz, MIXQ_VERSION);
-    PRINT(w, "//   %-20s %-16s %-22s %-16s %12s\n", "stage", "frame h x w x c", "beat pixels x channels", "bits",
-          "beats");
+    PRINT(w, "// %s: %s, weights %.60s, activations %.60s; for %s at %g MHz. Written by mixq %s.\n//\n",
+          b->top, b->model, w->build->net->bitw, w->build->net->bita, b->device, b->clock_mhz, MIXQ_VERSION);
+    PRINT(w, "//   %-20s %-16s %-22s %-16s %12s\n", "stage", "frame h x w x c", "beat pixels x channels",
+          "bits", "beats");
     for (int i = 0; i < b->count; i++) {
         const mq_stream *s = &b->stage[i].out;
         char shape[48], beat[48], bits[32];
@@ -102,7 +103,7 @@ static mq_status print_stage(writer *w, int i) {
     PRINT(w, "\n  // %s%s%s\n", n->name, s->result != s->node ? " and " : "",
           s->result != s->node ? w->build->net->nodes[s->result].name : "");
     MQ_TRY(print_nets(w, stem(w, i), beat_bits(&s->out)));
-    PRINT(w, "  %s %s (\n      .clk(clk),\n      .rst(rst),\n", s->module, s->module + strlen("stage_"));
+    PRINT(w, "  %s u_%s (\n      .clk(clk),\n      .rst(rst),\n", s->module, stem(w, i));
     if (n->input_count == 0) MQ_TRY(print_ports(w, "s", "in", false));
     for (int k = 0; k < n->input_count; k++) {
         char port[16] = "s";
@@ -120,70 +121,72 @@ static mq_status print_stage(writer *w, int i) {
 static mq_status print_tap(writer *w, int i) {
     const mq_build_stage *s = stage(w, i);
     const char *dump = w->build->net->nodes[s->result].dump, *name = stem(w, i);
-    PRINT(w, "`ifdef MIXQ_TAPS\n  mixq_tap #(\n      .W(%d),\n      .BEATS(%lld),\n      .NAME(\"%s\")\n  ) "
-             "tap_%s (\n",
-          beat_bits(&s->out), dump[0] ? (long long)mq_stream_beats(&s->out) : 0LL, dump[0] ? dump : name, name);
-    PRINT(w, "      .clk(clk),\n      .rst(rst),\n      .valid(%s_valid),\n      .ready(%s_ready),\n      "
-             ".data(%s_data)\n  );\n`endif\n",
+    PRINT(w,
+          "`ifdef MIXQ_TAPS\n  mixq_tap #(\n      .W(%d),\n      .BEATS(%lld),\n      .NAME(\"%s\")\n  ) "
+          "tap_%s (\n",
+          beat_bits(&s->out), dump[0] ? (long long)mq_stream_beats(&s->out) : 0LL, dump[0] ? dump : name,
+          name);
+    PRINT(w,
+          "      .clk(clk),\n      .rst(rst),\n      .valid(%s_valid),\n      .ready(%s_ready),\n      "
+          ".data(%s_data)\n  );\n`endif\n",
           name, name, name);
     return MQ_OK;
 }
 
+/* Prints a text of the stages' writer and releases it. */
+static mq_status print_text(writer *w, mq_status made, char *text) {
+    MQ_TRY(made);
+    mq_status status = mq_outfile_write(w->file, text, strlen(text), w->error);
+    mq_free(text);
+    return status;
+}
+
 /* The fork behind a stage of several readers, and every reader's FIFO. */
 static mq_status print_readers(writer *w, int i) {
-    const int readers = reader_count(w, i), bits = beat_bits(&stage(w, i)->out);
-    const char *from = stem(w, i);
-    int reader = 0;
-    if (readers > 1) {
-        PRINT(w, "  wire [%d:0] %s_fork_valid, %s_fork_ready;\n  wire [%d:0] %s_fork_data;\n", readers - 1, from,
-              from, bits - 1, from);
-        PRINT(w, "  mixq_fork #(\n      .W(%d),\n      .N(%d)\n  ) fork_%s (\n      .clk(clk),\n      "
-                 ".rst(rst),\n",
-              bits, readers, from);
-        MQ_TRY(print_ports(w, "s", from, false));
-        char fork[MQ_BUILD_NAME + 8];
-        snprintf(fork, sizeof fork, "%s_fork", from);
-        MQ_TRY(print_ports(w, "m", fork, true));
-        PRINT(w, "  );\n");
+    const mq_stream *s = &stage(w, i)->out;
+    const int readers = reader_count(w, i);
+    char name[3 * MQ_BUILD_NAME], forked[MQ_INET_MAX_NODES][MQ_BUILD_NAME + 16], *text;
+    const char *forks[MQ_INET_MAX_NODES];
+    for (int k = 0; k < readers && readers > 1; k++) {
+        snprintf(forked[k], sizeof forked[k], "%s_copy%d", stem(w, i), k);
+        forks[k] = forked[k];
+        MQ_TRY(print_nets(w, forks[k], beat_bits(s)));
     }
-    for (int e = 0; e < w->g->edges; e++) {
+    if (readers > 1) MQ_TRY(print_text(w, mq_rtl_fork(s, stem(w, i), forks, readers, &text, w->error), text));
+    for (int e = 0, reader = 0; e < w->g->edges; e++) {
         if (w->g->edge[e].from != i) continue;
-        char name[3 * MQ_BUILD_NAME];
         edge_name(w, &w->g->edge[e], name, sizeof name);
-        MQ_TRY(print_nets(w, name, bits));
-        PRINT(w, "  mixq_fifo #(\n      .W(%d),\n      .DEPTH(%lld)\n  ) fifo_%s (\n      .clk(clk),\n      "
-                 ".rst(rst),\n",
-              bits, (long long)w->g->edge[e].depth, name);
-        if (readers > 1)
-            PRINT(w, "      .s_valid(%s_fork_valid[%d]),\n      .s_ready(%s_fork_ready[%d]),\n      "
-                     ".s_data(%s_fork_data),\n",
-                  from, reader, from, reader, from);
-        else
-            MQ_TRY(print_ports(w, "s", from, false));
-        MQ_TRY(print_ports(w, "m", name, true));
-        PRINT(w, "  );\n");
+        MQ_TRY(print_nets(w, name, beat_bits(s)));
+        MQ_TRY(print_text(w,
+                          mq_rtl_fifo(s, w->g->edge[e].depth, readers > 1 ? forks[reader] : stem(w, i), name,
+                                      &text, w->error),
+                          text));
         reader++;
     }
     return MQ_OK;
 }
 
+/* The output port; its last beat of a frame. */
 static mq_status print_tail(writer *w) {
     const mq_rtl_edge *last = &w->g->edge[w->g->edges - 1];
     const mq_stream *s = &stage(w, last->from)->out;
-    const int64_t beats = mq_stream_beats(s);
-    const int bits = beat_bits(s), width = beats > 1 ? mq_bit_length((int64_t)(beats - 1)) : 1;
-    char name[3 * MQ_BUILD_NAME];
+    char name[3 * MQ_BUILD_NAME], *text;
+    const char *names[] = {name};
+    mq_stream out;
     edge_name(w, last, name, sizeof name);
-    PRINT(w, "\n  // results; tlast at the last beat of a frame\n  reg [%d:0] beat;\n", width - 1);
-    PRINT(w, "  assign m_axis_tvalid = %s_valid;\n  assign %s_ready = m_axis_tready;\n", name, name);
-    if (w->g->build->out_bits > bits)
-        PRINT(w, "  assign m_axis_tdata = {%d'd0, %s_data};\n", w->g->build->out_bits - bits, name);
+    PRINT(w, "\n  // %s\n", mq_inet_last(w->build->net)->name);
+    MQ_TRY(print_nets(w, "out", beat_bits(s)));
+    PRINT(w, "  wire out_last;\n");
+    MQ_TRY(print_text(
+        w, mq_rtl_stage(w->build, w->build->net->node_count - 1, s, names, "out", &text, &out, w->error),
+        text));
+    PRINT(w, "  assign m_axis_tvalid = out_valid;\n  assign out_ready = m_axis_tready;\n");
+    PRINT(w, "  assign m_axis_tlast = out_last;\n");
+    if (w->g->build->out_bits > beat_bits(s))
+        PRINT(w, "  assign m_axis_tdata = {%d'd0, out_data};\n", w->g->build->out_bits - beat_bits(s));
     else
-        PRINT(w, "  assign m_axis_tdata = %s_data;\n", name);
-    PRINT(w, "  assign m_axis_tlast = beat == %d'd%lld;\n", width, (long long)(beats - 1));
-    PRINT(w, "  always @(posedge clk)\n    if (rst) beat <= 0;\n    else if (m_axis_tvalid && m_axis_tready) beat "
-             "<= m_axis_tlast ? %d'd0 : beat + %d'd1;\nendmodule\n",
-          width, width);
+        PRINT(w, "  assign m_axis_tdata = out_data;\n");
+    PRINT(w, "endmodule\n");
     return MQ_OK;
 }
 

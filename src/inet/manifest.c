@@ -25,8 +25,7 @@ mq_status mq_manifest_write_about(const char *dir, const char *const *names, siz
         json_array_append_new(files, json_pack("{s:s, s:s}", "name", names[i], "sha256", digest));
     }
     MQ_TRY_GOTO(mq_path_join(dir, MQ_MANIFEST_FILE, path, error), failed);
-    json_t *root =
-        json_pack("{s:s, s:i, s:s}", "format", FORMAT, "version", VERSION, "mixq", MIXQ_VERSION);
+    json_t *root = json_pack("{s:s, s:i, s:s}", "format", FORMAT, "version", VERSION, "mixq", MIXQ_VERSION);
     if (!root || (about && json_object_update(root, (json_t *)(uintptr_t)about) != 0) ||
         json_object_set(root, "files", files) != 0) {
         json_decref(root);
@@ -49,8 +48,8 @@ static bool plain(const char *name) {
 }
 
 static mq_status check_manifest(const json_t *root, mq_error *error) {
-    static const char *const keys[] = {"format", "version",   "mixq",  "target",
-                                       "device", "clock_mhz", "tools", "files",  NULL};
+    static const char *const keys[] = {"format",    "version", "mixq",  "target", "device",
+                                       "clock_mhz", "tools",   "files", NULL};
     const char *text, *name;
     int64_t version;
     json_t *files, *file;
