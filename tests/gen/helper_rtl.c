@@ -97,7 +97,8 @@ static void finish(rtl_bench *b) {
     FILE *f = open_in(b, "bench", ".v", "w");
     assert_non_null(f);
     fprintf(f,
-            "/* verilator lint_off DECLFILENAME */\n/* verilator lint_off STMTDLY */\n/* verilator lint_off WIDTH */\n"
+            "/* verilator lint_off DECLFILENAME */\n/* verilator lint_off STMTDLY */\n/* verilator lint_off "
+            "WIDTH */\n"
             "/* verilator lint_off UNUSED */\n/* verilator lint_off UNDRIVEN */\n/* verilator lint_off "
             "BLKSEQ */\nmodule bench;\n  reg clk = 0, rst = 1;\n  integer t = 0;\n  always #1 clk = !clk;\n"
             "  always @(posedge clk) begin t <= t + 1; if (t == 40) rst <= 0; end\n  integer idle = 0;\n");

@@ -146,7 +146,8 @@ static void put_case(rtl_bench *b, const requant_case *t, int which, const char 
     *sink = rtl_sink(b, out, lanes * t->bits, 0);
     char *broken = strstr(text, " #(");
     rtl_say(b,
-            "  generate if (1) begin : g_%s\n    wire rq_in_valid = %s_valid;\n    wire rq_out_valid;\n    assign "
+            "  generate if (1) begin : g_%s\n    wire rq_in_valid = %s_valid;\n    wire rq_out_valid;\n    "
+            "assign "
             "%s_ready = "
             "1'b1;\n    wire [%d:0] rq_in_group = %s_data[%d:%d];\n    wire [%d:0] rq_in_acc = "
             "%s_data[%d:0];\n    wire [%d:0] rq_out_code;\n    assign %s_valid = rq_out_valid;\n    assign "

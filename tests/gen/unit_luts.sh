@@ -58,7 +58,7 @@ for p in 000 001 002 003 004 005 006 007; do
     for k in 0 1 2; do words "t${k}_$p" $((4 << k)) 13; done
     for k in 0 1 2 3 4 5; do words "u${k}_$p" $((8 << k)) 18; done
 done
-unit 400 requant_threshold_3bit_8lanes_4groups "$pipe in_group:2 in_acc:104 / out_valid:1 out_code:24" mixq_requant_threshold \
+unit 450 requant_threshold_3bit_8lanes_4groups "$pipe in_group:2 in_acc:104 / out_valid:1 out_code:24" mixq_requant_threshold \
     '.PE(8), .LANES(8), .ACC(13), .TW(13), .BITS(3), .GROUPS(4), .GW(2), .FILE("mem/t")'
 unit 1000 requant_threshold_6bit_2lanes_8groups "$pipe in_group:3 in_acc:36 / out_valid:1 out_code:12" mixq_requant_threshold \
     '.PE(2), .LANES(2), .ACC(18), .TW(18), .BITS(6), .GROUPS(8), .GW(3), .FILE("mem/u")'

@@ -1,0 +1,41 @@
+// Channels of N streams behind each other: of every row first all beats of input 0, then of input 1, and so on. The beats are
+// alike; input i has BEATS[32*i +: 32] of them in a row, and whole groups but for the last input. Wires and a count.
+module mixq_concat #(
+    parameter N = 2,
+    parameter W = 8,
+    parameter [32*N-1:0] BEATS = {N{32'd1}}
+) (
+    input clk,
+    input rst,
+    input [N-1:0] in_valid,
+    output [N-1:0] in_ready,
+    input [N*W-1:0] in_data,
+    output out_valid,
+    input out_ready,
+    output [W-1:0] out_data
+);
+  reg [N-1:0] turn;  // one-hot
+  reg [31:0] n;
+  wire [N-1:0] last;  // beat of the input whose turn it is
+  assign in_ready = turn & {N{out_ready}};
+  assign out_valid = |(turn & in_valid);
+  wire [(N+1)*W-1:0] chosen;
+  assign chosen[W-1:0] = {W{1'b0}};
+  assign out_data = chosen[N*W+:W];
+  genvar i;
+  generate
+    for (i = 0; i < N; i = i + 1) begin : in
+      localparam [31:0] LAST = BEATS[32*i+:32] - 1;
+      assign last[i] = turn[i] && n == LAST;
+      assign chosen[(i+1)*W+:W] = chosen[i*W+:W] | ({W{turn[i]}} & in_data[i*W+:W]);
+    end
+  endgenerate
+  always @(posedge clk)
+    if (rst) begin
+      turn <= {{N - 1{1'b0}}, 1'b1};
+      n <= 32'd0;
+    end else if (out_valid && out_ready) begin
+      n <= |last ? 32'd0 : n + 32'd1;
+      if (|last) turn <= {turn[N-2:0], turn[N-1]};
+    end
+endmodule
