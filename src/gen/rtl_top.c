@@ -134,10 +134,10 @@ static mq_status print_tap(writer *w, int i) {
 }
 
 /* Prints a text of the stages' writer and releases it. */
-static mq_status print_text(writer *w, mq_status made, char *text) {
+static mq_status print_text(writer *w, mq_status made, char *const *text) {
     MQ_TRY(made);
-    mq_status status = mq_outfile_write(w->file, text, strlen(text), w->error);
-    mq_free(text);
+    mq_status status = mq_outfile_write(w->file, *text, strlen(*text), w->error);
+    mq_free(*text);
     return status;
 }
 
@@ -152,7 +152,7 @@ static mq_status print_readers(writer *w, int i) {
         forks[k] = forked[k];
         MQ_TRY(print_nets(w, forks[k], beat_bits(s)));
     }
-    if (readers > 1) MQ_TRY(print_text(w, mq_rtl_fork(s, stem(w, i), forks, readers, &text, w->error), text));
+    if (readers > 1) MQ_TRY(print_text(w, mq_rtl_fork(s, stem(w, i), forks, readers, &text, w->error), &text));
     for (int e = 0, reader = 0; e < w->g->edges; e++) {
         if (w->g->edge[e].from != i) continue;
         edge_name(w, &w->g->edge[e], name, sizeof name);
@@ -160,7 +160,7 @@ static mq_status print_readers(writer *w, int i) {
         MQ_TRY(print_text(w,
                           mq_rtl_fifo(s, w->g->edge[e].depth, readers > 1 ? forks[reader] : stem(w, i), name,
                                       &text, w->error),
-                          text));
+                          &text));
         reader++;
     }
     return MQ_OK;
@@ -179,7 +179,7 @@ static mq_status print_tail(writer *w) {
     PRINT(w, "  wire out_last;\n");
     MQ_TRY(print_text(
         w, mq_rtl_stage(w->build, w->build->net->node_count - 1, s, names, "out", &text, &out, w->error),
-        text));
+        &text));
     PRINT(w, "  assign m_axis_tvalid = out_valid;\n  assign out_ready = m_axis_tready;\n");
     PRINT(w, "  assign m_axis_tlast = out_last;\n");
     if (w->g->build->out_bits > beat_bits(s))

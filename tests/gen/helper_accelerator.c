@@ -1,6 +1,7 @@
 /* helper_accelerator.c - see helper_accelerator.h. */
 #include "gen/helper_accelerator.h"
 
+#include "inet/certificate.h"
 #include "inet/small_net.h"
 
 static void conv(small_net *s, const char *name, int out, int kernel, bool depthwise, int weight_bits) {
@@ -67,10 +68,16 @@ mq_inet *tiny_net(const char *dir, uint64_t seed) {
     small_linear(&s, "linear4", 5);
     mq_inet_node output = {.kind = MQ_INET_OUTPUT, .name = "output", .output = {.divisor = 12.75}};
     small_add(&s, &output);
-    if (mq_inet_finish(s.net, &error) != MQ_OK || mq_inet_save(s.net, dir, &error) != MQ_OK) {
+    char path[512];
+    json_t *certificate = NULL;
+    snprintf(path, sizeof path, "%s/" MQ_CERTIFICATE_FILE, dir);
+    if (mq_inet_finish(s.net, &error) != MQ_OK || mq_inet_save(s.net, dir, &error) != MQ_OK ||
+        mq_certificate_describe(s.net, &certificate, &error) != MQ_OK ||
+        mq_json_save(path, certificate, &error) != MQ_OK) {
         fprintf(stderr, "%s\n", error.text);
         abort();
     }
+    json_decref(certificate);
     return s.net;
 }
 
@@ -97,5 +104,9 @@ mq_inet_plan *tiny_plan(const mq_inet *net) {
     strcpy(plan->device, "ultra96v2");
     plan->clock_mhz = 200;
     plan->in_pixels = 2;
+    /* What pool1 has finished must wait while reorg0's row of the concat is not complete. */
+    if (mq_alloc(1, sizeof *plan->stream, "streams", &plan->stream, NULL) != MQ_OK) abort();
+    plan->streams = 1;
+    plan->stream[0] = (mq_plan_stream){mq_inet_find(net, "pool1"), mq_inet_find(net, "concat0"), 16};
     return plan;
 }
