@@ -59,6 +59,7 @@ mq_status mq_process_run(const mq_process *p, int *code, mq_error *error) {
     if (log < 0) return mq_fail_errno(error, "cannot write", p->log);
     pid_t pid = fork();
     if (pid == 0) become(p, log);
+    if (pid > 0) setpgid(pid, pid); /* whoever is first */
     close(log);
     if (pid < 0) return mq_fail(error, MQ_INTERNAL, "%s: cannot be started: %s", name, strerror(errno));
     for (long polls = 1;; polls++) {

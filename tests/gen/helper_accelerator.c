@@ -94,7 +94,9 @@ mq_inet_plan *tiny_plan(const mq_inet *net) {
         *l = (mq_plan_layer){.node = l->node,
                              .multiplier = MQ_PLAN_LUT,
                              .chain = 1,
-                             .simd = depthwise ? 1 : net->nodes[n->input[0]].edge.c == 3 ? 3 : 4,
+                             .simd = depthwise                             ? 1
+                                     : net->nodes[n->input[0]].edge.c == 3 ? 3
+                                                                           : 4,
                              .pe = linear ? 5 : 4,
                              .rows = 1,
                              .blocks = i == 0 ? 2 : 1,
