@@ -56,12 +56,13 @@ module mixq_channels_apart #(
       );
       genvar p, i;
       for (p = 0; p < PX; p = p + 1) begin : pixel
-        wire [(N+1)*W-1:0] any;
-        assign any[W-1:0] = {W{1'b0}};
-        for (i = 0; i < N; i = i + 1) begin : choice
-          assign any[(i+1)*W+:W] = any[i*W+:W] | ({W{chosen[i]}} & q[(p*N+i)*W+:W]);
+        reg [W-1:0] any;
+        integer k;
+        always @* begin
+          any = {W{1'b0}};
+          for (k = 0; k < N; k = k + 1) any = any | ({W{chosen[k]}} & q[(p*N+k)*W+:W]);
         end
-        assign out_data[p*W+:W] = any[N*W+:W];
+        assign out_data[p*W+:W] = any;
       end
       for (i = 0; i < N; i = i + 1) begin : choose
         localparam [31:0] I = i;

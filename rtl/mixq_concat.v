@@ -19,15 +19,18 @@ module mixq_concat #(
   wire [N-1:0] last;  // beat of the input whose turn it is
   assign in_ready = turn & {N{out_ready}};
   assign out_valid = |(turn & in_valid);
-  wire [(N+1)*W-1:0] chosen;
-  assign chosen[W-1:0] = {W{1'b0}};
-  assign out_data = chosen[N*W+:W];
+  reg [W-1:0] chosen;
+  integer k;
+  always @* begin
+    chosen = {W{1'b0}};
+    for (k = 0; k < N; k = k + 1) chosen = chosen | ({W{turn[k]}} & in_data[k*W+:W]);
+  end
+  assign out_data = chosen;
   genvar i;
   generate
     for (i = 0; i < N; i = i + 1) begin : in
       localparam [31:0] LAST = BEATS[32*i+:32] - 1;
       assign last[i] = turn[i] && n == LAST;
-      assign chosen[(i+1)*W+:W] = chosen[i*W+:W] | ({W{turn[i]}} & in_data[i*W+:W]);
     end
   endgenerate
   always @(posedge clk)

@@ -24,7 +24,6 @@ module mixq_max_pool #(
     output reg [OUT_PX*CH*BITS-1:0] out_data
 );
   localparam OUT_W = IN_W / K;
-  localparam OUT_H = IN_H / K;
   localparam IN_BEATS = (IN_W + PX - 1) / PX;
   localparam OUT_BEATS = (OUT_W + OUT_PX - 1) / OUT_PX;
   localparam LAST_PX = OUT_W - (OUT_BEATS - 1) * OUT_PX;  // pixels of a row's last beat
@@ -36,7 +35,7 @@ module mixq_max_pool #(
   localparam GW = $clog2(GROUPS + 1);
   localparam KW = $clog2(K + 1);
   localparam [31:0] X_LAST = IN_BEATS - 1, Y_LAST = IN_H - 1, G_LAST = GROUPS - 1, K_LAST = K - 1;
-  localparam [31:0] ROWS = OUT_H * K, BEATS = OUT_BEATS, LAST_BEAT = OUT_BEATS - 1;
+  localparam [31:0] BEATS = OUT_BEATS, LAST_BEAT = OUT_BEATS - 1;
 
   function [BITS-1:0] larger(input [BITS-1:0] a, input [BITS-1:0] b);
     larger = (SIGNED != 0 ? $signed(a) > $signed(b) : a > b) ? a : b;
@@ -51,8 +50,8 @@ module mixq_max_pool #(
   wire x_last = x == X_LAST[XW-1:0], g_last = g == G_LAST[GW-1:0], y_last = y == Y_LAST[YW-1:0];
   wire kx_last = PX > 1 || kx == K_LAST[KW-1:0], ky_last = ky == K_LAST[KW-1:0];
   wire take = in_valid && in_ready;
-  // a window of this row is whole
-  wire whole = kx_last && out_x != BEATS[XW-1:0] && y < ROWS[YW-1:0];
+  // a row of a window is whole
+  wire whole = kx_last && out_x != BEATS[XW-1:0];  // rows past the last window never end one
   always @(posedge clk)
     if (rst) begin
       x <= {XW{1'b0}};
@@ -80,7 +79,7 @@ module mixq_max_pool #(
 
   // along the row
   wire [W-1:0] row;
-  genvar p, c, i;
+  genvar p, c;
   generate
     if (PX == 1) begin : one_pixel
       reg [W-1:0] best;
@@ -92,15 +91,16 @@ module mixq_max_pool #(
     end else begin : pixels
       for (p = 0; p < OUT_PX; p = p + 1) begin : pixel
         for (c = 0; c < CH; c = c + 1) begin : channel
-          wire [K*BITS-1:0] best;  // of the first i + 1
-          assign best[BITS-1:0] = in_data[(p*K*CH+c)*BITS+:BITS];
-          for (i = 1; i < K; i = i + 1) begin : step
-            assign best[i*BITS+:BITS] = larger(best[(i-1)*BITS+:BITS], in_data[((p*K+i)*CH+c)*BITS+:BITS]);
+          reg [BITS-1:0] best;
+          integer i;
+          always @* begin
+            best = in_data[p*K*CH*BITS+c*BITS+:BITS];
+            for (i = 1; i < K; i = i + 1) best = larger(best, in_data[((p*K+i)*CH+c)*BITS+:BITS]);
           end
           if (p < LAST_PX) begin : kept
-            assign row[(p*CH+c)*BITS+:BITS] = best[(K-1)*BITS+:BITS];
+            assign row[(p*CH+c)*BITS+:BITS] = best;
           end else begin : beyond  // of the row's last beat
-            assign row[(p*CH+c)*BITS+:BITS] = out_x == LAST_BEAT[XW-1:0] ? {BITS{1'b0}} : best[(K-1)*BITS+:BITS];
+            assign row[(p*CH+c)*BITS+:BITS] = out_x == LAST_BEAT[XW-1:0] ? {BITS{1'b0}} : best;
           end
         end
       end

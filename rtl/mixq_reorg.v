@@ -40,7 +40,7 @@ module mixq_reorg #(
       .can_put(can_put), .can_get(can_get), .w_half(w_half), .r_half(r_half)
   );
   wire [RW-1:0] w_addr = (w_half ? FULL_ROW[RW-1:0] : {RW{1'b0}}) + w_i;
-  wire [RW-1:0] column = PX == 1 ? {r_i[RW-1:1], dx} : r_i;  // r_i is even
+  wire [RW-1:0] column;
   wire [RW-1:0] r_addr = (r_half ? FULL_ROW[RW-1:0] : {RW{1'b0}}) + column;
   wire [PX*PW-1:0] q;
   mixq_ram #(
@@ -51,8 +51,10 @@ module mixq_reorg #(
   genvar p;
   generate
     if (PX == 1) begin : one_pixel
+      assign column = {r_i[RW-1:1], dx};  // r_i is even
       assign out_data = q;
     end else begin : pixels
+      assign column = r_i;
       for (p = 0; p < OUT_PX; p = p + 1) begin : pixel
         assign out_data[p*PW+:PW] = shown_dx ? q[(2*p+1)*PW+:PW] : q[2*p*PW+:PW];
       end

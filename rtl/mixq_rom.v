@@ -1,5 +1,6 @@
 // A ROM of DEPTH words from a file of hexadecimal words. BLOCK = 0: in LUTs, q in the same cycle; BLOCK = 1: in block RAM,
 // q one cycle after addr. Words past DEPTH are not read.
+/* verilator lint_off WIDTH */  // an address may have bits that DEPTH does not need
 module mixq_rom #(
     parameter W = 8,
     parameter DEPTH = 2,
@@ -9,8 +10,8 @@ module mixq_rom #(
 ) (
     /* verilator lint_off UNUSED */
     input clk,
-    /* verilator lint_on UNUSED */
     input [AW-1:0] addr,
+    /* verilator lint_on UNUSED */
     output [W-1:0] q
 );
   generate
@@ -27,3 +28,4 @@ module mixq_rom #(
     end
   endgenerate
 endmodule
+/* verilator lint_on WIDTH */

@@ -104,7 +104,10 @@ static mq_status put_stage(const job *j, const int64_t *t, int p, int k, int wid
     for (int g = 0; g < j->groups && status == MQ_OK; g++)
         for (int code = 0; code < 1 << k && status == MQ_OK; code++) {
             int c = g * j->pe + p, i = (code << (bits - k)) + (1 << (bits - 1 - k)) - 1;
-            int64_t v = c < j->node->edge.c ? t[(size_t)c * (size_t)count + (size_t)i] : 0;
+            /* a channel that is not there, accumulator 0: the code 0 */
+            int64_t v = c < j->node->edge.c                      ? t[(size_t)c * (size_t)count + (size_t)i]
+                        : j->r->is_signed && i < (count + 1) / 2 ? 0
+                                                                 : 1;
             status = put_word(file, (unsigned __int128)v, width, error);
         }
     return close_file(file, status, error);

@@ -142,7 +142,7 @@ static void run(rtl_bench *b, const char *command) {
     snprintf(log, sizeof log, "%s/log.txt", b->dir);
     assert_int_equal(mq_file_read(log, 1 << 24, &text, &size, NULL), MQ_OK);
     if (code != 0 || strstr((char *)text, "Warning") || strstr((char *)text, "warning") ||
-        strstr((char *)text, "time is up") || strstr((char *)text, "no such mode"))
+        (!b->broken && strstr((char *)text, "time is up")) || strstr((char *)text, "no such mode"))
         fail_msg("%.3000s", (char *)text);
     mq_free(text);
 }
@@ -150,12 +150,12 @@ static void run(rtl_bench *b, const char *command) {
 void rtl_verilator(rtl_bench *b, const char *flags) {
     char command[2048];
     finish(b);
-    snprintf(
-        command, sizeof command,
-        "cd %s && rm -rf obj && verilator --binary -Wall %s --top-module bench -CFLAGS -O0 -Mdir obj bench.v "
-        "-y . -y %s/tests/gen -y %s/rtl -y %s/rtl/sim > log.txt 2>&1 && ./obj/Vbench >> log.txt "
-        "2>&1",
-        b->dir, flags, MIXQ_SOURCE_DIR, MIXQ_SOURCE_DIR, MIXQ_SOURCE_DIR);
+    snprintf(command, sizeof command,
+             "cd %s && rm -rf obj && verilator --binary -j 2 -Wall %s --top-module bench -CFLAGS -O0 -Mdir "
+             "obj bench.v "
+             "-y . -y %s/tests/gen -y %s/rtl -y %s/rtl/sim > log.txt 2>&1 && ./obj/Vbench >> log.txt "
+             "2>&1",
+             b->dir, flags, MIXQ_SOURCE_DIR, MIXQ_SOURCE_DIR, MIXQ_SOURCE_DIR);
     run(b, command);
 }
 

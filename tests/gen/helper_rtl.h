@@ -22,7 +22,8 @@ typedef struct rtl_bench {
     size_t used, size;
     int ports;
     rtl_port port[RTL_PORTS];
-    int cycles; /* limit */
+    int cycles;  /* limit */
+    bool broken; /* may run out of time */
 } rtl_bench;
 
 void rtl_start(rtl_bench *b, const char *dir);

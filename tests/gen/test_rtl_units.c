@@ -187,6 +187,10 @@ static void put_pools(rtl_bench *b, int count) {
         if (i % 3 == 0) o.in[0].pixels = k * draw(1, 2);
         if (i % 3 == 1) o.in[0].pixels = 1;
         if (i % 4 == 3) o.in[0].channels = o.in[0].c; /* one group */
+        if (i == 2) {                                 /* the last beat has half a window beside a whole one */
+            k = n->pool.kernel = n->pool.stride = 2;
+            o.in[0].pixels = 4, o.in[0].w = 7;
+        }
         put_node(b, &o, "pool", i);
         for (int t = 0; t < FRAMES; t++) {
             draw_frame(&f, &o.in[0]);
@@ -347,7 +351,7 @@ static void put_all(rtl_bench *b, const char *dir, int count) {
 static void streams_in_verilator(void **state) {
     static rtl_bench b;
     if (!rtl_have("verilator")) skip();
-    put_all(&b, ((temp_dir *)*state)->path, 12);
+    put_all(&b, ((temp_dir *)*state)->path, 7);
     rtl_verilator(&b, "");
     rtl_check_all(&b);
     rtl_free(&b);
@@ -362,9 +366,77 @@ static void streams_in_icarus(void **state) {
     rtl_free(&b);
 }
 
+/* Each of these must be noticed. */
+static const char *const mutants[][3] = {
+    {"mixq_skid", "assign in_ready = !have_second;", "assign in_ready = 1'b1;"},
+    {"mixq_fifo", "next == FULL", "1'b0"},
+    {"mixq_fork", "&(taken | out_ready)", "|(taken | out_ready)"},
+    {"mixq_max_pool", "held_first ? held_row", "1'b0 ? held_row"},
+    {"mixq_max_pool", "out_x != BEATS[XW-1:0]", "1'b1"},
+    {"mixq_max_pool", "out_x == LAST_BEAT[XW-1:0] ?", "1'b0 ?"},
+    {"mixq_reorg", "r_last(pass_last && dx)", "r_last(pass_last)"},
+    {"mixq_pingpong", "full != 2'd2", "1'b1"},
+    {"mixq_concat", "|last ? 32'd0", "1'b0 ? 32'd0"},
+    {"mixq_widen", "SIGNED != 0 && in_data[i*IN+IN-1]", "1'b0"},
+    {"mixq_image", "p >= LAST_PX && last", "1'b0"},
+    {"mixq_pixels_apart", "|| row_end;", ";"},
+    {"mixq_pixels_together", "|| row_end;", ";"},
+    {"mixq_channels_apart", "|| row_end;", ";"},
+    {"mixq_channels_together", "i >= LAST_PARTS && shown_last", "1'b0"},
+    {"mixq_output", "out_last ? {NW", "1'b0 ? {NW"},
+};
+
+static void broken_copies_are_noticed(void **state) {
+    static rtl_bench b;
+    (void)state;
+    if (!rtl_have("iverilog")) skip();
+    for (size_t i = 0; i < sizeof mutants / sizeof *mutants; i++) {
+        void *dir = NULL;
+        int wrong = 0;
+        assert_int_equal(temp_dir_make(&dir), 0);
+        put_all(&b, ((temp_dir *)dir)->path, 6);
+        b.broken = true;
+        rtl_broken_copy(&b, mutants[i][0], mutants[i][0], mutants[i][1], mutants[i][2]);
+        rtl_icarus(&b, "");
+        for (int k = 0; k < b.ports; k++)
+            if (b.port[k].sink) wrong += rtl_wrong(&b, k);
+        if (!wrong) fail_msg("%s with %s was not noticed", mutants[i][0], mutants[i][2]);
+        rtl_free(&b);
+        temp_dir_remove(&dir);
+    }
+}
+
+static void refuses_by_name(void **state) {
+    (void)state;
+    one_node o;
+    char *text;
+    mq_error error = {0};
+    mq_inet_node *n = make_node(&o, MQ_INET_MAX_POOL, 1);
+    const char *names[] = {"a"};
+    o.in[0] = (mq_stream){6, 6, 4, 2, 1, 3, false};
+    o.node[0].edge.h = 6, o.node[0].edge.w = 6, o.node[0].edge.c = 4;
+    n->pool.kernel = 3, n->pool.stride = 2;
+    assert_int_equal(mq_rtl_stage(&o.build, NODES - 1, o.in, names, "o", &text, &o.out, &error),
+                     MQ_BAD_INPUT);
+    assert_non_null(strstr(error.text, "node7: kernel 3 with stride 2"));
+    n->pool.stride = 3, o.in[0].c = 5;
+    assert_int_equal(mq_rtl_stage(&o.build, NODES - 1, o.in, names, "o", &text, &o.out, &error),
+                     MQ_BAD_INPUT);
+    assert_non_null(strstr(error.text, "node7: a stream of 6 x 6 x 5"));
+    o.in[0].c = 4, n->kind = MQ_INET_RESCALE;
+    assert_int_equal(mq_rtl_stage(&o.build, NODES - 1, o.in, names, "o", &text, &o.out, &error),
+                     MQ_BAD_INPUT);
+    assert_non_null(strstr(error.text, "rescale"));
+    n->kind = MQ_INET_REORG, o.in[0].h = o.node[0].edge.h = 5;
+    assert_int_equal(mq_rtl_stage(&o.build, NODES - 1, o.in, names, "o", &text, &o.out, &error),
+                     MQ_BAD_INPUT);
+    assert_int_equal(mq_rtl_fifo(&o.in[0], -1, "a", "b", &text, &error), MQ_BAD_INPUT);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(streams_in_verilator, temp_dir_make, temp_dir_remove),
-        cmocka_unit_test_setup_teardown(streams_in_icarus, temp_dir_make, temp_dir_remove)};
+        cmocka_unit_test_setup_teardown(streams_in_icarus, temp_dir_make, temp_dir_remove),
+        cmocka_unit_test(broken_copies_are_noticed), cmocka_unit_test(refuses_by_name)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
