@@ -270,7 +270,13 @@ static mq_status concat(writer *w, const stage *s, mq_stream *out, mq_error *err
         out->c += in[i].c;
         if (in[i].bits < bits) widen(w, s, i, &in[i], bits, name[i]);
     }
-    say(w, "  mixq_concat #(\n      .N(%d), .W(%" PRId64 "), .BEATS({", count, mq_rtl_stream_width(out));
+    int64_t most = 1;
+    int count_bits = 1;
+    for (int i = 0; i < count; i++)
+        if (mq_stream_row_beats(&in[i]) > most) most = mq_stream_row_beats(&in[i]);
+    while (most >> count_bits) count_bits++;
+    say(w, "  mixq_concat #(\n      .N(%d), .W(%" PRId64 "), .CW(%d), .BEATS({", count,
+        mq_rtl_stream_width(out), count_bits);
     for (int i = count - 1; i >= 0; i--)
         say(w, "32'd%" PRId64 "%s", mq_stream_row_beats(&in[i]), i ? ", " : "})\n");
     say(w, "  ) %s_concat (\n      .clk(clk), .rst(rst), .in_valid(", s->name);

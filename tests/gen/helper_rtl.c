@@ -140,7 +140,8 @@ static void run(rtl_bench *b, const char *command) {
     size_t size;
     int code = system(command);
     snprintf(log, sizeof log, "%s/log.txt", b->dir);
-    assert_int_equal(mq_file_read(log, 1 << 24, &text, &size, NULL), MQ_OK);
+    mq_error error = {0};
+    if (mq_file_read(log, 1 << 24, &text, &size, &error) != MQ_OK) fail_msg("%s", error.text);
     if (code != 0 || strstr((char *)text, "Warning") || strstr((char *)text, "warning") ||
         (!b->broken && strstr((char *)text, "time is up")) || strstr((char *)text, "no such mode"))
         fail_msg("%.3000s", (char *)text);
@@ -180,7 +181,7 @@ int rtl_wrong(rtl_bench *b, int sink) {
         line[strcspn(line, "\n")] = 0;
         if (n < p->count) hex(p, n, expected);
         if (n >= p->count || strcmp(line, expected) != 0) {
-            if (!wrong && n < p->count)
+            if (!b->broken && !wrong && n < p->count)
                 print_message("%s beat %d: got %s, expected %s\n", p->name, n, line, expected);
             wrong++;
         }

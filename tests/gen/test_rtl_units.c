@@ -131,7 +131,8 @@ static void put_node(rtl_bench *b, one_node *o, const char *kind, int number) {
     say(b, status, text, &error);
 }
 
-static void put_fifos(rtl_bench *b) {
+static void put_fifos(rtl_bench *b, int count) {
+    (void)count;
     static const int depth[] = {0, 1, 2, 5, 64, 65, 200};
     static frame f;
     for (size_t i = 0; i < sizeof depth / sizeof *depth; i++) {
@@ -151,7 +152,8 @@ static void put_fifos(rtl_bench *b) {
     }
 }
 
-static void put_forks(rtl_bench *b) {
+static void put_forks(rtl_bench *b, int count) {
+    (void)count;
     static frame f;
     for (int n = 2; n <= 4; n++) {
         char in[32], out[4][32], *text;
@@ -312,7 +314,8 @@ static void put_regroups(rtl_bench *b, int count) {
     }
 }
 
-static void put_output(rtl_bench *b) {
+static void put_output(rtl_bench *b, int count) {
+    (void)count;
     static frame f;
     one_node o;
     make_node(&o, MQ_INET_OUTPUT, 1);
@@ -334,24 +337,21 @@ static void put_output(rtl_bench *b) {
     }
 }
 
+typedef void family(rtl_bench *b, int count);
+static family *const families[] = {put_fifos,   put_forks,  put_pools,    put_reorgs,
+                                   put_concats, put_images, put_regroups, put_output};
+
 static void put_all(rtl_bench *b, const char *dir, int count) {
     rtl_start(b, dir);
     rng = mq_rng_stream(11, "units", 0);
     drawn = 0;
-    put_fifos(b);
-    put_forks(b);
-    put_pools(b, count);
-    put_reorgs(b, count);
-    put_concats(b, count);
-    put_images(b, count / 2);
-    put_regroups(b, count);
-    put_output(b);
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++) families[i](b, count);
 }
 
 static void streams_in_verilator(void **state) {
     static rtl_bench b;
     if (!rtl_have("verilator")) skip();
-    put_all(&b, ((temp_dir *)*state)->path, 7);
+    put_all(&b, ((temp_dir *)*state)->path, 5);
     rtl_verilator(&b, "");
     rtl_check_all(&b);
     rtl_free(&b);
@@ -367,23 +367,26 @@ static void streams_in_icarus(void **state) {
 }
 
 /* Each of these must be noticed. */
-static const char *const mutants[][3] = {
-    {"mixq_skid", "assign in_ready = !have_second;", "assign in_ready = 1'b1;"},
-    {"mixq_fifo", "next == FULL", "1'b0"},
-    {"mixq_fork", "&(taken | out_ready)", "|(taken | out_ready)"},
-    {"mixq_max_pool", "held_first ? held_row", "1'b0 ? held_row"},
-    {"mixq_max_pool", "out_x != BEATS[XW-1:0]", "1'b1"},
-    {"mixq_max_pool", "out_x == LAST_BEAT[XW-1:0] ?", "1'b0 ?"},
-    {"mixq_reorg", "r_last(pass_last && dx)", "r_last(pass_last)"},
-    {"mixq_pingpong", "full != 2'd2", "1'b1"},
-    {"mixq_concat", "|last ? 32'd0", "1'b0 ? 32'd0"},
-    {"mixq_widen", "SIGNED != 0 && in_data[i*IN+IN-1]", "1'b0"},
-    {"mixq_image", "p >= LAST_PX && last", "1'b0"},
-    {"mixq_pixels_apart", "|| row_end;", ";"},
-    {"mixq_pixels_together", "|| row_end;", ";"},
-    {"mixq_channels_apart", "|| row_end;", ";"},
-    {"mixq_channels_together", "i >= LAST_PARTS && shown_last", "1'b0"},
-    {"mixq_output", "out_last ? {NW", "1'b0 ? {NW"},
+static const struct mutant {
+    const char *module, *from, *to;
+    family *put;
+} mutants[] = {
+    {"mixq_skid", "assign in_ready = !have_second;", "assign in_ready = 1'b1;", put_fifos},
+    {"mixq_fifo", "next == FULL", "1'b0", put_fifos},
+    {"mixq_fork", "&(taken | out_ready)", "|(taken | out_ready)", put_forks},
+    {"mixq_max_pool", "held_first ? held_row", "1'b0 ? held_row", put_pools},
+    {"mixq_max_pool", "out_x != BEATS[XW-1:0]", "1'b1", put_pools},
+    {"mixq_max_pool", "out_x == LAST_BEAT[XW-1:0] ?", "1'b0 ?", put_pools},
+    {"mixq_reorg", "r_last(pass_last && dx)", "r_last(pass_last)", put_reorgs},
+    {"mixq_pingpong", "full != 2'd2", "1'b1", put_reorgs},
+    {"mixq_concat", "|last ? {CW", "1'b0 ? {CW", put_concats},
+    {"mixq_widen", "SIGNED != 0 && in_data[i*IN+IN-1]", "1'b0", put_concats},
+    {"mixq_image", "p >= LAST_PX && last", "1'b0", put_images},
+    {"mixq_pixels_apart", "|| row_end;", ";", put_regroups},
+    {"mixq_pixels_together", "|| row_end;", ";", put_regroups},
+    {"mixq_channels_apart", "|| row_end;", ";", put_regroups},
+    {"mixq_channels_together", "i >= LAST_PARTS && shown_last", "1'b0", put_regroups},
+    {"mixq_output", "out_last ? {NW", "1'b0 ? {NW", put_output},
 };
 
 static void broken_copies_are_noticed(void **state) {
@@ -394,13 +397,17 @@ static void broken_copies_are_noticed(void **state) {
         void *dir = NULL;
         int wrong = 0;
         assert_int_equal(temp_dir_make(&dir), 0);
-        put_all(&b, ((temp_dir *)dir)->path, 6);
+        const struct mutant *m = &mutants[i];
+        rtl_start(&b, ((temp_dir *)dir)->path);
+        rng = mq_rng_stream(13, "broken", i);
+        drawn = 0;
+        m->put(&b, 10);
         b.broken = true;
-        rtl_broken_copy(&b, mutants[i][0], mutants[i][0], mutants[i][1], mutants[i][2]);
+        rtl_broken_copy(&b, m->module, m->module, m->from, m->to);
         rtl_icarus(&b, "");
         for (int k = 0; k < b.ports; k++)
             if (b.port[k].sink) wrong += rtl_wrong(&b, k);
-        if (!wrong) fail_msg("%s with %s was not noticed", mutants[i][0], mutants[i][2]);
+        if (!wrong) fail_msg("%s with %s was not noticed", m->module, m->to);
         rtl_free(&b);
         temp_dir_remove(&dir);
     }

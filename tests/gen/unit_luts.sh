@@ -66,5 +66,27 @@ words a000 32 60
 unit 200 requant_affine_6bit_4lanes_1dsp "$pipe in_group:3 in_acc:72 / out_valid:1 out_code:24" mixq_requant_affine \
     '.LANES(4), .R(1), .PERIOD(4), .ACC(18), .BITS(6), .GROUPS(8), .GW(3), .INC_W(18), .BIAS_W(42), .SHIFT(20), .P_BITS(42), .HIGH(63), .FILE("mem/a")'
 
+
+# 48 products; LUTs a product: 7.2, 11.5, 33.8 in an earlier study
+unit 340 lut_sum_48_w2a3 "clk:1 w:96 a:144 / s:11" mixq_lut_sum ".N(48), .WBITS(2), .ABITS(3), .OUT(11)"
+unit 500 lut_sum_48_w3a3 "clk:1 w:144 a:144 / s:12" mixq_lut_sum ".N(48), .WBITS(3), .ABITS(3), .OUT(12)"
+unit 1600 lut_sum_48_w5a7 "clk:1 w:240 a:336 / s:18" mixq_lut_sum ".N(48), .WBITS(5), .ABITS(7), .OUT(18)"
+
+stream="clk:1 rst:1 in_valid:1 out_ready:1"
+back="/ in_ready:1 out_valid:1"
+unit 30 skid_12 "$stream in_data:12 $back out_data:12" mixq_skid ".W(12)"
+unit 60 fifo_12x32 "$stream in_data:12 $back out_data:12" mixq_fifo ".W(12), .DEPTH(32)"
+unit 60 fifo_12x1000 "$stream in_data:12 $back out_data:12" mixq_fifo ".W(12), .DEPTH(1000)"
+unit 10 fork_12x2 "clk:1 rst:1 in_valid:1 out_ready:2 in_data:12 / in_ready:1 out_valid:2 out_data:12" mixq_fork ".W(12), .N(2)"
+unit 150 max_pool_4x3bit_1px "$stream in_data:12 $back out_data:12" mixq_max_pool ".CH(4), .PX(1), .BITS(3), .K(2), .GROUPS(4), .IN_H(80), .IN_W(160)"
+unit 250 max_pool_4x3bit_4px "$stream in_data:48 $back out_data:24" mixq_max_pool ".CH(4), .PX(4), .BITS(3), .K(2), .GROUPS(4), .IN_H(80), .IN_W(160)"
+unit 60 reorg_4x4bit "$stream in_data:16 $back out_data:16" mixq_reorg ".CH(4), .PX(1), .BITS(4), .GROUPS(16), .IN_W(20)"
+unit 50 concat_2x16 "clk:1 rst:1 in_valid:2 out_ready:1 in_data:32 / in_ready:2 out_valid:1 out_data:16" mixq_concat ".N(2), .W(16), .CW(9), .BEATS({32'd320, 32'd160})"
+unit 20 image_3x8 "$stream in_data:24 $back out_data:24" mixq_image ".CH(3), .PX(1), .BITS(8), .IN_W(320)"
+unit 160 regroup_channels_4_8 "$stream in_data:16 $back out_data:32" mixq_regroup ".BITS(4), .C(64), .IN_W(20), .IN_CH(4), .OUT_CH(8), .IN_PX(1), .OUT_PX(1), .MID_CH(4), .MID_PX(1)"
+unit 160 regroup_channels_8_4 "$stream in_data:32 $back out_data:16" mixq_regroup ".BITS(4), .C(64), .IN_W(20), .IN_CH(8), .OUT_CH(4), .IN_PX(1), .OUT_PX(1), .MID_CH(4), .MID_PX(1)"
+unit 80 regroup_pixels_1_4 "$stream in_data:16 $back out_data:64" mixq_regroup ".BITS(4), .C(64), .IN_W(20), .IN_CH(4), .OUT_CH(4), .IN_PX(1), .OUT_PX(4), .MID_CH(4), .MID_PX(1)"
+unit 110 regroup_pixels_4_1 "$stream in_data:64 $back out_data:16" mixq_regroup ".BITS(4), .C(64), .IN_W(20), .IN_CH(4), .OUT_CH(4), .IN_PX(4), .OUT_PX(1), .MID_CH(4), .MID_PX(1)"
+
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]
