@@ -1,8 +1,9 @@
 /* allocate.h - from a network, a device and a clock to a plan: packings, parallelism, memories, stream
  * depths.
  *
- * Exact over its candidates: no combination of them within the device's budget has a smaller steady interval;
- * among those of that interval the one with the least sum of used shares of the budget. */
+ * Exact over its candidates (candidates.h): no combination of them within the device's budget has a smaller
+ * steady interval. Among those of that interval it takes a cheap one by the sum of used shares of the budget.
+ */
 #ifndef MIXQ_ACCEL_ALLOCATE_H
 #define MIXQ_ACCEL_ALLOCATE_H
 

@@ -27,8 +27,8 @@ typedef struct mq_estimate {
     bool fits;         /* within the budget */
 } mq_estimate;
 
-/* A plan with stream depths is simulated with them; without, depths are found first (streams.h).
- * MQ_BAD_INPUT: what mq_pipeline_make refuses; a deadlock names the edge. */
+/* Streams are simulated with the plan's depths (streams.h). MQ_BAD_INPUT: what mq_pipeline_make refuses; a
+ * deadlock, with its edge. */
 mq_status mq_estimate_make(const mq_inet *net, const mq_inet_plan *plan, const mq_device *device,
                            double clock_mhz, mq_estimate *out, mq_error *error) MQ_MUST_CHECK;
 void mq_estimate_free(mq_estimate *estimate);

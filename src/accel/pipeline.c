@@ -3,7 +3,11 @@
 
 #include "base/memory.h"
 
-enum { ACCUMULATOR_BITS = 32 }; /* of the head's results */
+enum {
+    ACCUMULATOR_BITS = 32, /* of the head's results */
+    SLICE_AND_TREE = 16,   /* cycles: ring and operands 4, slice 4, tree and accumulator 6, border 2 */
+    LEAST_FIFO = 32
+};
 
 static bool is_layer(const mq_inet_node *node) {
     return node->kind == MQ_INET_CONV || node->kind == MQ_INET_LINEAR;
@@ -159,6 +163,20 @@ static mq_status add_mover(mq_pipeline *p, int node, mq_error *error) {
     int64_t leaving = mq_stream_beats(&s->out);
     s->cycles = beats > leaving ? beats : leaving;
     return MQ_OK;
+}
+
+int mq_pipeline_latency(const mq_plan_layer *l) {
+    int requant = l->requant == MQ_PLAN_AFFINE      ? l->pe * l->out_pixels / l->lanes + 5
+                  : l->requant == MQ_PLAN_THRESHOLD ? 2 * MQ_PACK_BITS
+                                                    : 1;
+    return SLICE_AND_TREE + l->chain + requant;
+}
+
+int mq_pipeline_fifo(const mq_plan_layer *l, const mq_stage *s) {
+    int beats = s->npx / l->out_pixels, cycles = mq_pipeline_latency(l) + (s->lead > 0 ? s->steps : 0),
+        needed = beats * (cycles / s->steps + 3), size = LEAST_FIFO;
+    while (size < needed) size *= 2;
+    return size;
 }
 
 static mq_status make(mq_pipeline *p, mq_error *error) {

@@ -30,6 +30,12 @@ typedef struct mq_pipeline {
 /* MQ_BAD_INPUT names the node and what does not divide, or what no stage is built for. */
 mq_status mq_pipeline_make(const mq_inet *net, const mq_inet_plan *plan, mq_pipeline *out,
                            mq_error *error) MQ_MUST_CHECK;
+/* Cycles from a block's last step to its first beat, at most: cascade, trees, requantiser. */
+int mq_pipeline_latency(const mq_plan_layer *layer);
+/* Beats that the FIFO behind a layer's requantiser must hold, so that credits never stop it: what is on its
+ * way while the next blocks are worked on. A power of two, at least 32. */
+int mq_pipeline_fifo(const mq_plan_layer *layer, const mq_stage *stage);
+
 void mq_pipeline_free(mq_pipeline *pipeline);
 
 /* What a node that is no layer makes of its inputs' beats. in[input_count]. */
