@@ -66,7 +66,7 @@ module bench;
     in = $fopen("in.hex", "r");
     out = $fopen("out.hex", "w");
     log = $fopen("run.txt", "w");
-    repeat (`SIM_RESET) #10 aclk = !aclk;
+    repeat (2 * `SIM_RESET) #10 aclk = !aclk;
     aclk = 0;
     aresetn = 1;
     while (got < frames * `SIM_OUT_BEATS && cycle - moved < patience) begin

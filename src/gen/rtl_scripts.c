@@ -6,7 +6,7 @@
 #include "base/embedded.h"
 #include "base/file.h"
 
-enum { RESET_CYCLES = 64 }; /* longer than any pipeline without reset */
+enum { RESET_CYCLES = 80 }; /* longer than any pipeline without reset */
 
 typedef mq_status print_file(const mq_build *b, int which, mq_outfile *file, mq_error *error);
 

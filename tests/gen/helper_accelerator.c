@@ -1,6 +1,7 @@
 /* helper_accelerator.c - see helper_accelerator.h. */
 #include "gen/helper_accelerator.h"
 
+#include "accel/allocate.h"
 #include "inet/certificate.h"
 #include "inet/small_net.h"
 
@@ -83,32 +84,13 @@ mq_inet *tiny_net(const char *dir, uint64_t seed) {
 
 mq_inet_plan *tiny_plan(const mq_inet *net) {
     mq_inet_plan *plan;
-    mq_dsp dsp;
-    if (mq_dsp_find("dsp48e2", &dsp, NULL) != MQ_OK ||
-        mq_inet_plan_choose(net, &dsp, MQ_CLASS_I, &plan, NULL) != MQ_OK)
+    mq_device device;
+    mq_error error = {0};
+    mq_accel_request request = {.device = &device, .target_fps = TINY_FPS, .multipliers = MQ_ACCEL_DSP};
+    if (mq_device_open("ultra96v2", &device, &error) != MQ_OK ||
+        mq_accel_allocate(net, &request, &plan, &error) != MQ_OK) {
+        fprintf(stderr, "%s\n", error.text);
         abort();
-    for (int i = 0; i < plan->count; i++) {
-        mq_plan_layer *l = &plan->layer[i];
-        const mq_inet_node *n = &net->nodes[l->node];
-        bool depthwise = n->kind == MQ_INET_CONV && n->conv.groups > 1, linear = n->kind == MQ_INET_LINEAR;
-        *l = (mq_plan_layer){.node = l->node,
-                             .multiplier = MQ_PLAN_LUT,
-                             .chain = 1,
-                             .simd = depthwise                             ? 1
-                                     : net->nodes[n->input[0]].edge.c == 3 ? 3
-                                                                           : 4,
-                             .pe = linear ? 5 : 4,
-                             .rows = 1,
-                             .blocks = i == 0 ? 2 : 1,
-                             .out_pixels = i == 0 ? 2 : 1,
-                             .requant = linear ? MQ_PLAN_NO_REQUANT : MQ_PLAN_THRESHOLD};
     }
-    strcpy(plan->device, "ultra96v2");
-    plan->clock_mhz = 200;
-    plan->in_pixels = 2;
-    /* What pool1 has finished must wait while reorg0's row of the concat is not complete. */
-    if (mq_alloc(1, sizeof *plan->stream, "streams", &plan->stream, NULL) != MQ_OK) abort();
-    plan->streams = 1;
-    plan->stream[0] = (mq_plan_stream){mq_inet_find(net, "pool1"), mq_inet_find(net, "concat0"), 16};
     return plan;
 }
