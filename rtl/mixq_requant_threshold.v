@@ -1,8 +1,9 @@
 // Accumulators to codes by a binary search over thresholds: one bit a stage, the highest first. Free-running, a beat a cycle.
 //
 // lane = pixel * PE + p belongs to channel in_group * PE + p. Stage k compares with threshold number (code so far) of the
-// 2^k of its channel: word (in_group << k) + code of FILE + "k_ppp.hex", TW bits, signed. TW = ACC, or ACC + 1 where a
-// threshold lies above all accumulators. The file "f_ppp.hex" says which channels are falling: their code is inverted.
+// 2^k of its channel: word (in_group << k) + code, TW bits, signed, of TABLE[(k * PE + p) * 32 * TW +: 32 * TW] in the first TABLES
+// stages, of at most 32 words, and of FILE + "k_ppp.hex" in the others. TW >= ACC is even, and > ACC where a threshold lies above
+// all accumulators. The file "f_ppp.hex" says which channels are falling: their code is inverted.
 // A stage of more than LUT_DEPTH words is in block RAM and takes two cycles, another one:
 // latency = BITS + number of stages with GROUPS << k > LUT_DEPTH. SIGNED flips the highest bit of the code.
 module mixq_requant_threshold #(
@@ -16,7 +17,9 @@ module mixq_requant_threshold #(
     parameter SIGNED = 0,
     parameter FALLING = 0,    // some channel is
     parameter LUT_DEPTH = 64,
-    parameter FILE = "mem/none_"
+    parameter FILE = "mem/none_",
+    parameter TABLES = 0,
+    parameter [(TABLES*PE+1)*32*TW-1:0] TABLE = 0
 ) (
     input clk,
     input rst,
@@ -99,15 +102,27 @@ module mixq_requant_threshold #(
         end else begin : below
           assign addr = {group[k*GW+:GW], code[(k*LANES+l)*BITS+:k]};
         end
-        wire [TW-1:0] threshold;
-        mixq_rom #(
-            .W(TW), .DEPTH(DEPTH), .AW(AW), .BLOCK(BLOCK), .FILE({FILE, DK, "_", D2, D1, D0, ".hex"})
-        ) rom (
-            .clk(clk), .addr(addr), .q(threshold)
-        );
         wire signed [ACC-1:0] x = now_acc[l*ACC+:ACC];
         wire signed [TW-1:0] wide = {{TW - ACC + 1{x[ACC-1]}}, x[ACC-2:0]};
-        wire reached = wide >= $signed(threshold);
+        wire reached;
+        if (k < TABLES) begin : in_luts
+          /* verilator lint_off UNUSED */
+          wire [AW+4:0] entry = {5'b0, addr};
+          /* verilator lint_on UNUSED */
+          mixq_threshold #(
+              .TW(TW), .AW(GROUPS > 1 ? AW : k), .TABLE(TABLE[(k*PE+P)*32*TW+:32*TW])
+          ) compare (
+              .x(wide), .addr(entry[4:0]), .reached(reached)
+          );
+        end else begin : in_rom
+          wire [TW-1:0] threshold;
+          mixq_rom #(
+              .W(TW), .DEPTH(DEPTH), .AW(AW), .BLOCK(BLOCK), .FILE({FILE, DK, "_", D2, D1, D0, ".hex"})
+          ) rom (
+              .clk(clk), .addr(addr), .q(threshold)
+          );
+          assign reached = wide >= $signed(threshold);
+        end
         wire [BITS-1:0] next;
         if (BITS == 1) begin : one
           assign next = reached;
