@@ -230,8 +230,8 @@ static mq_status thin(builder *b, const mq_choice_step *s, entry *list, int *cou
         if (kept > first && list[first].out != list[i].out) first = kept;
         bool beaten = false;
         for (int k = first; k < kept && !beaten; k++)
-            beaten = over[(size_t)list[k].class * classes + (size_t)list[i].class] &&
-                     within(&list[k].item, &list[i].item);
+            beaten = within(&list[k].item, &list[i].item) &&
+                     over[(size_t)list[k].class * classes + (size_t)list[i].class];
         if (!beaten) list[kept++] = list[i];
     }
     *count = kept;
