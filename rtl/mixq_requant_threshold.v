@@ -50,6 +50,7 @@ module mixq_requant_threshold #(
       localparam DEPTH = GROUPS << k;
       localparam BLOCK = DEPTH > LUT_DEPTH ? 1 : 0;
       localparam AW = GW + k;
+      localparam RW = DEPTH > 1 ? $clog2(DEPTH) : 1;  // one less than AW where there is one group
       localparam LAST = k == BITS - 1 ? 1 : 0;
       // what is compared: this stage's input, or a cycle later while the ROM is read
       wire now_valid;
@@ -96,7 +97,9 @@ module mixq_requant_threshold #(
         localparam [7:0] D2 = 48 + P / 100;
         localparam [7:0] D1 = 48 + P / 10 % 10;
         localparam [7:0] D0 = 48 + P % 10;
+        /* verilator lint_off UNUSED */
         wire [AW-1:0] addr;
+        /* verilator lint_on UNUSED */
         if (k == 0) begin : root
           assign addr = group[GW-1:0];
         end else begin : below
@@ -117,9 +120,9 @@ module mixq_requant_threshold #(
         end else begin : in_rom
           wire [TW-1:0] threshold;
           mixq_rom #(
-              .W(TW), .DEPTH(DEPTH), .AW(AW), .BLOCK(BLOCK), .FILE({FILE, DK, "_", D2, D1, D0, ".hex"})
+              .W(TW), .DEPTH(DEPTH), .AW(RW), .BLOCK(BLOCK), .FILE({FILE, DK, "_", D2, D1, D0, ".hex"})
           ) rom (
-              .clk(clk), .addr(addr), .q(threshold)
+              .clk(clk), .addr(addr[RW-1:0]), .q(threshold)
           );
           assign reached = wide >= $signed(threshold);
         end
