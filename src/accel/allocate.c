@@ -11,7 +11,7 @@
 #include "accel/streams.h"
 #include "base/memory.h"
 
-enum { LARGER = 64, TRIES = 4 };
+enum { LARGER = 64, TRIES = 8 };
 
 typedef struct job {
     const mq_inet *net;
@@ -274,6 +274,7 @@ static mq_status excess(job *j, const mq_inet_plan *plan, bool *fits) {
 static mq_status allocate(job *j, mq_inet_plan **out) {
     const double target = j->request->target_fps;
     int64_t wanted = target > 0 ? (int64_t)(j->clock_mhz * 1e6 / target) : 0;
+    if (target > 0 && wanted < 1) wanted = 1; /* nothing is that fast */
     MQ_TRY(make_candidates(j, &j->budget));
     MQ_TRY(collect_times(j));
     for (int i = 0; i < TRIES; i++) {
