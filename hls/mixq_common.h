@@ -1,4 +1,5 @@
-// mixq_common.h - what the stages share. Streams, beats, blocks and borders: docs/accelerator.md.
+// mixq_common.h - what the stages share. Streams, beats, blocks and borders: docs/accelerator.md. +X of a constant of a shape or a
+// packing makes it a value where an ap_int would take a reference: it has no address.
 #ifndef MIXQ_HLS_COMMON_H
 #define MIXQ_HLS_COMMON_H
 

@@ -17,9 +17,9 @@ template <class S, class R> struct affine {
 #pragma HLS INLINE
         const ap_int<R::INC> inc = R::inc(lane, group * TURNS + turn);
         const ap_int<R::SUM> sum = acc * inc + ap_int<R::SUM>(R::bias(lane, group * TURNS + turn));
-        const ap_int<R::SUM> shifted = sum >> R::SHIFT;
-        const ap_int<BITS + 1> clipped = shifted < R::LOW    ? ap_int<BITS + 1>(R::LOW)
-                                         : shifted > R::HIGH ? ap_int<BITS + 1>(R::HIGH)
+        const ap_int<R::SUM> shifted = sum >> +R::SHIFT;
+        const ap_int<BITS + 1> clipped = shifted < +R::LOW   ? ap_int<BITS + 1>(+R::LOW)
+                                         : shifted > +R::HIGH ? ap_int<BITS + 1>(+R::HIGH)
                                                              : ap_int<BITS + 1>(shifted);
         return ap_uint<BITS>(clipped);
     }
@@ -86,7 +86,7 @@ void finish(hls::stream<block_sums<S>> sums[S::PE], hls::stream<ap_uint<S::PE * 
             const int pixel = block * S::NPX + part * S::OUT_PIXELS + (turn * Q::LANES + l) / S::PE;
             const ap_uint<Q::BITS> code = pixel < S::OUT_W ? Q::code(row[l], l, group, turn) : ap_uint<Q::BITS>(0);
             if (Q::TURNS > 1) {
-                beat >>= Q::BITS;
+                beat >>= +Q::BITS;
                 beat.range(PER_BEAT * Q::BITS - 1, (PER_BEAT - 1) * Q::BITS) = code;
             } else {
                 beat.range((l + 1) * Q::BITS - 1, l * Q::BITS) = code;

@@ -62,7 +62,7 @@ void add_pieces(const ap_uint<S::BITS> codes[S::ROWS][S::SIMD][S::NPX],
                 for (int first = 0; first < K::LENGTH; first += P::CHAIN) {
 #pragma HLS UNROLL
                     const int n = smaller(P::CHAIN, K::LENGTH - first);
-                    ap_int<P::P_BITS> p = ap_int<P::P_BITS>(P::BIAS) * n;
+                    ap_int<P::P_BITS> p = ap_int<P::P_BITS>(+P::BIAS) * n;
                     ap_uint<2> known[P::FIELDS];
                     ap_int<S::ACC> field[P::FIELDS];
                     for (int i = 0; i < n; i++) {

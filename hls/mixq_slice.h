@@ -38,9 +38,9 @@ template <class P, bool SIGNED, int BITS> operand<P> make_operand(const ap_uint<
             const int at = P::activation_position(j);
             raw.range(at + BITS - 1, at) = codes[j];
         }
-        out.value = raw - ap_int<P::ACTIVATION_PORT + 2>(P::ZERO_WORD);
+        out.value = raw - ap_int<P::ACTIVATION_PORT + 2>(+P::ZERO_WORD);
     }
-    const ap_int<P::ACTIVATION_PORT + 2> by = ap_int<P::ACTIVATION_PORT + 2>(1) << P::FIX_SHIFT;
+    const ap_int<P::ACTIVATION_PORT + 2> by = ap_int<P::ACTIVATION_PORT + 2>(1) << +P::FIX_SHIFT;
     out.port = out.value;
     if (P::FIX == OFFSET_ACTIVATIONS) out.port = P::FIX_SIGN > 0 ? out.value + by : out.value - by;
     if (P::FIX == EXTRA_ACTIVATIONS) out.port = out.value < 0 ? out.value + by : out.value - by;
@@ -64,8 +64,8 @@ ap_int<P::P_BITS> slice(ap_int<P::P_BITS> before, const ap_uint<weight_word<P>::
     const ap_int<P::WEIGHT_PORT> w = word.range(P::WEIGHT_PORT - 1, 0);
     const ap_int<P::P_BITS> product = w * a.port;
     ap_int<P::P_BITS> c = 0; // takes back what moved a port
-    if (P::FIX == OFFSET_WEIGHTS || P::FIX == EXTRA_WEIGHTS) c = ap_int<P::P_BITS>(a.value) << P::FIX_SHIFT;
-    if (P::FIX == OFFSET_ACTIVATIONS || P::FIX == EXTRA_ACTIVATIONS) c = ap_int<P::P_BITS>(w) << P::FIX_SHIFT;
+    if (P::FIX == OFFSET_WEIGHTS || P::FIX == EXTRA_WEIGHTS) c = ap_int<P::P_BITS>(a.value) << +P::FIX_SHIFT;
+    if (P::FIX == OFFSET_ACTIVATIONS || P::FIX == EXTRA_ACTIVATIONS) c = ap_int<P::P_BITS>(w) << +P::FIX_SHIFT;
     bool added = P::FIX_SIGN > 0;
     if (P::FIX == EXTRA_WEIGHTS) added = word[P::WEIGHT_PORT];
     if (P::FIX == EXTRA_ACTIVATIONS) added = a.value < 0;

@@ -10,8 +10,10 @@ static void walk(const mq_stream *s, const int64_t *from, uint8_t *to, const uin
     for (int y = 0; y < s->h; y++)
         for (int c = 0; c < s->c; c++)
             for (int x = 0; x < s->w; x++) {
-                size_t beat = ((size_t)y * (size_t)groups + (size_t)(c / s->channels)) * (size_t)xs + (size_t)(x / s->pixels);
-                size_t bit = ((size_t)(x % s->pixels) * (size_t)s->channels + (size_t)(c % s->channels)) * (size_t)s->bits;
+                size_t beat = ((size_t)y * (size_t)groups + (size_t)(c / s->channels)) * (size_t)xs +
+                              (size_t)(x / s->pixels);
+                size_t bit = ((size_t)(x % s->pixels) * (size_t)s->channels + (size_t)(c % s->channels)) *
+                             (size_t)s->bits;
                 size_t at = ((size_t)y * (size_t)s->w + (size_t)x) * (size_t)s->c + (size_t)c;
                 uint64_t value = 0;
                 for (int b = 0; b < s->bits; b++, bit++) {
@@ -21,7 +23,8 @@ static void walk(const mq_stream *s, const int64_t *from, uint8_t *to, const uin
                     else
                         value |= (uint64_t)(bytes[byte] >> (bit % 8) & 1) << b;
                 }
-                if (codes && s->is_signed && value >> (s->bits - 1) & 1) value |= ~(((uint64_t)1 << s->bits) - 1);
+                if (codes && s->is_signed && value >> (s->bits - 1) & 1)
+                    value |= ~(((uint64_t)1 << s->bits) - 1);
                 if (codes) codes[at] = (int64_t)value;
             }
 }

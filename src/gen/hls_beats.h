@@ -1,5 +1,5 @@
-/* hls_beats.h - frames of codes as beats of a stream (docs/accelerator.md) and back. A beat takes whole bytes,
- * lowest first. */
+/* hls_beats.h - frames of codes as beats of a stream (docs/accelerator.md) and back. A beat takes whole
+ * bytes, lowest first. */
 #ifndef MIXQ_GEN_HLS_BEATS_H
 #define MIXQ_GEN_HLS_BEATS_H
 

@@ -42,8 +42,8 @@ static void edge_name(const mq_hls_net *h, int to, int i, char *out, size_t size
 }
 
 static void stream(mq_hls_text *t, int bits, const char *name, int64_t depth) {
-    mq_hls_say(t, "    hls::stream<ap_uint<%d>> %s(\"%s\");\n#pragma HLS STREAM variable=%s depth=%lld\n", bits, name, name, name,
-               (long long)depth);
+    mq_hls_say(t, "    hls::stream<ap_uint<%d>> %s(\"%s\");\n#pragma HLS STREAM variable=%s depth=%lld\n",
+               bits, name, name, name, (long long)depth);
 }
 
 /* Streams that leave stage i: its own, and those of a fork. */
@@ -73,8 +73,9 @@ static void fork_of(const mq_hls_stage *s, mq_hls_text *t) {
     snprintf(from, sizeof from, "s_%s", s->id);
     for (int k = 0; k + 1 < s->readers; k++) {
         bool last = k + 2 == s->readers;
-        mq_hls_say(t, "    mixq::fork<ap_uint<%d>, %lld>(%s, s_%s_%d, s_%s_%s%d);\n", width(&s->out), (long long)mq_stream_beats(&s->out),
-                   from, s->id, k, s->id, last ? "" : "rest", last ? k + 1 : k);
+        mq_hls_say(t, "    mixq::fork<ap_uint<%d>, %lld>(%s, s_%s_%d, s_%s_%s%d);\n", width(&s->out),
+                   (long long)mq_stream_beats(&s->out), from, s->id, k, s->id, last ? "" : "rest",
+                   last ? k + 1 : k);
         snprintf(from, sizeof from, "s_%s_rest%d", s->id, k);
     }
 }
@@ -91,8 +92,9 @@ static void concat_of(const mq_hls_net *h, int i, mq_hls_text *t) {
         bool last = k + 1 == s->inputs;
         snprintf(out, sizeof out, last ? "s_%s" : "s_%s_part%d", s->id, k);
         if (!last) stream(t, width(&s->out), out, 2);
-        mq_hls_say(t, "    mixq::concat<%d, %lld, %lld, %d, %d, %d, %d>(%s, %s, %s);\n", s->out.h, (long long)before,
-                   (long long)mq_stream_row_beats(in), s->out.channels * s->out.pixels, bits, in->bits, s->out.bits, left, right, out);
+        mq_hls_say(t, "    mixq::concat<%d, %lld, %lld, %d, %d, %d, %d>(%s, %s, %s);\n", s->out.h,
+                   (long long)before, (long long)mq_stream_row_beats(in), s->out.channels * s->out.pixels,
+                   bits, in->bits, s->out.bits, left, right, out);
         before += mq_stream_row_beats(in);
         bits = s->out.bits;
         snprintf(left, sizeof left, "%s", out);
@@ -109,24 +111,28 @@ static void call(const mq_hls_net *h, int i, mq_hls_text *t) {
     switch (n->kind) {
     case MQ_INET_IMAGE: {
         mq_stream axis = mq_hls_input(h);
-        mq_hls_say(t, "    mixq::image<%d, %d, %zu, %lld>(s_axis, s_%s);\n", out->channels * out->pixels, out->bits, 8 * mq_beat_bytes(&axis),
-                   (long long)mq_stream_beats(out), s->id);
+        mq_hls_say(t, "    mixq::image<%d, %d, %zu, %lld>(s_axis, s_%s);\n", out->channels * out->pixels,
+                   out->bits, 8 * mq_beat_bytes(&axis), (long long)mq_stream_beats(out), s->id);
         break;
     }
     case MQ_INET_MAX_POOL:
-        mq_hls_say(t, "    mixq::max_pool<%d, %d, %d, %d, %d, %d, %s, %d>(%s, s_%s);\n", in->h, in->w, groups, in->channels, in->pixels,
-                   in->bits, in->is_signed ? "true" : "false", n->pool.kernel, from, s->id);
-        break;
-    case MQ_INET_REORG:
-        mq_hls_say(t, "    mixq::reorg<%d, %d, %d, %d, %d, %d>(%s, s_%s);\n", in->h, in->w, groups, in->channels, in->pixels, in->bits, from,
+        mq_hls_say(t, "    mixq::max_pool<%d, %d, %d, %d, %d, %d, %s, %d>(%s, s_%s);\n", in->h, in->w, groups,
+                   in->channels, in->pixels, in->bits, in->is_signed ? "true" : "false", n->pool.kernel, from,
                    s->id);
         break;
-    case MQ_INET_CONCAT: concat_of(h, i, t); break;
-    case MQ_INET_RESCALE:
-        mq_hls_say(t, "    mixq::look_up<%d, %d, %d, %lld>(%s, %s_table, s_%s);\n", in->channels * in->pixels, in->bits, out->bits,
-                   (long long)mq_stream_beats(out), from, s->id, s->id);
+    case MQ_INET_REORG:
+        mq_hls_say(t, "    mixq::reorg<%d, %d, %d, %d, %d, %d>(%s, s_%s);\n", in->h, in->w, groups,
+                   in->channels, in->pixels, in->bits, from, s->id);
         break;
-    default: mq_hls_say(t, "    %s(%s, s_%s);\n", s->id, from, s->id);
+    case MQ_INET_CONCAT:
+        concat_of(h, i, t);
+        break;
+    case MQ_INET_RESCALE:
+        mq_hls_say(t, "    mixq::look_up<%d, %d, %d, %lld>(%s, %s_table, s_%s);\n", in->channels * in->pixels,
+                   in->bits, out->bits, (long long)mq_stream_beats(out), from, s->id, s->id);
+        break;
+    default:
+        mq_hls_say(t, "    %s(%s, s_%s);\n", s->id, from, s->id);
     }
     mq_hls_say(t, "    MIXQ_TAP(%s, s_%s)\n", s->id, s->id);
     if (s->readers > 1) fork_of(s, t);
@@ -140,7 +146,8 @@ static void rescale_table(const mq_hls_net *h, const mq_hls_stage *s, mq_hls_tex
         float value = (float)code * r->multiply; /* as the network defines it: float32, each step rounded */
         value = value / r->divide;
         int64_t whole = (int64_t)__builtin_rintf(value), most = ((int64_t)1 << s->out.bits) - 1;
-        mq_hls_say(t, "%lld%s", (long long)(whole > most ? most : whole), code + 1 < codes ? ", " : "};\n\n"); /* above: not reached */
+        mq_hls_say(t, "%lld%s", (long long)(whole > most ? most : whole),
+                   code + 1 < codes ? ", " : "};\n\n"); /* above: not reached */
     }
 }
 
@@ -161,30 +168,34 @@ static mq_status write_top(const mq_hls_net *h, const char *dir, mq_error *error
     for (int i = 0; i < h->count; i++) streams_of(h, i, &t);
     mq_hls_say(&t, "\n");
     for (int i = 0; i < h->count; i++) call(h, i, &t);
-    mq_hls_say(&t, "    mixq::output<%d, %zu, %lld>(s_%s, m_axis);\n}\n", width(&out), 8 * mq_beat_bytes(&out),
-               (long long)mq_stream_beats(&out), h->stage[h->count - 1].id);
+    mq_hls_say(&t, "    mixq::output<%d, %zu, %lld>(s_%s, m_axis);\n}\n", width(&out),
+               8 * mq_beat_bytes(&out), (long long)mq_stream_beats(&out), h->stage[h->count - 1].id);
     MQ_TRY(mq_hls_close(&t));
 
     t = mq_hls_open(dir, "top.h", error);
-    mq_hls_say(&t,
-               "// The accelerator's two streams. Network: SHA-256 %s.\n"
-               "#ifndef MIXQ_TOP_H\n#define MIXQ_TOP_H\n\n#include \"mixq_common.h\"\n\n#include <ap_axi_sdata.h>\n\n"
-               "typedef ap_axiu<%zu, 0, 0, 0> mixq_in;  // %d pixels x %d channels of 8 bits\n"
-               "typedef ap_axiu<%zu, 0, 0, 0> mixq_out; // %d pixels x %d channels of 32 bits\n"
-               "static const int MIXQ_IN_BEATS = %lld, MIXQ_OUT_BEATS = %lld; // of a frame\n"
-               "static const int MIXQ_IN_BYTES = %zu, MIXQ_OUT_BYTES = %zu;   // of a beat\n\n"
-               "void mixq_accelerator(hls::stream<mixq_in> &s_axis, hls::stream<mixq_out> &m_axis);\n\n#endif\n",
-               h->net->sha256, 8 * mq_beat_bytes(&in), in.pixels, in.channels, 8 * mq_beat_bytes(&out), out.pixels, out.channels,
-               (long long)mq_stream_beats(&in), (long long)mq_stream_beats(&out), mq_beat_bytes(&in), mq_beat_bytes(&out));
+    mq_hls_say(
+        &t,
+        "// The accelerator's two streams. Network: SHA-256 %s.\n"
+        "#ifndef MIXQ_TOP_H\n#define MIXQ_TOP_H\n\n#include \"mixq_common.h\"\n\n#include "
+        "<ap_axi_sdata.h>\n\n"
+        "typedef ap_axiu<%zu, 0, 0, 0> mixq_in;  // %d pixels x %d channels of 8 bits\n"
+        "typedef ap_axiu<%zu, 0, 0, 0> mixq_out; // %d pixels x %d channels of 32 bits\n"
+        "static const int MIXQ_IN_BEATS = %lld, MIXQ_OUT_BEATS = %lld; // of a frame\n"
+        "static const int MIXQ_IN_BYTES = %zu, MIXQ_OUT_BYTES = %zu;   // of a beat\n\n"
+        "void mixq_accelerator(hls::stream<mixq_in> &s_axis, hls::stream<mixq_out> &m_axis);\n\n#endif\n",
+        h->net->sha256, 8 * mq_beat_bytes(&in), in.pixels, in.channels, 8 * mq_beat_bytes(&out), out.pixels,
+        out.channels, (long long)mq_stream_beats(&in), (long long)mq_stream_beats(&out), mq_beat_bytes(&in),
+        mq_beat_bytes(&out));
     MQ_TRY(mq_hls_close(&t));
 
     t = mq_hls_open(dir, "layers.h", error);
-    mq_hls_say(&t, "// The layers' functions: beats of codes in, beats of codes out.\n#ifndef MIXQ_LAYERS_H\n#define MIXQ_LAYERS_H\n\n"
+    mq_hls_say(&t, "// The layers' functions: beats of codes in, beats of codes out.\n#ifndef "
+                   "MIXQ_LAYERS_H\n#define MIXQ_LAYERS_H\n\n"
                    "#include \"mixq_common.h\"\n\n");
     for (int i = 0; i < h->count; i++)
         if (h->stage[i].layer)
-            mq_hls_say(&t, "void %s(hls::stream<ap_uint<%d>> &in, hls::stream<ap_uint<%d>> &out);\n", h->stage[i].id,
-                       width(&h->stage[h->stage[i].input[0]].out), width(&h->stage[i].out));
+            mq_hls_say(&t, "void %s(hls::stream<ap_uint<%d>> &in, hls::stream<ap_uint<%d>> &out);\n",
+                       h->stage[i].id, width(&h->stage[h->stage[i].input[0]].out), width(&h->stage[i].out));
     mq_hls_say(&t, "\n#endif\n");
     return mq_hls_close(&t);
 }
@@ -193,83 +204,101 @@ static mq_status write_top(const mq_hls_net *h, const char *dir, mq_error *error
 
 static mq_status write_bench(const mq_hls_net *h, const char *dir, mq_error *error) {
     mq_hls_text t = mq_hls_open(dir, "bench.cpp", error);
-    mq_hls_say(&t, "// Test bench of %s: bench [VECTORS [DUMPS]] sends the frames of VECTORS/input.beats and compares what comes with\n"
-                   "// output.beats; with DUMPS every stage's beats are written there.\n"
-                   "#include \"mixq_bench.h\"\n#include \"top.h\"\n\n"
-                   "const char *mixq::tap_folder = nullptr;\n\n",
+    mq_hls_say(&t,
+               "// Test bench of %s: bench [VECTORS [DUMPS]] sends the frames of VECTORS/input.beats and "
+               "compares what comes with\n"
+               "// output.beats; with DUMPS every stage's beats are written there.\n"
+               "#include \"mixq_bench.h\"\n#include \"top.h\"\n\n"
+               "const char *mixq::tap_folder = nullptr;\n\n",
                h->net->model);
-    mq_hls_say(&t, "%s",
-               "int main(int argc, char **argv) {\n"
-               "    const std::string folder = argc > 1 ? argv[1] : \"vectors\";\n"
-               "    if (argc > 2) mixq::tap_folder = argv[2];\n"
-               "    const std::vector<unsigned char> in = mixq::read_file(folder + \"/input.beats\");\n"
-               "    const std::vector<unsigned char> expected = mixq::read_file(folder + \"/output.beats\");\n"
-               "    const size_t in_frame = size_t(MIXQ_IN_BEATS) * MIXQ_IN_BYTES, out_frame = size_t(MIXQ_OUT_BEATS) * MIXQ_OUT_BYTES;\n"
-               "    const size_t frames = in.size() / in_frame;\n"
-               "    if (frames == 0 || in.size() % in_frame != 0 || expected.size() != frames * out_frame) {\n"
-               "        std::fprintf(stderr, \"%s: %zu bytes in, %zu out: no whole frames of %zu and %zu\\n\", folder.c_str(), in.size(),\n"
-               "                     expected.size(), in_frame, out_frame);\n"
-               "        return 3;\n"
-               "    }\n"
-               "    size_t mismatches = 0;\n"
-               "    for (size_t f = 0; f < frames; f++) {\n"
-               "        hls::stream<mixq_in> s_axis(\"s_axis\");\n"
-               "        hls::stream<mixq_out> m_axis(\"m_axis\");\n"
-               "        for (int i = 0; i < MIXQ_IN_BEATS; i++) {\n"
-               "            mixq_in beat;\n"
-               "            beat.data = mixq::beat_of<8 * MIXQ_IN_BYTES>(&in[f * in_frame + size_t(i) * MIXQ_IN_BYTES]);\n"
-               "            beat.keep = ~ap_uint<MIXQ_IN_BYTES>(0);\n"
-               "            beat.strb = beat.keep;\n"
-               "            beat.last = i == MIXQ_IN_BEATS - 1 ? 1 : 0;\n"
-               "            s_axis.write(beat);\n"
-               "        }\n"
-               "        mixq_accelerator(s_axis, m_axis);\n"
-               "        for (int i = 0; i < MIXQ_OUT_BEATS; i++) {\n"
-               "            const mixq_out beat = m_axis.read();\n"
-               "            const ap_uint<8 * MIXQ_OUT_BYTES> data = beat.data;\n"
-               "            const bool last = beat.last == 1;\n"
-               "            unsigned char bytes[MIXQ_OUT_BYTES];\n"
-               "            mixq::beat_bytes<8 * MIXQ_OUT_BYTES>(data, bytes);\n"
-               "            bool same = last == (i == MIXQ_OUT_BEATS - 1);\n"
-               "            for (int b = 0; b < MIXQ_OUT_BYTES; b++)\n"
-               "                same = same && bytes[b] == expected[f * out_frame + size_t(i) * MIXQ_OUT_BYTES + size_t(b)];\n"
-               "            if (!same && mismatches++ == 0) std::printf(\"frame %zu, beat %d: differs\\n\", f, i);\n"
-               "        }\n"
-               "        if (!m_axis.empty()) {\n"
-               "            std::printf(\"frame %zu: more than %d beats\\n\", f, MIXQ_OUT_BEATS);\n"
-               "            return 1;\n"
-               "        }\n"
-               "    }\n"
-               "    std::printf(\"%zu frames, %zu beats differ\\n\", frames, mismatches);\n"
-               "    return mismatches ? 1 : 0;\n"
-               "}\n");
+    mq_hls_say(
+        &t, "%s",
+        "int main(int argc, char **argv) {\n"
+        "    const std::string folder = argc > 1 ? argv[1] : \"vectors\";\n"
+        "    if (argc > 2) mixq::tap_folder = argv[2];\n"
+        "    const std::vector<unsigned char> in = mixq::read_file(folder + \"/input.beats\");\n"
+        "    const std::vector<unsigned char> expected = mixq::read_file(folder + \"/output.beats\");\n"
+        "    const size_t in_frame = size_t(MIXQ_IN_BEATS) * MIXQ_IN_BYTES, out_frame = "
+        "size_t(MIXQ_OUT_BEATS) * MIXQ_OUT_BYTES;\n"
+        "    const size_t frames = in.size() / in_frame;\n"
+        "    if (frames == 0 || in.size() % in_frame != 0 || expected.size() != frames * out_frame) {\n"
+        "        std::fprintf(stderr, \"%s: %zu bytes in, %zu out: no whole frames of %zu and %zu\\n\", "
+        "folder.c_str(), in.size(),\n"
+        "                     expected.size(), in_frame, out_frame);\n"
+        "        return 3;\n"
+        "    }\n"
+        "    size_t mismatches = 0;\n"
+        "    for (size_t f = 0; f < frames; f++) {\n"
+        "        hls::stream<mixq_in> s_axis(\"s_axis\");\n"
+        "        hls::stream<mixq_out> m_axis(\"m_axis\");\n"
+        "        for (int i = 0; i < MIXQ_IN_BEATS; i++) {\n"
+        "            mixq_in beat;\n"
+        "            beat.data = mixq::beat_of<8 * MIXQ_IN_BYTES>(&in[f * in_frame + size_t(i) * "
+        "MIXQ_IN_BYTES]);\n"
+        "            beat.keep = ~ap_uint<MIXQ_IN_BYTES>(0);\n"
+        "            beat.strb = beat.keep;\n"
+        "            beat.last = i == MIXQ_IN_BEATS - 1 ? 1 : 0;\n"
+        "            s_axis.write(beat);\n"
+        "        }\n"
+        "        mixq_accelerator(s_axis, m_axis);\n"
+        "        for (int i = 0; i < MIXQ_OUT_BEATS; i++) {\n"
+        "            const mixq_out beat = m_axis.read();\n"
+        "            const ap_uint<8 * MIXQ_OUT_BYTES> data = beat.data;\n"
+        "            const bool last = beat.last == 1;\n"
+        "            unsigned char bytes[MIXQ_OUT_BYTES];\n"
+        "            mixq::beat_bytes<8 * MIXQ_OUT_BYTES>(data, bytes);\n"
+        "            bool same = last == (i == MIXQ_OUT_BEATS - 1);\n"
+        "            for (int b = 0; b < MIXQ_OUT_BYTES; b++)\n"
+        "                same = same && bytes[b] == expected[f * out_frame + size_t(i) * MIXQ_OUT_BYTES + "
+        "size_t(b)];\n"
+        "            if (!same && mismatches++ == 0) std::printf(\"frame %zu, beat %d: differs\\n\", f, i);\n"
+        "        }\n"
+        "        if (!m_axis.empty()) {\n"
+        "            std::printf(\"frame %zu: more than %d beats\\n\", f, MIXQ_OUT_BEATS);\n"
+        "            return 1;\n"
+        "        }\n"
+        "    }\n"
+        "    std::printf(\"%zu frames, %zu beats differ\\n\", frames, mismatches);\n"
+        "    return mismatches ? 1 : 0;\n"
+        "}\n");
     return mq_hls_close(&t);
 }
 
-static mq_status write_scripts(const mq_hls_net *h, const char *dir, const mq_hls_options *o, mq_error *error) {
+static mq_status write_scripts(const mq_hls_net *h, const char *dir, const mq_hls_options *o,
+                               mq_error *error) {
     double clock = o->clock_mhz > 0 ? o->clock_mhz : h->plan->clock_mhz > 0 ? h->plan->clock_mhz : 200;
     mq_hls_text t = mq_hls_open(dir, "build.tcl", error);
     mq_hls_say(&t, "# vitis_hls -f build.tcl: C simulation, synthesis, IP for Vivado's catalogue.\n");
     if (o->part)
-        mq_hls_say(&t, "set part %s\nif {[info exists ::env(MIXQ_PART)]} { set part $::env(MIXQ_PART) }\n", o->part);
+        mq_hls_say(&t, "set part %s\nif {[info exists ::env(MIXQ_PART)]} { set part $::env(MIXQ_PART) }\n",
+                   o->part);
     else
-        mq_hls_say(&t, "if {![info exists ::env(MIXQ_PART)]} { error \"MIXQ_PART: the device's part expected\" }\nset part $::env(MIXQ_PART)\n");
-    mq_hls_say(&t, "open_project -reset mixq_hls\nset_top mixq_accelerator\nset flags \"-std=c++14 -DAP_INT_MAX_W=%d\"\n"
-                   "add_files -cflags $flags {top.cpp", MQ_HLS_WORD);
+        mq_hls_say(&t, "if {![info exists ::env(MIXQ_PART)]} { error \"MIXQ_PART: the device's part "
+                       "expected\" }\nset part $::env(MIXQ_PART)\n");
+    mq_hls_say(
+        &t,
+        "open_project -reset mixq_hls\nset_top mixq_accelerator\nset flags \"-std=c++14 -DAP_INT_MAX_W=%d\"\n"
+        "add_files -cflags $flags {top.cpp",
+        MQ_HLS_WORD);
     for (int i = 0; i < h->count; i++)
         if (h->stage[i].layer) mq_hls_say(&t, " %s.cpp", h->stage[i].id);
-    mq_hls_say(&t, "}\nadd_files -tb -cflags $flags bench.cpp\nadd_files -tb vectors\n"
-                   "open_solution -reset -flow_target vivado solution\nset_part $part\ncreate_clock -period %.3f -name default\n"
-                   "csim_design -argv vectors\ncsynth_design\nexport_design -format ip_catalog -display_name \"mixq %s\"\nexit\n",
+    mq_hls_say(&t,
+               "}\nadd_files -tb -cflags $flags bench.cpp\nadd_files -tb vectors\n"
+               "open_solution -reset -flow_target vivado solution\nset_part $part\ncreate_clock -period %.3f "
+               "-name default\n"
+               "csim_design -argv vectors\ncsynth_design\nexport_design -format ip_catalog -display_name "
+               "\"mixq %s\"\nexit\n",
                1000 / clock, h->net->model);
     MQ_TRY(mq_hls_close(&t));
 
     t = mq_hls_open(dir, "Makefile", error);
-    mq_hls_say(&t, "# make bench: the simulation; with XILINX_HLS set it is built with Vitis' own headers.\n"
-                   "CXX ?= g++\nCXXFLAGS ?= -O2\n"
-                   "INCLUDE := $(if $(XILINX_HLS),-isystem $(XILINX_HLS)/include,-Istandin)\n"
-                   "FLAGS := -std=c++14 -DAP_INT_MAX_W=%d -Wno-unknown-pragmas -I. $(INCLUDE)\n"
-                   "OBJECTS := top.o bench.o", MQ_HLS_WORD);
+    mq_hls_say(&t,
+               "# make bench: the simulation; with XILINX_HLS set it is built with Vitis' own headers.\n"
+               "CXX ?= g++\nCXXFLAGS ?= -O2\n"
+               "INCLUDE := $(if $(XILINX_HLS),-isystem $(XILINX_HLS)/include,-Istandin)\n"
+               "FLAGS := -std=c++14 -DAP_INT_MAX_W=%d -Wno-unknown-pragmas -I. $(INCLUDE)\n"
+               "OBJECTS := top.o bench.o",
+               MQ_HLS_WORD);
     for (int i = 0; i < h->count; i++)
         if (h->stage[i].layer) mq_hls_say(&t, " %s.o", h->stage[i].id);
     mq_hls_say(&t, "\n\nbench: $(OBJECTS)\n\t$(CXX) $(CXXFLAGS) -o $@ $(OBJECTS)\n\n"
@@ -278,7 +307,8 @@ static mq_status write_scripts(const mq_hls_net *h, const char *dir, const mq_hl
     return mq_hls_close(&t);
 }
 
-static mq_status write_vectors(const mq_hls_net *h, const char *dir, const mq_hls_options *o, mq_error *error) {
+static mq_status write_vectors(const mq_hls_net *h, const char *dir, const mq_hls_options *o,
+                               mq_error *error) {
     char folder[MQ_PATH];
     mq_stream in = mq_hls_input(h), out = mq_hls_output(h);
     size_t pixels = (size_t)in.h * (size_t)in.w * (size_t)in.c;
@@ -337,7 +367,8 @@ static mq_status write_all(const mq_hls_net *h, const char *dir, const mq_hls_op
     return mq_inet_plan_save(h->plan, h->net, path, error);
 }
 
-mq_status mq_hls_build(const mq_inet *net, const mq_inet_plan *plan, const char *dir, const mq_hls_options *options, mq_error *error) {
+mq_status mq_hls_build(const mq_inet *net, const mq_inet_plan *plan, const char *dir,
+                       const mq_hls_options *options, mq_error *error) {
     mq_hls_net *h;
     MQ_TRY(mq_hls_net_create(net, plan, &h, error));
     mq_status status = write_all(h, dir, options, error);

@@ -75,14 +75,16 @@ static int word_bits(const kind *k) {
 mq_status mq_hls_layer_check(const mq_hls_net *h, const mq_hls_stage *s, mq_error *error) {
     const mq_stage *g = &s->shape;
     const mq_stream *in = stream_before(h, s);
-    int pe = s->layer->pe, word = word_channels(s), fields = g->npx + g->kernel_w - 1, slices = 0, memory = 0, cascades = 0;
+    int pe = s->layer->pe, word = word_channels(s), fields = g->npx + g->kernel_w - 1, slices = 0, memory = 0,
+        cascades = 0;
     for (int i = 0; i < kinds_of(s); i++) {
         kind k = make_kind(h, s, i);
         int64_t n = (int64_t)slices_of(s, &k);
         slices += (int)(n > MQ_HLS_PARTITION ? MQ_HLS_PARTITION + 1 : n);
         if (word_bits(&k) > memory) memory = word_bits(&k);
         int64_t operands = (int64_t)s->layer->rows * word * (g->npx / k.activations) * k.activations;
-        if (operands > cascades) cascades = operands > MQ_HLS_PARTITION ? MQ_HLS_PARTITION + 1 : (int)operands;
+        if (operands > cascades)
+            cascades = operands > MQ_HLS_PARTITION ? MQ_HLS_PARTITION + 1 : (int)operands;
     }
     const mq_stream *o = &s->out;
     const struct {
@@ -92,10 +94,14 @@ mq_status mq_hls_layer_check(const mq_hls_net *h, const mq_hls_stage *s, mq_erro
         const char *unit;
     } limits[] = {
         {"memories of weights", slices, MQ_HLS_PARTITION, "elements of a partitioned array"},
-        {"codes of a cycle", (int64_t)s->layer->rows * word * g->npx, MQ_HLS_PARTITION, "elements of a partitioned array"},
+        {"codes of a cycle", (int64_t)s->layer->rows * word * g->npx, MQ_HLS_PARTITION,
+         "elements of a partitioned array"},
         {"operands of a cycle", cascades, MQ_HLS_PARTITION, "elements of a partitioned array"},
         {"accumulators", (int64_t)pe * fields, MQ_HLS_PARTITION, "elements of a partitioned array"},
-        {"memories of the row ring", g->linear ? 1 : (int64_t)(g->kernel_h + 1) * (word > in->channels ? word / in->channels : 1) * (g->npx / in->pixels),
+        {"memories of the row ring",
+         g->linear ? 1
+                   : (int64_t)(g->kernel_h + 1) * (word > in->channels ? word / in->channels : 1) *
+                         (g->npx / in->pixels),
          MQ_HLS_PARTITION, "elements of a partitioned array"},
         {"operand words", (int64_t)word * g->npx * in->bits, MQ_HLS_WORD, "bits of a word"},
         {"sums of a block", (int64_t)(g->npx + g->lead) * s->acc_bits, MQ_HLS_WORD, "bits of a word"},
@@ -104,8 +110,8 @@ mq_status mq_hls_layer_check(const mq_hls_net *h, const mq_hls_stage *s, mq_erro
     };
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
         if (limits[i].got > limits[i].most)
-            return mq_fail(error, MQ_BAD_INPUT, "%s: %s: %lld, the tool takes at most %d %s", name_of(h, s), limits[i].what,
-                           (long long)limits[i].got, limits[i].most, limits[i].unit);
+            return mq_fail(error, MQ_BAD_INPUT, "%s: %s: %lld, the tool takes at most %d %s", name_of(h, s),
+                           limits[i].what, (long long)limits[i].got, limits[i].most, limits[i].unit);
     return MQ_OK;
 }
 
@@ -116,7 +122,8 @@ static uint64_t low_bits(int64_t value, int bits) {
 }
 
 /* The word of slice (output group o, piece q, channel c of the word, row r) at group g, step t. */
-static uint64_t word_at(const mq_hls_net *h, const mq_hls_stage *s, const kind *k, int o, int q, int c, int r, int g, int t) {
+static uint64_t word_at(const mq_hls_net *h, const mq_hls_stage *s, const kind *k, int o, int q, int c, int r,
+                        int g, int t) {
     int turns = s->shape.kernel_h / s->layer->rows;
     int ky = t % turns * s->layer->rows + r, channel = t / turns * s->layer->simd + c;
     int first = g * s->layer->pe + o * k->weight_groups, tap = k->first_tap + q * k->taps;
@@ -137,10 +144,11 @@ static uint64_t word_at(const mq_hls_net *h, const mq_hls_stage *s, const kind *
 static void weights_table(const mq_hls_net *h, const mq_hls_stage *s, const kind *k, mq_hls_text *t) {
     int outputs = s->layer->pe / k->weight_groups, depth = s->shape.groups * s->shape.steps;
     mq_hls_say(t,
-               "// [output group, piece, channel, kernel row][group of output channels, step]: %d bits of the port%s%s\n"
+               "// [output group, piece, channel, kernel row][group of output channels, step]: %d bits of "
+               "the port%s%s\n"
                "static const mixq::rom_word<%d> %s_weights%d[%d][%d] = {\n",
-               k->port, k->flag ? ", its sign" : "", k->known ? ", low bits of each weight" : "", word_bits(k), s->id, k->index,
-               slices_of(s, k), depth);
+               k->port, k->flag ? ", its sign" : "", k->known ? ", low bits of each weight" : "",
+               word_bits(k), s->id, k->index, slices_of(s, k), depth);
     for (int o = 0; o < outputs; o++)
         for (int q = 0; q < k->count; q++)
             for (int c = 0; c < k->channels; c++)
@@ -148,15 +156,19 @@ static void weights_table(const mq_hls_net *h, const mq_hls_stage *s, const kind
                     mq_hls_say(t, "{");
                     for (int g = 0, n = 0; g < s->shape.groups; g++)
                         for (int step = 0; step < s->shape.steps; step++, n++)
-                            mq_hls_say(t, "%s0x%" PRIx64, n == 0 ? "" : n % 16 ? "," : ",\n", word_at(h, s, k, o, q, c, r, g, step));
+                            mq_hls_say(t, "%s0x%" PRIx64,
+                                       n == 0   ? ""
+                                       : n % 16 ? ","
+                                                : ",\n",
+                                       word_at(h, s, k, o, q, c, r, g, step));
                     mq_hls_say(t, "},\n");
                 }
     mq_hls_say(t, "};\n");
 }
 
 /* Border constants [v][pe][group], at least one row of zeros. */
-static mq_status borders(const mq_hls_stage *s, const char *side, const int64_t *values, int rows, mq_hls_text *t,
-                         mq_error *error) {
+static mq_status borders(const mq_hls_stage *s, const char *side, const int64_t *values, int rows,
+                         mq_hls_text *t, mq_error *error) {
     int pe = s->layer->pe, groups = s->shape.groups, all = pe * groups, count = rows > 0 ? rows : 1;
     int64_t *table;
     char type[64];
@@ -170,7 +182,8 @@ static mq_status borders(const mq_hls_stage *s, const char *side, const int64_t 
         for (int p = 0; p < pe; p++) {
             mq_hls_say(t, "{");
             for (int g = 0; g < groups; g++)
-                mq_hls_say(t, "%lld%s", (long long)mq_wrap(table[v * all + p * groups + g], s->acc_bits), g + 1 < groups ? "," : "");
+                mq_hls_say(t, "%lld%s", (long long)mq_wrap(table[v * all + p * groups + g], s->acc_bits),
+                           g + 1 < groups ? "," : "");
             mq_hls_say(t, "}%s", p + 1 < pe ? ",\n" : "");
         }
         mq_hls_say(t, "}%s\n", v + 1 < count ? "," : "");
@@ -187,63 +200,79 @@ static void explain(const mq_hls_net *h, const mq_hls_stage *s, const kind *k, m
     const mq_packing *p = k->p;
     const mq_inet_node *n = &h->net->nodes[s->node];
     if (!p) {
-        mq_hls_say(t, "// One product of a %d-bit weight and a %d-bit code at a time, in LUTs; sums of all %d taps are exact modulo 2^%d.\n",
+        mq_hls_say(t,
+                   "// One product of a %d-bit weight and a %d-bit code at a time, in LUTs; sums of all %d "
+                   "taps are exact modulo 2^%d.\n",
                    weight_bits(n), stream_before(h, s)->bits, k->count, s->acc_bits);
         return;
     }
-    mq_hls_say(t, "// %d piece%s of %d tap%s; a slice of %d x %d bits (%s) multiplies %d weight%s %d..%d by %d code%s 0..%d: %d products, class %s.\n",
-               k->count, k->count > 1 ? "s" : "", k->taps, k->taps > 1 ? "s" : "", p->dsp.wide, p->dsp.narrow, p->dsp.name,
-               p->weights, p->weights > 1 ? "s" : "", p->weight_codes.low, p->weight_codes.high, p->activations,
-               p->activations > 1 ? "s" : "", p->activation_codes.high, p->weights * p->activations,
-               p->class == MQ_CLASS_I ? "i" : p->class == MQ_CLASS_II ? "ii" : "iii");
+    mq_hls_say(t,
+               "// %d piece%s of %d tap%s; a slice of %d x %d bits (%s) multiplies %d weight%s %d..%d by %d "
+               "code%s 0..%d: %d products, class %s.\n",
+               k->count, k->count > 1 ? "s" : "", k->taps, k->taps > 1 ? "s" : "", p->dsp.wide, p->dsp.narrow,
+               p->dsp.name, p->weights, p->weights > 1 ? "s" : "", p->weight_codes.low, p->weight_codes.high,
+               p->activations, p->activations > 1 ? "s" : "", p->activation_codes.high,
+               p->weights * p->activations,
+               p->class == MQ_CLASS_I    ? "i"
+               : p->class == MQ_CLASS_II ? "ii"
+                                         : "iii");
     mq_hls_say(t, "// Weights at bits");
     for (int i = 0; i < p->weights; i++) mq_hls_say(t, " %d", p->weight[i].position);
-    mq_hls_say(t, " of the %s port, codes less %d at bits", p->weights_wide ? "wide" : "narrow", mq_hls_zero(s));
+    mq_hls_say(t, " of the %s port, codes less %d at bits", p->weights_wide ? "wide" : "narrow",
+               mq_hls_zero(s));
     for (int j = 0; j < p->activations; j++) mq_hls_say(t, " %d", p->activation[j].position);
     mq_hls_say(t, " of the other. ");
     if (p->fix == MQ_PORT_OFFSET)
-        mq_hls_say(t, "The %s' word is moved by %s2^%d to fit its port; C takes that back. ", p->fix_weights ? "weights" : "codes",
-                   p->fix_sign > 0 ? "" : "-", p->fix_shift);
+        mq_hls_say(t, "The %s' word is moved by %s2^%d to fit its port; C takes that back. ",
+                   p->fix_weights ? "weights" : "codes", p->fix_sign > 0 ? "" : "-", p->fix_shift);
     if (p->fix == MQ_PORT_EXTRA)
-        mq_hls_say(t, "The %s' word has one bit more than its port: moved by 2^%d by its sign; C takes that back. ",
-                   p->fix_weights ? "weights" : "codes", p->fix_shift);
-    mq_hls_say(t, "Exact, because after %d slice%s every field, less its least value, stays below its room:\n", k->chain, k->chain > 1 ? "s" : "");
+        mq_hls_say(
+            t, "The %s' word has one bit more than its port: moved by 2^%d by its sign; C takes that back. ",
+            p->fix_weights ? "weights" : "codes", p->fix_shift);
+    mq_hls_say(t,
+               "Exact, because after %d slice%s every field, less its least value, stays below its room:\n",
+               k->chain, k->chain > 1 ? "s" : "");
     int64_t carry = 0;
     for (int f = 0; f < p->fields; f++) {
         const mq_pack_field *field = &p->field[f];
         int64_t reach = k->chain * (field->high - field->low) + carry;
-        mq_hls_say(t, "//   bit %2d: sums %lld..%lld of %d product%s: at most %lld < 2^%d%s\n", field->position,
-                   (long long)(k->chain * field->low), (long long)(k->chain * field->high), field->products,
-                   field->products > 1 ? "s" : "", (long long)reach, field->spacing + field->overlap,
+        mq_hls_say(t, "//   bit %2d: sums %lld..%lld of %d product%s: at most %lld < 2^%d%s\n",
+                   field->position, (long long)(k->chain * field->low), (long long)(k->chain * field->high),
+                   field->products, field->products > 1 ? "s" : "", (long long)reach,
+                   field->spacing + field->overlap,
                    field->overlap ? "; what reaches the next field is known from that one's low bits" : "");
         carry = reach >> field->spacing;
     }
 }
 
-#define TABLE(t, name, count, value)                                                                                                 \
-    do {                                                                                                                             \
-        mq_hls_say(t, "    MIXQ_TABLE(%s", name);                                                                                    \
-        for (int i = 0; i < (count); i++) mq_hls_say(t, ", %lld", (long long)(value));                                               \
-        mq_hls_say(t, ")\n");                                                                                                        \
+#define TABLE(t, name, count, value)                                                                         \
+    do {                                                                                                     \
+        mq_hls_say(t, "    MIXQ_TABLE(%s", name);                                                            \
+        for (int i = 0; i < (count); i++) mq_hls_say(t, ", %lld", (long long)(value));                       \
+        mq_hls_say(t, ")\n");                                                                                \
     } while (0)
 
 static void packing(const mq_hls_net *h, const mq_hls_stage *s, const kind *k, mq_hls_text *t) {
     const mq_packing *p = k->p;
     static const mq_packing plain = {.fields = 1};
     int fix = !p || p->fix == MQ_PORT_FITS ? 0 : (p->fix == MQ_PORT_OFFSET ? 1 : 3) + !p->fix_weights;
-    static const char *const fixes[] = {"FITS", "OFFSET_WEIGHTS", "OFFSET_ACTIVATIONS", "EXTRA_WEIGHTS", "EXTRA_ACTIVATIONS"};
+    static const char *const fixes[] = {"FITS", "OFFSET_WEIGHTS", "OFFSET_ACTIVATIONS", "EXTRA_WEIGHTS",
+                                        "EXTRA_ACTIVATIONS"};
     explain(h, s, k, t);
     mq_hls_say(t,
                "struct packing%d {\n"
-               "    static constexpr int COUNT = %d, TAPS = %d, CHAIN = %d, WEIGHTS = %d, ACTIVATIONS = %d, FIELDS = %d;\n"
-               "    static constexpr int WEIGHT_GROUPS = %d, WEIGHT_PORT = %d, ACTIVATION_PORT = %d, P_BITS = %d, KNOWN = %d;\n"
+               "    static constexpr int COUNT = %d, TAPS = %d, CHAIN = %d, WEIGHTS = %d, ACTIVATIONS = %d, "
+               "FIELDS = %d;\n"
+               "    static constexpr int WEIGHT_GROUPS = %d, WEIGHT_PORT = %d, ACTIVATION_PORT = %d, P_BITS "
+               "= %d, KNOWN = %d;\n"
                "    static constexpr int FIX = mixq::%s, FIX_SHIFT = %d, FIX_SIGN = %d;\n"
                "    static constexpr bool PLAIN = %s;\n"
                "    static constexpr long long ZERO_WORD = %lldLL, BIAS = %lldLL;\n",
-               k->index, k->count, k->taps, k->chain, k->weights, k->activations, k->fields, k->weight_groups, k->port,
-               p ? (p->weights_wide ? p->dsp.narrow : p->dsp.wide) : stream_before(h, s)->bits + 1, p ? p->dsp.accumulator : s->acc_bits + 1,
-               k->known, fixes[fix], p ? p->fix_shift : 0, p ? p->fix_sign : 0, p ? "false" : "true",
-               (long long)(p ? p->zero_word : 0), (long long)(p ? p->bias : 0));
+               k->index, k->count, k->taps, k->chain, k->weights, k->activations, k->fields, k->weight_groups,
+               k->port, p ? (p->weights_wide ? p->dsp.narrow : p->dsp.wide) : stream_before(h, s)->bits + 1,
+               p ? p->dsp.accumulator : s->acc_bits + 1, k->known, fixes[fix], p ? p->fix_shift : 0,
+               p ? p->fix_sign : 0, p ? "false" : "true", (long long)(p ? p->zero_word : 0),
+               (long long)(p ? p->bias : 0));
     const mq_packing *q = p ? p : &plain;
     TABLE(t, "activation_position", k->activations, q->activation[i].position);
     TABLE(t, "zero", k->activations, q->activation[i].zero);
@@ -256,7 +285,8 @@ static void packing(const mq_hls_net *h, const mq_hls_stage *s, const kind *k, m
     for (int j = 0; j < k->activations; j++)
         if (q->activation[j].step >= pixels) pixels = q->activation[j].step + 1;
     TABLE(t, "column", k->fields,
-          q->field[i].activation_group * pixels + q->field[i].step + s->shape.kernel_w - k->taps - k->first_tap);
+          q->field[i].activation_group * pixels + q->field[i].step + s->shape.kernel_w - k->taps -
+              k->first_tap);
     TABLE(t, "channel", k->fields, q->field[i].weight_group);
     mq_hls_say(t, "};\n\n");
 }
@@ -274,7 +304,8 @@ static void first_values(const mq_hls_net *h, const mq_hls_stage *s, int64_t *fi
             for (int b = 0; b < g->npx / k.activations; b++)
                 for (int f = 0; f < k.fields; f++) {
                     const mq_pack_field *field = &k.p->field[f];
-                    int v = b * k.activations + field->activation_group * pixels + field->step + g->kernel_w - k.taps - k.first_tap - q * k.taps;
+                    int v = b * k.activations + field->activation_group * pixels + field->step + g->kernel_w -
+                            k.taps - k.first_tap - q * k.taps;
                     if (field->weight_group == 0 && v >= 0 && v < g->npx + g->kernel_w - 1)
                         first[v] += field->low * k.channels * s->layer->rows * g->steps;
                 }
@@ -288,25 +319,29 @@ static mq_status shape(const mq_hls_net *h, const mq_hls_stage *s, mq_hls_text *
     int64_t *first;
     MQ_TRY(mq_alloc((size_t)fields, sizeof *first, "a layer", &first, error));
     first_values(h, s, first);
-    mq_hls_say(t,
-               "struct shape {\n"
-               "    static constexpr int CH = %d, PX = %d, BITS = %d, CHANNELS = %d, IN_H = %d, IN_W = %d; // in\n"
-               "    static constexpr bool SIGNED = %s, DEPTHWISE = %s;\n"
-               "    static constexpr int KH = %d, KW = %d, PAD_TOP = %d, PAD_LEFT = %d, OUT_H = %d, OUT_W = %d;\n"
-               "    static constexpr int SIMD = %d, ROWS = %d, NPX = %d, PE = %d, GROUPS = %d, OUT_PIXELS = %d, ACC = %d;\n",
-               in->channels, in->pixels, in->bits, g->in_c, g->in_h, g->in_w, in->is_signed ? "true" : "false",
-               g->depthwise ? "true" : "false", g->kernel_h, g->kernel_w, g->pad_top, g->pad_left, g->out_h, g->out_w,
-               word_channels(s), s->layer->rows, g->npx, s->layer->pe, g->groups, s->layer->out_pixels, s->acc_bits);
+    mq_hls_say(
+        t,
+        "struct shape {\n"
+        "    static constexpr int CH = %d, PX = %d, BITS = %d, CHANNELS = %d, IN_H = %d, IN_W = %d; // in\n"
+        "    static constexpr bool SIGNED = %s, DEPTHWISE = %s;\n"
+        "    static constexpr int KH = %d, KW = %d, PAD_TOP = %d, PAD_LEFT = %d, OUT_H = %d, OUT_W = %d;\n"
+        "    static constexpr int SIMD = %d, ROWS = %d, NPX = %d, PE = %d, GROUPS = %d, OUT_PIXELS = %d, ACC "
+        "= %d;\n",
+        in->channels, in->pixels, in->bits, g->in_c, g->in_h, g->in_w, in->is_signed ? "true" : "false",
+        g->depthwise ? "true" : "false", g->kernel_h, g->kernel_w, g->pad_top, g->pad_left, g->out_h,
+        g->out_w, word_channels(s), s->layer->rows, g->npx, s->layer->pe, g->groups, s->layer->out_pixels,
+        s->acc_bits);
     if (g->linear)
-        mq_hls_say(t, "    static constexpr int FRAME_BEATS = %lld, BEAT_BITS = %d;\n", (long long)mq_stream_beats(in),
-                   in->channels * in->pixels * in->bits);
+        mq_hls_say(t, "    static constexpr int FRAME_BEATS = %lld, BEAT_BITS = %d;\n",
+                   (long long)mq_stream_beats(in), in->channels * in->pixels * in->bits);
     TABLE(t, "first", fields, mq_wrap(first[i], s->acc_bits));
     mq_hls_say(t, "};\n\n");
     mq_free(first);
     return MQ_OK;
 }
 
-static mq_status page(const mq_hls_net *h, const mq_hls_stage *s, const mq_hls_requant *r, const char *dir, mq_error *error) {
+static mq_status page(const mq_hls_net *h, const mq_hls_stage *s, const mq_hls_requant *r, const char *dir,
+                      mq_error *error) {
     static const char *const quants[] = {"head", "threshold", "affine"};
     const mq_stage *g = &s->shape;
     const mq_stream *in = stream_before(h, s), *out = &s->out;
@@ -314,12 +349,19 @@ static mq_status page(const mq_hls_net *h, const mq_hls_stage *s, const mq_hls_r
     snprintf(file, sizeof file, "%s.cpp", s->id);
     mq_hls_text t = mq_hls_open(dir, file, error);
     mq_hls_say(&t,
-               "// %s: %s %d x %d, %d -> %d channels of %d x %d pixels. %d x %d x %d products a cycle, %lld cycles a frame.\n"
-               "#include \"layers.h\"\n#include \"mixq_finish.h\"\n#include \"mixq_multiply.h\"\n#include \"mixq_window.h\"\n\n"
+               "// %s: %s %d x %d, %d -> %d channels of %d x %d pixels. %d x %d x %d products a cycle, %lld "
+               "cycles a frame.\n"
+               "#include \"layers.h\"\n#include \"mixq_finish.h\"\n#include \"mixq_multiply.h\"\n#include "
+               "\"mixq_window.h\"\n\n"
                "namespace {\n\n",
-               name_of(h, s), g->linear ? "linear" : g->depthwise ? "depthwise convolution" : "convolution", g->kernel_h, g->kernel_w,
-               h->net->nodes[h->net->nodes[s->node].input[0]].edge.c, g->out_c, g->out_h, g->out_w, word_channels(s) * s->layer->rows,
-               s->layer->pe / (g->depthwise ? s->layer->pe : 1), g->npx * g->kernel_w, (long long)(g->cycles + g->flush));
+               name_of(h, s),
+               g->linear      ? "linear"
+               : g->depthwise ? "depthwise convolution"
+                              : "convolution",
+               g->kernel_h, g->kernel_w, h->net->nodes[h->net->nodes[s->node].input[0]].edge.c, g->out_c,
+               g->out_h, g->out_w, word_channels(s) * s->layer->rows,
+               s->layer->pe / (g->depthwise ? s->layer->pe : 1), g->npx * g->kernel_w,
+               (long long)(g->cycles + g->flush));
     if (t.status == MQ_OK) {
         mq_status status = shape(h, s, &t, error);
         if (status != MQ_OK) t.status = status;
@@ -338,12 +380,16 @@ static mq_status page(const mq_hls_net *h, const mq_hls_stage *s, const mq_hls_r
                "    hls::stream<mixq::block_sums<shape>> sums[shape::PE];\n"
                "#pragma HLS STREAM variable=steps depth=2\n#pragma HLS STREAM variable=sums depth=2\n"
                "    mixq::%s<shape>(in, steps);\n",
-               s->id, in->channels * in->pixels * in->bits, out->channels * out->pixels * out->bits, g->linear ? "linear_window" : "window");
+               s->id, in->channels * in->pixels * in->bits, out->channels * out->pixels * out->bits,
+               g->linear ? "linear_window" : "window");
     if (kinds_of(s) == 2)
-        mq_hls_say(&t, "    mixq::multiply<shape, packing0, packing1>(steps, %s_weights0, %s_weights1, %s_left, %s_right, sums);\n", s->id,
-                   s->id, s->id, s->id);
+        mq_hls_say(&t,
+                   "    mixq::multiply<shape, packing0, packing1>(steps, %s_weights0, %s_weights1, %s_left, "
+                   "%s_right, sums);\n",
+                   s->id, s->id, s->id, s->id);
     else
-        mq_hls_say(&t, "    mixq::multiply<shape, packing0>(steps, %s_weights0, %s_left, %s_right, sums);\n", s->id, s->id, s->id);
+        mq_hls_say(&t, "    mixq::multiply<shape, packing0>(steps, %s_weights0, %s_left, %s_right, sums);\n",
+                   s->id, s->id, s->id);
     mq_hls_say(&t, "    mixq::finish<shape, mixq::%s<shape, requant>>(sums, out);\n}\n", quants[r->kind]);
     return mq_hls_close(&t);
 }

@@ -1,5 +1,5 @@
-/* hls_layer.h - the C++ of one layer: ID.cpp (a page: shape, packings and why they are exact, requantiser, the
- * function) and ID_data.h (packed weights, constants, thresholds). Templates: hls/ *.h. */
+/* hls_layer.h - the C++ of one layer: ID.cpp (a page: shape, packings and why they are exact, requantiser,
+ * the function) and ID_data.h (packed weights, constants, thresholds). Templates: hls/ *.h. */
 #ifndef MIXQ_GEN_HLS_LAYER_H
 #define MIXQ_GEN_HLS_LAYER_H
 
@@ -15,10 +15,10 @@ mq_status mq_hls_layer_write(const mq_hls_net *h, const mq_hls_stage *s, const c
 /* hls_requant.c: struct ID_requant into the layer's page, its tables into the data header. */
 typedef struct mq_hls_requant {
     mq_plan_requant kind;
-    int lanes, turns;             /* sums at once; cycles of a beat */
-    int inc_bits, sum_bits;       /* affine */
+    int lanes, turns;       /* sums at once; cycles of a beat */
+    int inc_bits, sum_bits; /* affine */
     int low, high, shift, bits;
-    int stages;                   /* threshold: of the search */
+    int stages; /* threshold: of the search */
 } mq_hls_requant;
 mq_status mq_hls_requant_make(const mq_hls_net *h, const mq_hls_stage *s, mq_hls_requant *out,
                               mq_error *error) MQ_MUST_CHECK;
@@ -27,7 +27,7 @@ mq_status mq_hls_requant_tables(const mq_hls_net *h, const mq_hls_stage *s, cons
 void mq_hls_requant_page(const mq_hls_stage *s, const mq_hls_requant *r, mq_hls_text *page);
 
 /* A table of numbers: `outer` rows of `inner`, from values. */
-void mq_hls_table(mq_hls_text *t, const char *type, const char *name, const char *sizes, const int64_t *values,
-                  size_t outer, size_t inner);
+void mq_hls_table(mq_hls_text *t, const char *type, const char *name, const char *sizes,
+                  const int64_t *values, size_t outer, size_t inner);
 
 #endif

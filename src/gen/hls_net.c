@@ -26,8 +26,7 @@ static void make_id(const mq_hls_net *h, mq_hls_stage *s) {
     const char *name = name_of(h, s);
     size_t n = 0;
     if (!isalpha((unsigned char)name[0])) s->id[n++] = 'n';
-    for (; *name && n + 10 < sizeof s->id; name++)
-        s->id[n++] = isalnum((unsigned char)*name) ? *name : '_';
+    for (; *name && n + 10 < sizeof s->id; name++) s->id[n++] = isalnum((unsigned char)*name) ? *name : '_';
     s->id[n] = 0;
     for (const mq_hls_stage *t = h->stage; t < s; t++)
         if (strcmp(t->id, s->id) == 0) snprintf(s->id + n, sizeof s->id - n, "_%d", s->node);
@@ -58,8 +57,8 @@ int mq_hls_weight(const mq_hls_net *h, const mq_hls_stage *s, int out, int chann
         c += beat / xs % gs * b->channels;
         if (y >= in->h || c >= in->c || x >= in->w) return 0;
         size_t inputs = (size_t)in->c * (size_t)in->h * (size_t)in->w;
-        return n->linear.weight[(size_t)out * inputs + ((size_t)c * (size_t)in->h + (size_t)y) * (size_t)in->w +
-                                (size_t)x];
+        return n->linear.weight[(size_t)out * inputs +
+                                ((size_t)c * (size_t)in->h + (size_t)y) * (size_t)in->w + (size_t)x];
     }
     const mq_inet_conv *v = &n->conv;
     int channels = s->shape.depthwise ? 1 : in->c;
@@ -87,8 +86,7 @@ static mq_status constants(mq_hls_net *h, mq_hls_stage *s, mq_error *error) {
             for (int ky = 0; ky < s->shape.kernel_h; ky++)
                 for (int kx = 0; kx < taps; kx++) tap[kx] += mq_hls_weight(h, s, o, c, ky, kx);
         for (int v = 0; v < taps - 1; v++)
-            for (int kx = 0; kx <= taps - 2 - v; kx++)
-                s->left[(size_t)v * all + (size_t)o] -= zero * tap[kx];
+            for (int kx = 0; kx <= taps - 2 - v; kx++) s->left[(size_t)v * all + (size_t)o] -= zero * tap[kx];
         for (int v = 0; v < s->shape.lead; v++)
             for (int kx = taps - 1 - v; kx < taps; kx++)
                 s->right[(size_t)v * all + (size_t)o] -= zero * tap[kx];
@@ -104,8 +102,8 @@ static mq_status constants(mq_hls_net *h, mq_hls_stage *s, mq_error *error) {
     if (s->acc_bits > 60)
         return mq_fail(error, MQ_BAD_INPUT, "%s: accumulators of %d bits, at most 60", n->name, s->acc_bits);
     if (s->head && n->edge.bits > MQ_HLS_HEAD_BITS)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: the last layer's accumulators take %d bits, at most %d", n->name,
-                       n->edge.bits, MQ_HLS_HEAD_BITS);
+        return mq_fail(error, MQ_BAD_INPUT, "%s: the last layer's accumulators take %d bits, at most %d",
+                       n->name, n->edge.bits, MQ_HLS_HEAD_BITS);
     return MQ_OK;
 }
 
@@ -122,28 +120,39 @@ static mq_status layer(mq_hls_net *h, mq_hls_stage *s, mq_error *error) {
             if (net->nodes[i].input[k] == s->node) next = i;
     mq_inet_kind kind = net->nodes[next].kind;
     if (n->consumers != 1 || (kind != MQ_INET_REQUANT && kind != MQ_INET_OUTPUT))
-        return mq_fail(error, MQ_BAD_INPUT, "%s: %s reads its accumulators; stages are built with a requantiser, or as the last layer",
-                       n->name, n->consumers != 1 ? "more than one node" : mq_inet_kind_name(kind));
+        return mq_fail(
+            error, MQ_BAD_INPUT,
+            "%s: %s reads its accumulators; stages are built with a requantiser, or as the last layer",
+            n->name, n->consumers != 1 ? "more than one node" : mq_inet_kind_name(kind));
     s->head = kind == MQ_INET_OUTPUT;
     s->result = s->head ? s->node : next;
     const mq_stream *in = &h->stage[s->input[0]].out;
     MQ_TRY(mq_stage_make(net, s->layer, in, &s->shape, error));
     const mq_stage *g = &s->shape;
     if (g->lead < 0)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: padding of %d columns for a kernel of %d", n->name, g->pad_left, g->kernel_w);
+        return mq_fail(error, MQ_BAD_INPUT, "%s: padding of %d columns for a kernel of %d", n->name,
+                       g->pad_left, g->kernel_w);
     if (g->pad_top >= g->kernel_h && !g->linear)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: padding of %d rows for a kernel of %d", n->name, g->pad_top, g->kernel_h);
+        return mq_fail(error, MQ_BAD_INPUT, "%s: padding of %d rows for a kernel of %d", n->name, g->pad_top,
+                       g->kernel_h);
     if (g->out_w > g->in_blocks * g->npx)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: %d output columns, its %d blocks of %d pixels have %d", n->name, g->out_w,
-                       g->in_blocks, g->npx, g->in_blocks * g->npx);
+        return mq_fail(error, MQ_BAD_INPUT, "%s: %d output columns, its %d blocks of %d pixels have %d",
+                       n->name, g->out_w, g->in_blocks, g->npx, g->in_blocks * g->npx);
     if (g->npx % s->layer->out_pixels)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: out_pixels: got %d, expected a divisor of its blocks of %d pixels", n->name,
+        return mq_fail(error, MQ_BAD_INPUT,
+                       "%s: out_pixels: got %d, expected a divisor of its blocks of %d pixels", n->name,
                        s->layer->out_pixels, g->npx);
     if (g->depthwise && g->weight_groups != 1)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: a packing of %d output channels for a depthwise layer", n->name, g->weight_groups);
+        return mq_fail(error, MQ_BAD_INPUT, "%s: a packing of %d output channels for a depthwise layer",
+                       n->name, g->weight_groups);
     const mq_inet_edge *e = &net->nodes[s->result].edge;
-    s->out = (mq_stream){.h = g->out_h, .w = g->out_w, .c = g->out_c, .channels = s->layer->pe, .pixels = s->layer->out_pixels,
-                         .bits = s->head ? MQ_HLS_HEAD_BITS : e->bits, .is_signed = s->head || e->is_signed};
+    s->out = (mq_stream){.h = g->out_h,
+                         .w = g->out_w,
+                         .c = g->out_c,
+                         .channels = s->layer->pe,
+                         .pixels = s->layer->out_pixels,
+                         .bits = s->head ? MQ_HLS_HEAD_BITS : e->bits,
+                         .is_signed = s->head || e->is_signed};
     return constants(h, s, error);
 }
 
@@ -152,9 +161,11 @@ static mq_status pool(const mq_hls_net *h, mq_hls_stage *s, mq_error *error) {
     int k = n->pool.kernel;
     const mq_stream *in = &h->stage[s->input[0]].out;
     if (n->pool.stride != k)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: kernel %d, stride %d; stages are built for equal ones", n->name, k, n->pool.stride);
+        return mq_fail(error, MQ_BAD_INPUT, "%s: kernel %d, stride %d; stages are built for equal ones",
+                       n->name, k, n->pool.stride);
     if (in->pixels != 1 && in->pixels % k)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: beats of %d pixels, expected 1 or a multiple of %d", n->name, in->pixels, k);
+        return mq_fail(error, MQ_BAD_INPUT, "%s: beats of %d pixels, expected 1 or a multiple of %d", n->name,
+                       in->pixels, k);
     s->out = *in;
     s->out.h = n->edge.h, s->out.w = n->edge.w;
     if (in->pixels > 1) s->out.pixels = in->pixels / k;
@@ -165,9 +176,11 @@ static mq_status reorg(const mq_hls_net *h, mq_hls_stage *s, mq_error *error) {
     const mq_inet_node *n = &h->net->nodes[s->node];
     const mq_stream *in = &h->stage[s->input[0]].out;
     if (in->pixels > 1 && in->pixels % 2)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: beats of %d pixels, expected 1 or an even number", n->name, in->pixels);
+        return mq_fail(error, MQ_BAD_INPUT, "%s: beats of %d pixels, expected 1 or an even number", n->name,
+                       in->pixels);
     if (in->c % in->channels)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: %d channels in beats of %d: padding would stand between them", n->name, in->c,
+        return mq_fail(error, MQ_BAD_INPUT,
+                       "%s: %d channels in beats of %d: padding would stand between them", n->name, in->c,
                        in->channels);
     s->out = *in;
     s->out.h = n->edge.h, s->out.w = n->edge.w, s->out.c = n->edge.c;
@@ -183,12 +196,15 @@ static mq_status concat(const mq_hls_net *h, mq_hls_stage *s, mq_error *error) {
     for (int i = 0; i < s->inputs; i++) {
         const mq_stream *in = &h->stage[s->input[i]].out;
         if (in->channels != first->channels || in->pixels != first->pixels)
-            return mq_fail(error, MQ_BAD_INPUT, "%s: input %d has beats of %d channels x %d pixels, input 0 of %d x %d", n->name, i,
-                           in->channels, in->pixels, first->channels, first->pixels);
+            return mq_fail(error, MQ_BAD_INPUT,
+                           "%s: input %d has beats of %d channels x %d pixels, input 0 of %d x %d", n->name,
+                           i, in->channels, in->pixels, first->channels, first->pixels);
         if (i + 1 < s->inputs && in->c % in->channels)
-            return mq_fail(error, MQ_BAD_INPUT, "%s: input %d: %d channels in beats of %d: padding would stand between them", n->name,
-                           i, in->c, in->channels);
-        if (in->is_signed != first->is_signed) return mq_fail(error, MQ_BAD_INPUT, "%s: signed and unsigned codes", n->name);
+            return mq_fail(error, MQ_BAD_INPUT,
+                           "%s: input %d: %d channels in beats of %d: padding would stand between them",
+                           n->name, i, in->c, in->channels);
+        if (in->is_signed != first->is_signed)
+            return mq_fail(error, MQ_BAD_INPUT, "%s: signed and unsigned codes", n->name);
         if (in->bits > s->out.bits) s->out.bits = in->bits;
     }
     return MQ_OK;
@@ -202,26 +218,42 @@ static mq_status add_stage(mq_hls_net *h, int node, mq_error *error) {
     for (int i = 0; i < n->input_count; i++) {
         s->input[i] = stage_of(h, n->input[i]);
         if (s->input[i] < 0)
-            return mq_fail(error, MQ_BAD_INPUT, "%s: reads accumulators of %s", n->name, h->net->nodes[n->input[i]].name);
+            return mq_fail(error, MQ_BAD_INPUT, "%s: reads accumulators of %s", n->name,
+                           h->net->nodes[n->input[i]].name);
         h->stage[s->input[i]].readers++;
     }
     switch (n->kind) {
     case MQ_INET_IMAGE:
-        s->out = (mq_stream){.h = n->edge.h, .w = n->edge.w, .c = n->edge.c, .channels = n->edge.c,
-                             .pixels = h->plan->in_pixels, .bits = n->edge.bits};
+        s->out = (mq_stream){.h = n->edge.h,
+                             .w = n->edge.w,
+                             .c = n->edge.c,
+                             .channels = n->edge.c,
+                             .pixels = h->plan->in_pixels,
+                             .bits = n->edge.bits};
         break;
     case MQ_INET_CONV:
-    case MQ_INET_LINEAR: MQ_TRY(layer(h, s, error)); break;
-    case MQ_INET_MAX_POOL: MQ_TRY(pool(h, s, error)); break;
-    case MQ_INET_REORG: MQ_TRY(reorg(h, s, error)); break;
-    case MQ_INET_CONCAT: MQ_TRY(concat(h, s, error)); break;
+    case MQ_INET_LINEAR:
+        MQ_TRY(layer(h, s, error));
+        break;
+    case MQ_INET_MAX_POOL:
+        MQ_TRY(pool(h, s, error));
+        break;
+    case MQ_INET_REORG:
+        MQ_TRY(reorg(h, s, error));
+        break;
+    case MQ_INET_CONCAT:
+        MQ_TRY(concat(h, s, error));
+        break;
     case MQ_INET_RESCALE:
         s->out = h->stage[s->input[0]].out;
         s->out.bits = stream_bits(&n->edge);
         if (s->out.is_signed || h->stage[s->input[0]].out.bits > 12)
-            return mq_fail(error, MQ_BAD_INPUT, "%s: a table of unsigned codes up to 12 bits expected", n->name);
+            return mq_fail(error, MQ_BAD_INPUT, "%s: a table of unsigned codes up to 12 bits expected",
+                           n->name);
         break;
-    default: return mq_fail(error, MQ_BAD_INPUT, "%s: no stage is built for a %s here", n->name, mq_inet_kind_name(n->kind));
+    default:
+        return mq_fail(error, MQ_BAD_INPUT, "%s: no stage is built for a %s here", n->name,
+                       mq_inet_kind_name(n->kind));
     }
     int bits = s->out.channels * s->out.pixels * s->out.bits;
     if (bits > MQ_HLS_WORD)
@@ -233,7 +265,8 @@ static mq_status add_stage(mq_hls_net *h, int node, mq_error *error) {
 static mq_status create(mq_hls_net *h, mq_error *error) {
     const mq_inet *net = h->net;
     if (strcmp(h->plan->network, net->sha256) != 0)
-        return mq_fail(error, MQ_BAD_INPUT, "the plan is for network %.16s, not %.16s", h->plan->network, net->sha256);
+        return mq_fail(error, MQ_BAD_INPUT, "the plan is for network %.16s, not %.16s", h->plan->network,
+                       net->sha256);
     MQ_TRY(mq_arena_alloc(h->arena, (size_t)net->node_count, sizeof *h->stage, "stages", &h->stage, error));
     for (int i = 0; i < net->node_count; i++) {
         mq_inet_kind kind = net->nodes[i].kind;
@@ -242,7 +275,8 @@ static mq_status create(mq_hls_net *h, mq_error *error) {
         MQ_TRY(add_stage(h, i, error));
     }
     if (!h->stage[h->count - 1].head)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: the last stage is no layer without requantiser", name_of(h, &h->stage[h->count - 1]));
+        return mq_fail(error, MQ_BAD_INPUT, "%s: the last stage is no layer without requantiser",
+                       name_of(h, &h->stage[h->count - 1]));
     return MQ_OK;
 }
 

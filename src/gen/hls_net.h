@@ -6,16 +6,16 @@
 #include "accel/stage.h"
 
 enum {
-    MQ_HLS_ID = 80,           /* characters of a C++ name, with the final 0 */
-    MQ_HLS_PARTITION = 1024,  /* elements of an array that may be split into registers */
-    MQ_HLS_WORD = 4096,       /* bits of an ap_int */
+    MQ_HLS_ID = 80,          /* characters of a C++ name, with the final 0 */
+    MQ_HLS_PARTITION = 1024, /* elements of an array that may be split into registers */
+    MQ_HLS_WORD = 4096,      /* bits of an ap_int */
     MQ_HLS_HEAD_BITS = 32
 };
 
 typedef struct mq_hls_stage {
-    int node;      /* IMAGE, CONV, LINEAR, MAX_POOL, REORG, CONCAT or RESCALE */
-    int result;    /* node whose codes leave: a layer's REQUANT, else `node` */
-    char id[MQ_HLS_ID]; /* unique name in C++, from the node's name */
+    int node;                              /* IMAGE, CONV, LINEAR, MAX_POOL, REORG, CONCAT or RESCALE */
+    int result;                            /* node whose codes leave: a layer's REQUANT, else `node` */
+    char id[MQ_HLS_ID];                    /* unique name in C++, from the node's name */
     int inputs, input[MQ_INET_MAX_INPUTS]; /* stages before it */
     int readers;                           /* stages that read it */
     mq_stream out;

@@ -1,5 +1,6 @@
-/* hls_requant.c - requantisers of the HLS stages: constants of (acc*inc + bias) >> shift, or thresholds in the
- * order of a binary search. Both take accumulators without their layer's constant; it is folded in here. */
+/* hls_requant.c - requantisers of the HLS stages: constants of (acc*inc + bias) >> shift, or thresholds in
+ * the order of a binary search. Both take accumulators without their layer's constant; it is folded in here.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -25,7 +26,8 @@ static bool all_affine(const mq_inet_requant *q, int channels) {
     return true;
 }
 
-mq_status mq_hls_requant_make(const mq_hls_net *h, const mq_hls_stage *s, mq_hls_requant *r, mq_error *error) {
+mq_status mq_hls_requant_make(const mq_hls_net *h, const mq_hls_stage *s, mq_hls_requant *r,
+                              mq_error *error) {
     const mq_inet_node *n = requant_of(h, s);
     int pe = s->layer->pe, beat = pe * s->layer->out_pixels;
     *r = (mq_hls_requant){.kind = MQ_PLAN_NO_REQUANT, .lanes = beat, .turns = 1, .bits = MQ_HLS_HEAD_BITS};
@@ -39,7 +41,9 @@ mq_status mq_hls_requant_make(const mq_hls_net *h, const mq_hls_stage *s, mq_hls
         r->stages = q->bits;
         return MQ_OK;
     }
-    if (!affine) return mq_fail(error, MQ_BAD_INPUT, "%s: affine requantisation planned, but it has thresholds", n->name);
+    if (!affine)
+        return mq_fail(error, MQ_BAD_INPUT, "%s: affine requantisation planned, but it has thresholds",
+                       n->name);
     if (s->layer->requant == MQ_PLAN_AFFINE) r->lanes = s->layer->lanes;
     r->turns = beat / r->lanes;
     int64_t most_inc = 0, most_bias = 0;
@@ -47,7 +51,8 @@ mq_status mq_hls_requant_make(const mq_hls_net *h, const mq_hls_stage *s, mq_hls
         int64_t inc = q->inc[c];
         wide bias = (wide)inc * s->constant[c] + q->bias[c];
         if (bias < 0) bias = -bias;
-        if (bias >> 61) return mq_fail(error, MQ_BAD_INPUT, "%s: channel %d: its bias does not fit 62 bits", n->name, c);
+        if (bias >> 61)
+            return mq_fail(error, MQ_BAD_INPUT, "%s: channel %d: its bias does not fit 62 bits", n->name, c);
         if ((inc < 0 ? -inc : inc) > most_inc) most_inc = inc < 0 ? -inc : inc;
         if ((int64_t)bias > most_bias) most_bias = (int64_t)bias;
     }
@@ -58,13 +63,16 @@ mq_status mq_hls_requant_make(const mq_hls_net *h, const mq_hls_stage *s, mq_hls
     return MQ_OK;
 }
 
-void mq_hls_table(mq_hls_text *t, const char *type, const char *name, const char *sizes, const int64_t *values, size_t outer,
-                  size_t inner) {
+void mq_hls_table(mq_hls_text *t, const char *type, const char *name, const char *sizes,
+                  const int64_t *values, size_t outer, size_t inner) {
     mq_hls_say(t, "static const %s %s%s = {\n", type, name, sizes);
     for (size_t o = 0; o < outer; o++) {
         mq_hls_say(t, "{");
         for (size_t i = 0; i < inner; i++)
-            mq_hls_say(t, "%lld%s", (long long)values[o * inner + i], i + 1 == inner ? "" : i % 24 == 23 ? ",\n" : ",");
+            mq_hls_say(t, "%lld%s", (long long)values[o * inner + i],
+                       i + 1 == inner ? ""
+                       : i % 24 == 23 ? ",\n"
+                                      : ",");
         mq_hls_say(t, "}%s\n", o + 1 == outer ? "" : ",");
     }
     mq_hls_say(t, "};\n");
@@ -103,9 +111,10 @@ static bool channel_thresholds(const mq_hls_net *h, const mq_hls_stage *s, int c
     return falling;
 }
 
-mq_status mq_hls_requant_tables(const mq_hls_net *h, const mq_hls_stage *s, const mq_hls_requant *r, mq_hls_text *data,
-                                mq_error *error) {
-    int channels = mq_hls_channels(s), pe = s->layer->pe, groups = s->shape.groups, real = h->net->nodes[s->node].edge.c;
+mq_status mq_hls_requant_tables(const mq_hls_net *h, const mq_hls_stage *s, const mq_hls_requant *r,
+                                mq_hls_text *data, mq_error *error) {
+    int channels = mq_hls_channels(s), pe = s->layer->pe, groups = s->shape.groups,
+        real = h->net->nodes[s->node].edge.c;
     char type[128], name[MQ_HLS_ID + 32], sizes[64];
     int64_t *table;
     if (r->kind == MQ_PLAN_NO_REQUANT) {
@@ -126,7 +135,9 @@ mq_status mq_hls_requant_tables(const mq_hls_net *h, const mq_hls_stage *s, cons
             for (int l = 0; l < r->lanes; l++)
                 for (int a = 0; a < depth; a++) {
                     int c = a / r->turns * pe + (a % r->turns * r->lanes + l) % pe;
-                    table[l * depth + a] = c >= real ? 0 : bias ? q->bias[c] + q->inc[c] * s->constant[c] : q->inc[c];
+                    table[l * depth + a] = c >= real ? 0
+                                           : bias    ? q->bias[c] + q->inc[c] * s->constant[c]
+                                                     : q->inc[c];
                 }
             snprintf(type, sizeof type, "mixq::rom_int<%d>", bias ? r->sum_bits : r->inc_bits);
             snprintf(name, sizeof name, "%s_%s", s->id, bias ? "bias" : "inc");
@@ -140,7 +151,8 @@ mq_status mq_hls_requant_tables(const mq_hls_net *h, const mq_hls_stage *s, cons
     int64_t *all, *falling;
     MQ_TRY(mq_alloc((size_t)channels * (size_t)count, sizeof *all, "thresholds", &all, error));
     mq_status status = mq_alloc((size_t)channels, sizeof *falling, "thresholds", &falling, error);
-    if (status == MQ_OK) status = mq_alloc((size_t)channels << r->stages, sizeof *table, "thresholds", &table, error);
+    if (status == MQ_OK)
+        status = mq_alloc((size_t)channels << r->stages, sizeof *table, "thresholds", &table, error);
     if (status != MQ_OK) return status;
     for (int c = 0; c < channels; c++) {
         int at = c % pe * groups + c / pe;
@@ -172,22 +184,25 @@ mq_status mq_hls_requant_tables(const mq_hls_net *h, const mq_hls_stage *s, cons
 void mq_hls_requant_page(const mq_hls_stage *s, const mq_hls_requant *r, mq_hls_text *t) {
     const char *id = s->id;
     if (r->kind == MQ_PLAN_NO_REQUANT) {
-        mq_hls_say(t,
-                   "// The last layer: accumulators leave; the constant is what recentring left out, and the bias.\n"
-                   "struct requant {\n"
-                   "    static long long constant(int channel, int group) { return %s_constant[channel][group]; }\n};\n\n",
-                   id);
+        mq_hls_say(
+            t,
+            "// The last layer: accumulators leave; the constant is what recentring left out, and the bias.\n"
+            "struct requant {\n"
+            "    static long long constant(int channel, int group) { return %s_constant[channel][group]; "
+            "}\n};\n\n",
+            id);
         return;
     }
     if (r->kind == MQ_PLAN_AFFINE) {
         mq_hls_say(t,
                    "// clip((acc*inc + bias) >> %d, %d, %d) in %d multipliers, %d cycle%s a beat.\n"
                    "struct requant {\n"
-                   "    static constexpr int BITS = %d, LANES = %d, SHIFT = %d, LOW = %d, HIGH = %d, INC = %d, SUM = %d;\n"
+                   "    static constexpr int BITS = %d, LANES = %d, SHIFT = %d, LOW = %d, HIGH = %d, INC = "
+                   "%d, SUM = %d;\n"
                    "    static long long inc(int lane, int at) { return %s_inc[lane][at]; }\n"
                    "    static long long bias(int lane, int at) { return %s_bias[lane][at]; }\n};\n\n",
-                   r->shift, r->low, r->high, r->lanes, r->turns, r->turns == 1 ? "" : "s", r->bits, r->lanes, r->shift, r->low,
-                   r->high, r->inc_bits, r->sum_bits, id, id);
+                   r->shift, r->low, r->high, r->lanes, r->turns, r->turns == 1 ? "" : "s", r->bits, r->lanes,
+                   r->shift, r->low, r->high, r->inc_bits, r->sum_bits, id, id);
         return;
     }
     mq_hls_say(t,
@@ -200,6 +215,7 @@ void mq_hls_requant_page(const mq_hls_stage *s, const mq_hls_requant *r, mq_hls_
                r->low, r->high, r->bits, r->low, r->high, id);
     for (int i = 0; i < r->stages; i++)
         mq_hls_say(t, "#pragma HLS ARRAY_PARTITION variable=%s_threshold%d dim=1 complete\n", id, i);
-    for (int i = 0; i < r->stages; i++) mq_hls_say(t, "        if (stage == %d) return %s_threshold%d[channel][at];\n", i, id, i);
+    for (int i = 0; i < r->stages; i++)
+        mq_hls_say(t, "        if (stage == %d) return %s_threshold%d[channel][at];\n", i, id, i);
     mq_hls_say(t, "        return 0;\n    }\n};\n\n");
 }

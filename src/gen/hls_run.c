@@ -30,16 +30,19 @@ static mq_status failed(const char *dir, const char *what, mq_error *error) {
     uint8_t *text = NULL;
     size_t size = 0;
     mq_error none;
-    if (mq_path_join(dir, "bench.log", path, error) == MQ_OK && mq_file_read(path, 1 << 26, &text, &size, &none) == MQ_OK) {
+    if (mq_path_join(dir, "bench.log", path, error) == MQ_OK &&
+        mq_file_read(path, 1 << 26, &text, &size, &none) == MQ_OK) {
         size_t from = size > sizeof tail - 1 ? size - (sizeof tail - 1) : 0;
-        for (size_t i = 0; from + i < size; i++) tail[i] = text[from + i] == '\n' ? ' ' : (char)text[from + i];
+        for (size_t i = 0; from + i < size; i++)
+            tail[i] = text[from + i] == '\n' ? ' ' : (char)text[from + i];
         mq_free(text);
     }
     return mq_fail(error, MQ_CHECK_FAILED, "%s: %s: ... %s", dir, what, tail);
 }
 
 /* Runs a program in a group of its own, its words to DIR/bench.log; *code: its exit code, -1: killed. */
-static mq_status execute(const char *dir, char *const argv[], bool append, double limit_s, int *code, mq_error *error) {
+static mq_status execute(const char *dir, char *const argv[], bool append, double limit_s, int *code,
+                         mq_error *error) {
     char log[MQ_PATH];
     pid_t pid;
     posix_spawn_file_actions_t actions;
@@ -49,7 +52,8 @@ static mq_status execute(const char *dir, char *const argv[], bool append, doubl
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, log, O_WRONLY | O_CREAT | (append ? O_APPEND : O_TRUNC), 0644);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, log,
+                                     O_WRONLY | O_CREAT | (append ? O_APPEND : O_TRUNC), 0644);
     posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
     int failure = posix_spawnp(&pid, argv[0], &actions, &attributes, argv, environ);
     posix_spawn_file_actions_destroy(&actions);
@@ -87,7 +91,8 @@ static mq_status fresh_dumps(const char *dir, char out[MQ_PATH], mq_error *error
     return MQ_OK;
 }
 
-mq_status mq_hls_run(const char *dir, const char *vectors, int jobs, double limit_s, bool *differs, mq_hls_times *times, mq_error *error) {
+mq_status mq_hls_run(const char *dir, const char *vectors, int jobs, double limit_s, bool *differs,
+                     mq_hls_times *times, mq_error *error) {
     char parallel[16], bench[MQ_PATH], own[MQ_PATH], dumps[MQ_PATH];
     int code;
     snprintf(parallel, sizeof parallel, "-j%d", jobs > 0 ? jobs : 1);
@@ -95,7 +100,8 @@ mq_status mq_hls_run(const char *dir, const char *vectors, int jobs, double limi
     MQ_TRY(mq_path_join(dir, "vectors", own, error));
     MQ_TRY(fresh_dumps(dir, dumps, error));
     double start = now();
-    char *const make[] = {(char *)"make", (char *)"-s", (char *)"-C", (char *)dir, parallel, (char *)"bench", NULL};
+    char *const make[] = {(char *)"make", (char *)"-s",    (char *)"-C", (char *)dir,
+                          parallel,       (char *)"bench", NULL};
     MQ_TRY(execute(dir, make, false, limit_s, &code, error));
     if (code != 0) return failed(dir, "the bench does not compile", error);
     double compiled = now();
@@ -109,7 +115,8 @@ mq_status mq_hls_run(const char *dir, const char *vectors, int jobs, double limi
 
 /* ---- comparing ---- */
 
-static void compare_frame(const mq_stream *s, const int64_t *got, const int64_t *expected, int node, size_t image, mq_hls_difference *out) {
+static void compare_frame(const mq_stream *s, const int64_t *got, const int64_t *expected, int node,
+                          size_t image, mq_hls_difference *out) {
     for (int y = 0; y < s->h; y++)
         for (int x = 0; x < s->w; x++)
             for (int c = 0; c < s->c; c++) {
@@ -123,8 +130,8 @@ static void compare_frame(const mq_stream *s, const int64_t *got, const int64_t 
             }
 }
 
-mq_status mq_hls_compare(const mq_hls_net *h, const char *dir, size_t images, const int64_t *const *codes, mq_hls_difference *out,
-                         mq_error *error) {
+mq_status mq_hls_compare(const mq_hls_net *h, const char *dir, size_t images, const int64_t *const *codes,
+                         mq_hls_difference *out, mq_error *error) {
     *out = (mq_hls_difference){.node = -1};
     mq_status status = MQ_OK;
     for (int i = 0; i < h->count && status == MQ_OK; i++) {
@@ -138,8 +145,11 @@ mq_status mq_hls_compare(const mq_hls_net *h, const char *dir, size_t images, co
         MQ_TRY(mq_path_join(dumps, file, path, error));
         MQ_TRY(mq_file_read(path, (size_t)1 << 32, &bytes, &size, error));
         if (size != images * frame)
-            status = mq_fail(error, MQ_CHECK_FAILED, "%s: %zu bytes, expected %zu frames of %zu", path, size, images, frame);
-        if (status == MQ_OK) status = mq_alloc((size_t)s->out.h * (size_t)s->out.w * (size_t)s->out.c, sizeof *got, "codes", &got, error);
+            status = mq_fail(error, MQ_CHECK_FAILED, "%s: %zu bytes, expected %zu frames of %zu", path, size,
+                             images, frame);
+        if (status == MQ_OK)
+            status = mq_alloc((size_t)s->out.h * (size_t)s->out.w * (size_t)s->out.c, sizeof *got, "codes",
+                              &got, error);
         for (size_t f = 0; f < images && status == MQ_OK; f++) {
             const int64_t *expected = codes[f * (size_t)h->net->node_count + (size_t)s->result];
             if (!expected) continue;

@@ -58,17 +58,20 @@ static int fitting(int n, int most) {
     return 1;
 }
 
-static mq_status fold_layer(const mq_inet *net, mq_plan_layer *l, const beat *in, int simd, int pe, int pixels, uint64_t seed, beat *out,
-                            mq_error *error) {
+static mq_status fold_layer(const mq_inet *net, mq_plan_layer *l, const beat *in, int simd, int pe,
+                            int pixels, uint64_t seed, beat *out, mq_error *error) {
     const mq_inet_node *n = &net->nodes[l->node];
     bool linear = n->kind == MQ_INET_LINEAR;
     bool depthwise = !linear && n->conv.groups > 1;
-    int weight_groups = l->kinds ? groups_of(&l->piece[0].packing) : 1, activations = l->kinds ? l->piece[0].packing.activations : 1;
+    int weight_groups = l->kinds ? groups_of(&l->piece[0].packing) : 1,
+        activations = l->kinds ? l->piece[0].packing.activations : 1;
     int kernel_w = linear ? 1 : n->conv.kernel_w, kernel_h = linear ? 1 : n->conv.kernel_h;
     mq_rng rng = mq_rng_stream(seed, "folding", (uint64_t)l->node);
     l->rows = seed && kernel_h > 1 && mq_rng_below(&rng, 0, 2) ? 1 : kernel_h;
     l->blocks = 1;
-    while (!linear && (activations * l->blocks % in->pixels || activations * l->blocks < kernel_w - 1 - n->conv.pad_left)) l->blocks++;
+    while (!linear && (activations * l->blocks % in->pixels ||
+                       activations * l->blocks < kernel_w - 1 - n->conv.pad_left))
+        l->blocks++;
     if (!linear && seed && mq_rng_below(&rng, 1, 3) == 0) l->blocks *= 2;
     if (depthwise) {
         l->simd = 1;
@@ -88,7 +91,8 @@ static mq_status fold_layer(const mq_inet *net, mq_plan_layer *l, const beat *in
     return MQ_OK;
 }
 
-mq_status hls_fold(const mq_inet *net, mq_inet_plan *plan, int simd, int pe, int pixels, uint64_t seed, mq_error *error) {
+mq_status hls_fold(const mq_inet *net, mq_inet_plan *plan, int simd, int pe, int pixels, uint64_t seed,
+                   mq_error *error) {
     beat *b = calloc((size_t)net->node_count, sizeof *b);
     mq_status status = MQ_OK;
     plan->in_pixels = 1;
@@ -111,8 +115,10 @@ mq_status hls_fold(const mq_inet *net, mq_inet_plan *plan, int simd, int pe, int
                 l->requant = MQ_PLAN_NO_REQUANT;
                 if (next->kind != MQ_INET_REQUANT) break;
                 bool affine = true;
-                for (int c = 0; next->requant.rule && c < next->edge.c; c++) affine &= next->requant.rule[c] == MQ_INET_AFFINE;
-                l->requant = affine && (next->requant.bits > 3 || seed % 2) ? MQ_PLAN_AFFINE : MQ_PLAN_THRESHOLD;
+                for (int c = 0; next->requant.rule && c < next->edge.c; c++)
+                    affine &= next->requant.rule[c] == MQ_INET_AFFINE;
+                l->requant =
+                    affine && (next->requant.bits > 3 || seed % 2) ? MQ_PLAN_AFFINE : MQ_PLAN_THRESHOLD;
                 int all = l->pe * l->out_pixels;
                 l->lanes = l->requant != MQ_PLAN_AFFINE ? 0 : all % 2 == 0 && seed % 3 != 1 ? all / 2 : all;
             }
@@ -123,26 +129,30 @@ mq_status hls_fold(const mq_inet *net, mq_inet_plan *plan, int simd, int pe, int
     return status;
 }
 
-mq_status hls_plan(const mq_inet *net, mq_pack_class class, int simd, int pe, int pixels, uint64_t seed, mq_inet_plan **out, mq_error *error) {
+mq_status hls_plan(const mq_inet *net, mq_pack_class class, int simd, int pe, int pixels, uint64_t seed,
+                   mq_inet_plan **out, mq_error *error) {
     mq_dsp dsp;
     MQ_TRY(mq_dsp_find("dsp48e2", &dsp, error));
     MQ_TRY(mq_inet_plan_choose(net, &dsp, class, out, error));
     return hls_fold(net, *out, simd, pe, pixels, seed, error);
 }
 
-mq_status hls_check(const mq_inet *net, const mq_inet_plan *plan, const hls_golden *golden, const char *dir, int jobs,
-                    mq_hls_difference *difference, mq_hls_times *times, mq_error *error) {
+mq_status hls_check(const mq_inet *net, const mq_inet_plan *plan, const hls_golden *golden, const char *dir,
+                    int jobs, mq_hls_difference *difference, mq_hls_times *times, mq_error *error) {
     mq_hls_net *h;
     bool differs = false;
-    mq_hls_options options = {.part = "xczu3eg-sbva484-1-e", .images = golden->images, .image = golden->image,
+    mq_hls_options options = {.part = "xczu3eg-sbva484-1-e",
+                              .images = golden->images,
+                              .image = golden->image,
                               .output = (const int64_t *const *)golden->output};
     MQ_TRY(mq_hls_build(net, plan, dir, &options, error));
     MQ_TRY(mq_hls_run(dir, NULL, jobs, 600, &differs, times, error));
     MQ_TRY(mq_hls_net_create(net, plan, &h, error));
-    mq_status status = mq_hls_compare(h, dir, golden->images, (const int64_t *const *)golden->codes, difference, error);
+    mq_status status =
+        mq_hls_compare(h, dir, golden->images, (const int64_t *const *)golden->codes, difference, error);
     mq_hls_net_free(h);
     if (status == MQ_OK && differs != (difference->mismatches > 0))
-        return mq_fail(error, MQ_CHECK_FAILED, "the bench says %s, its dumps %s", differs ? "different" : "the same",
-                       differs ? "do not" : "do");
+        return mq_fail(error, MQ_CHECK_FAILED, "the bench says %s, its dumps %s",
+                       differs ? "different" : "the same", differs ? "do not" : "do");
     return status;
 }
