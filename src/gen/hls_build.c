@@ -7,6 +7,7 @@
 #include "base/embedded.h"
 #include "base/memory.h"
 #include "gen/hls_beats.h"
+#include "gen/hls_host.h"
 #include "gen/hls_layer.h"
 #include "gen/hls_text.h"
 
@@ -112,7 +113,7 @@ static void call(const mq_hls_net *h, int i, mq_hls_text *t) {
     case MQ_INET_IMAGE: {
         mq_stream axis = mq_hls_input(h);
         mq_hls_say(t, "    mixq::image<%d, %d, %zu, %lld>(s_axis, s_%s);\n", out->channels * out->pixels,
-                   out->bits, 8 * mq_beat_bytes(&axis), (long long)mq_stream_beats(out), s->id);
+                   out->bits, 8 * mq_hls_axis_bytes(&axis), (long long)mq_stream_beats(out), s->id);
         break;
     }
     case MQ_INET_MAX_POOL:
@@ -169,7 +170,7 @@ static mq_status write_top(const mq_hls_net *h, const char *dir, mq_error *error
     mq_hls_say(&t, "\n");
     for (int i = 0; i < h->count; i++) call(h, i, &t);
     mq_hls_say(&t, "    mixq::output<%d, %zu, %lld>(s_%s, m_axis);\n}\n", width(&out),
-               8 * mq_beat_bytes(&out), (long long)mq_stream_beats(&out), h->stage[h->count - 1].id);
+               8 * mq_hls_axis_bytes(&out), (long long)mq_stream_beats(&out), h->stage[h->count - 1].id);
     MQ_TRY(mq_hls_close(&t));
 
     t = mq_hls_open(dir, "top.h", error);
@@ -183,9 +184,9 @@ static mq_status write_top(const mq_hls_net *h, const char *dir, mq_error *error
         "static const int MIXQ_IN_BEATS = %lld, MIXQ_OUT_BEATS = %lld; // of a frame\n"
         "static const int MIXQ_IN_BYTES = %zu, MIXQ_OUT_BYTES = %zu;   // of a beat\n\n"
         "void mixq_accelerator(hls::stream<mixq_in> &s_axis, hls::stream<mixq_out> &m_axis);\n\n#endif\n",
-        h->net->sha256, 8 * mq_beat_bytes(&in), in.pixels, in.channels, 8 * mq_beat_bytes(&out), out.pixels,
-        out.channels, (long long)mq_stream_beats(&in), (long long)mq_stream_beats(&out), mq_beat_bytes(&in),
-        mq_beat_bytes(&out));
+        h->net->sha256, 8 * mq_hls_axis_bytes(&in), in.pixels, in.channels, 8 * mq_hls_axis_bytes(&out),
+        out.pixels, out.channels, (long long)mq_stream_beats(&in), (long long)mq_stream_beats(&out),
+        mq_hls_axis_bytes(&in), mq_hls_axis_bytes(&out));
     MQ_TRY(mq_hls_close(&t));
 
     t = mq_hls_open(dir, "layers.h", error);
@@ -307,6 +308,16 @@ static mq_status write_scripts(const mq_hls_net *h, const char *dir, const mq_hl
     return mq_hls_close(&t);
 }
 
+/* A frame's beats, each as wide as its port. */
+static void say_beats(mq_hls_text *t, const mq_stream *s, const uint8_t *bytes) {
+    static const uint8_t zeros[MQ_HLS_WORD / 8];
+    size_t each = mq_beat_bytes(s), pad = mq_hls_axis_bytes(s) - each;
+    for (int64_t i = 0; i < mq_stream_beats(s); i++) {
+        mq_hls_bytes(t, bytes + (size_t)i * each, each);
+        mq_hls_bytes(t, zeros, pad);
+    }
+}
+
 static mq_status write_vectors(const mq_hls_net *h, const char *dir, const mq_hls_options *o,
                                mq_error *error) {
     char folder[MQ_PATH];
@@ -327,9 +338,9 @@ static mq_status write_vectors(const mq_hls_net *h, const char *dir, const mq_hl
     for (size_t f = 0; f < o->images; f++) {
         for (size_t i = 0; i < pixels; i++) codes[i] = o->image[f * pixels + i];
         mq_beats_pack(&in, codes, bytes);
-        mq_hls_bytes(&a, bytes, mq_frame_bytes(&in));
+        say_beats(&a, &in, bytes);
         mq_beats_pack(&out, o->output[f], bytes);
-        mq_hls_bytes(&b, bytes, mq_frame_bytes(&out));
+        say_beats(&b, &out, bytes);
     }
     mq_free(bytes);
     mq_free(codes);
@@ -363,6 +374,9 @@ static mq_status write_all(const mq_hls_net *h, const char *dir, const mq_hls_op
     MQ_TRY(write_bench(h, dir, error));
     MQ_TRY(write_scripts(h, dir, o, error));
     if (o->images && o->image && o->output) MQ_TRY(write_vectors(h, dir, o, error));
+    mq_stream in = mq_hls_input(h), out = mq_hls_output(h);
+    MQ_TRY(mq_path_join(dir, "host", path, error));
+    MQ_TRY(mq_hls_host_write(h->net, &in, &out, path, error));
     MQ_TRY(mq_path_join(dir, MQ_PLAN_FILE, path, error));
     return mq_inet_plan_save(h->plan, h->net, path, error);
 }

@@ -3,7 +3,7 @@
  * for it.
  *
  * FOLDER/ top.cpp, layers.h, ID.cpp, ID_data.h, mixq_*.h, standin/, bench.cpp, vectors/{input,output}.beats,
- * Makefile, build.tcl, accelerator.h (for the host), plan.json */
+ * Makefile, build.tcl, host/, plan.json */
 #ifndef MIXQ_GEN_HLS_BUILD_H
 #define MIXQ_GEN_HLS_BUILD_H
 
