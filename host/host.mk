@@ -15,7 +15,7 @@ example: example.c $(LIBRARY) $(wildcard *.h sim/*.h)
 sim_hls: sim/sim_hls.cpp $(wildcard *.h sim/*.h)
 	$(MAKE) -s -C $(HLS) bench
 	$(CXX) -std=c++14 -DAP_INT_MAX_W=4096 -Wno-unknown-pragmas -I. -Isim -I$(HLS) -I$(HLS)/standin $(CXXFLAGS) -o $@ $< \
-	    $(filter-out %/bench.o,$(wildcard $(HLS)/*.o))
+	    $$(ls $(HLS)/*.o | grep -v /bench.o)
 
 # The memories' files are read from the folder where the simulation runs, as the RTL's own bench does.
 sim_rtl: sim/sim_rtl.cpp $(wildcard *.h sim/*.h $(RTL)/*.v)

@@ -158,8 +158,8 @@ mq_status mq_hls_requant_tables(const mq_hls_net *h, const mq_hls_stage *s, cons
         int at = c % pe * groups + c / pe;
         if (c < real)
             falling[at] = channel_thresholds(h, s, c, count, all + (size_t)c * (size_t)count);
-        else /* channels of padding: the lowest code */
-            for (int k = 0; k < count; k++) all[(size_t)c * (size_t)count + (size_t)k] = 1;
+        else /* channels of padding: their sums are 0, and so is their code */
+            for (int k = 0; k < count; k++) all[(size_t)c * (size_t)count + (size_t)k] = k < -r->low ? 0 : 1;
     }
     snprintf(name, sizeof name, "%s_falling", s->id);
     snprintf(sizes, sizeof sizes, "[%d][%d]", pe, groups);
