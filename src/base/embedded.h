@@ -16,5 +16,9 @@ extern const mq_embedded_file mixq_hls_library[];     /* hls/ *.h */
 extern const mq_embedded_file mixq_hls_standin[];     /* hls/standin/ *.h */
 extern const mq_embedded_file mixq_host_files[];      /* host/ *.[chm]* */
 extern const mq_embedded_file mixq_host_sim[];        /* host/sim/ * */
+extern const mq_embedded_file mixq_rtl_library[];     /* rtl/ *.v */
+extern const mq_embedded_file mixq_rtl_models[];      /* rtl/sim/ *.v */
+extern const mq_embedded_file mixq_rtl_benches[];     /* rtl/bench/ * */
+extern const mq_embedded_file mixq_builtin_devices[]; /* devices/ *.yaml */
 
 #endif
