@@ -3,9 +3,9 @@ CC ?= cc
 CXX ?= g++
 CFLAGS ?= -O2
 CXXFLAGS ?= -O2
-HLS ?= ..
+HLS ?= $(if $(wildcard ../hls/top.cpp),../hls,..)
 RTL ?= ../rtl
-TOP ?= mixq_top
+TOP ?= $(shell sed -n 's/.*"top": *"\([^"]*\)".*/\1/p' ../build.json)
 FLAGS := -std=c11 -Wall -Wextra -I.
 LIBRARY := mixq_host.c mixq_decode.c transport_sim.c transport_uio.c
 
@@ -13,9 +13,10 @@ example: example.c $(LIBRARY) $(wildcard *.h sim/*.h)
 	$(CC) $(FLAGS) $(CFLAGS) -o $@ example.c $(LIBRARY) -lm
 
 sim_hls: sim/sim_hls.cpp $(wildcard *.h sim/*.h)
-	$(MAKE) -s -C $(HLS) bench
+	mkdir -p sim_hls.obj
+	$(MAKE) -s -C sim_hls.obj -f $(abspath $(HLS))/Makefile SRC=$(abspath $(HLS)) bench
 	$(CXX) -std=c++14 -DAP_INT_MAX_W=4096 -Wno-unknown-pragmas -I. -Isim -I$(HLS) -I$(HLS)/standin $(CXXFLAGS) -o $@ $< \
-	    $$(ls $(HLS)/*.o | grep -v /bench.o)
+	    $$(ls sim_hls.obj/*.o | grep -v /bench.o)
 
 # The memories' files are read from the folder where the simulation runs, as the RTL's own bench does.
 sim_rtl: sim/sim_rtl.cpp $(wildcard *.h sim/*.h $(RTL)/*.v)
@@ -24,6 +25,6 @@ sim_rtl: sim/sim_rtl.cpp $(wildcard *.h sim/*.h $(RTL)/*.v)
 	    $(VERILATOR_FLAGS) $(wildcard $(RTL)/*.v) $(CURDIR)/sim/sim_rtl.cpp
 
 clean:
-	rm -rf example sim_hls sim_rtl sim_rtl.obj
+	rm -rf example sim_hls sim_rtl sim_hls.obj sim_rtl.obj
 
 .PHONY: clean

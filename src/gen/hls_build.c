@@ -294,17 +294,21 @@ static mq_status write_scripts(const mq_hls_net *h, const char *dir, const mq_hl
 
     t = mq_hls_open(dir, "Makefile", error);
     mq_hls_say(&t,
-               "# make bench: the simulation; with XILINX_HLS set it is built with Vitis' own headers.\n"
-               "CXX ?= g++\nCXXFLAGS ?= -O2\n"
-               "INCLUDE := $(if $(XILINX_HLS),-isystem $(XILINX_HLS)/include,-Istandin)\n"
-               "FLAGS := -std=c++14 -DAP_INT_MAX_W=%d -Wno-unknown-pragmas -I. $(INCLUDE)\n"
+               "# make bench: the simulation; with XILINX_HLS set it is built with Vitis' own headers. SRC: "
+               "this folder, where it is\n"
+               "# built in another one.\n"
+               "CXX ?= g++\nCXXFLAGS ?= -O2\nSRC ?= .\n"
+               "INCLUDE := $(if $(XILINX_HLS),-isystem $(XILINX_HLS)/include,-I$(SRC)/standin)\n"
+               "FLAGS := -std=c++14 -DAP_INT_MAX_W=%d -Wno-unknown-pragmas -I$(SRC) $(INCLUDE)\n"
                "OBJECTS := top.o bench.o",
                MQ_HLS_WORD);
     for (int i = 0; i < h->count; i++)
         if (h->stage[i].layer) mq_hls_say(&t, " %s.o", h->stage[i].id);
-    mq_hls_say(&t, "\n\nbench: $(OBJECTS)\n\t$(CXX) $(CXXFLAGS) -o $@ $(OBJECTS)\n\n"
-                   "%%.o: %%.cpp $(wildcard *.h standin/*.h)\n\t$(CXX) $(FLAGS) $(CXXFLAGS) -c -o $@ $<\n\n"
-                   "run: bench\n\t./bench vectors\n\nclean:\n\trm -f bench *.o\n\n.PHONY: run clean\n");
+    mq_hls_say(&t,
+               "\n\nbench: $(OBJECTS)\n\t$(CXX) $(CXXFLAGS) -o $@ $(OBJECTS)\n\n"
+               "%%.o: $(SRC)/%%.cpp $(wildcard $(SRC)/*.h $(SRC)/standin/*.h)\n\t$(CXX) $(FLAGS) $(CXXFLAGS) "
+               "-c -o $@ $<\n\n"
+               "run: bench\n\t./bench $(SRC)/vectors\n\nclean:\n\trm -f bench *.o\n\n.PHONY: run clean\n");
     return mq_hls_close(&t);
 }
 
@@ -318,15 +322,13 @@ static void say_beats(mq_hls_text *t, const mq_stream *s, const uint8_t *bytes) 
     }
 }
 
-static mq_status write_vectors(const mq_hls_net *h, const char *dir, const mq_hls_options *o,
-                               mq_error *error) {
-    char folder[MQ_PATH];
+mq_status mq_hls_vectors_write(const mq_hls_net *h, const char *folder, size_t images, const uint8_t *image,
+                               const int64_t *const *output, mq_error *error) {
     mq_stream in = mq_hls_input(h), out = mq_hls_output(h);
     size_t pixels = (size_t)in.h * (size_t)in.w * (size_t)in.c;
     size_t most = mq_frame_bytes(&in) > mq_frame_bytes(&out) ? mq_frame_bytes(&in) : mq_frame_bytes(&out);
     uint8_t *bytes;
     int64_t *codes;
-    MQ_TRY(mq_path_join(dir, "vectors", folder, error));
     MQ_TRY(mq_make_dirs(folder, error));
     MQ_TRY(mq_alloc(most, 1, "golden vectors", &bytes, error));
     mq_status status = mq_alloc(pixels, sizeof *codes, "golden vectors", &codes, error);
@@ -335,11 +337,11 @@ static mq_status write_vectors(const mq_hls_net *h, const char *dir, const mq_hl
         return status;
     }
     mq_hls_text a = mq_hls_open(folder, "input.beats", error), b = mq_hls_open(folder, "output.beats", error);
-    for (size_t f = 0; f < o->images; f++) {
-        for (size_t i = 0; i < pixels; i++) codes[i] = o->image[f * pixels + i];
+    for (size_t f = 0; f < images; f++) {
+        for (size_t i = 0; i < pixels; i++) codes[i] = image[f * pixels + i];
         mq_beats_pack(&in, codes, bytes);
         say_beats(&a, &in, bytes);
-        mq_beats_pack(&out, o->output[f], bytes);
+        mq_beats_pack(&out, output[f], bytes);
         say_beats(&b, &out, bytes);
     }
     mq_free(bytes);
@@ -373,7 +375,11 @@ static mq_status write_all(const mq_hls_net *h, const char *dir, const mq_hls_op
     MQ_TRY(write_top(h, dir, error));
     MQ_TRY(write_bench(h, dir, error));
     MQ_TRY(write_scripts(h, dir, o, error));
-    if (o->images && o->image && o->output) MQ_TRY(write_vectors(h, dir, o, error));
+    if (o->images && o->image && o->output) {
+        MQ_TRY(mq_path_join(dir, "vectors", path, error));
+        MQ_TRY(mq_hls_vectors_write(h, path, o->images, o->image, o->output, error));
+    }
+    if (o->part_of_build) return MQ_OK;
     mq_stream in = mq_hls_input(h), out = mq_hls_output(h);
     MQ_TRY(mq_path_join(dir, "host", path, error));
     MQ_TRY(mq_hls_host_write(h->net, &in, &out, path, error));

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/rng.h"
 
 static void keep(void *context, size_t image, int node, const int64_t *codes) {
@@ -145,8 +146,10 @@ mq_status hls_check(const mq_inet *net, const mq_inet_plan *plan, const hls_gold
                               .images = golden->images,
                               .image = golden->image,
                               .output = (const int64_t *const *)golden->output};
+    char vectors[MQ_PATH];
+    MQ_TRY(mq_path_join(dir, "vectors", vectors, error));
     MQ_TRY(mq_hls_build(net, plan, dir, &options, error));
-    MQ_TRY(mq_hls_run(dir, NULL, jobs, 600, &differs, times, error));
+    MQ_TRY(mq_hls_run(dir, dir, vectors, jobs, 600, &differs, times, error));
     MQ_TRY(mq_hls_net_create(net, plan, &h, error));
     mq_status status =
         mq_hls_compare(h, dir, golden->images, (const int64_t *const *)golden->codes, difference, error);

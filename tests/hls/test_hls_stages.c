@@ -39,9 +39,10 @@ static void a_flipped_bit_is_found(void **state) {
     uint8_t *text;
     size_t size;
     bool differs;
-    char dir[512], path[600];
+    char dir[512], path[600], vectors[600];
     hls_save(net, state);
     snprintf(dir, sizeof dir, "%s", temp_dir_path(state, "flip"));
+    snprintf(vectors, sizeof vectors, "%s/vectors", dir);
     if (hls_plan(net, MQ_CLASS_II, 2, 4, 1, 2, &plan, &error) != MQ_OK ||
         hls_golden_make(net, hls_images(net, 2, 3), 2, &golden, &error) != MQ_OK ||
         hls_check(net, plan, &golden, dir, 2, &d, NULL, &error) != MQ_OK)
@@ -55,7 +56,7 @@ static void a_flipped_bit_is_found(void **state) {
     static const char hex[] = "0123456789abcdef";
     *at = hex[(strchr(hex, *at) - hex) ^ 1];
     assert_int_equal(mq_file_write(path, text, size, &error), MQ_OK);
-    if (mq_hls_run(dir, NULL, 2, 300, &differs, NULL, &error) != MQ_OK ||
+    if (mq_hls_run(dir, dir, vectors, 2, 300, &differs, NULL, &error) != MQ_OK ||
         mq_hls_net_create(net, plan, &h, &error) != MQ_OK ||
         mq_hls_compare(h, dir, 2, (const int64_t *const *)golden.codes, &d, &error) != MQ_OK)
         fail_msg("%s", error.text);
