@@ -97,6 +97,20 @@ packings() {
     build-ci/mixq pack verify --all --vectors 100000
 }
 
+# Whole networks through the HLS C++.
+hls() {
+    cmake --preset ci && cmake --build --preset ci && tools/check_hls.sh
+}
+
+# The stand-ins of Vitis' types at every width, with sanitizers.
+standin() {
+    local compiler
+    for compiler in g++ clang++; do
+        "$compiler" -std=c++14 -O1 -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all -Ihls/standin \
+            tests/hls/standin_check.cpp -o build-deep/standin && build-deep/standin || return 1
+    done
+}
+
 # Coverage-guided, a minute; `tools/fuzz.sh 600` for longer.
 fuzz() {
     tools/fuzz.sh 60
@@ -110,6 +124,8 @@ step luts luts
 step packings packings
 step fuzz fuzz
 step exact exact
+step standin standin
+step hls hls
 step format format
 step tidy tidy
 step cppcheck cpp_check
