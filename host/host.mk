@@ -22,7 +22,7 @@ sim_hls: sim/sim_hls.cpp $(wildcard *.h sim/*.h)
 sim_rtl: sim/sim_rtl.cpp $(wildcard *.h sim/*.h $(RTL)/*.v)
 	verilator --cc --exe --build -O3 --x-assign fast --noassert -Wno-fatal --top-module $(TOP) --Mdir sim_rtl.obj -o ../$@ \
 	    -CFLAGS "-std=c++17 -O2 -I$(CURDIR) -I$(CURDIR)/sim -DMIXQ_MODEL=V$(TOP) '-DMIXQ_HEADER=\"V$(TOP).h\"'" \
-	    $(VERILATOR_FLAGS) $(wildcard $(RTL)/*.v) $(CURDIR)/sim/sim_rtl.cpp
+	    $(VERILATOR_FLAGS) $(wildcard $(RTL)/*.v $(RTL)/sim/*.v) $(CURDIR)/sim/sim_rtl.cpp
 
 clean:
 	rm -rf example sim_hls sim_rtl sim_hls.obj sim_rtl.obj

@@ -203,68 +203,6 @@ static mq_status write_top(const mq_hls_net *h, const char *dir, mq_error *error
 
 /* ---- bench, scripts, vectors ---- */
 
-static mq_status write_bench(const mq_hls_net *h, const char *dir, mq_error *error) {
-    mq_hls_text t = mq_hls_open(dir, "bench.cpp", error);
-    mq_hls_say(&t,
-               "// Test bench of %s: bench [VECTORS [DUMPS]] sends the frames of VECTORS/input.beats and "
-               "compares what comes with\n"
-               "// output.beats; with DUMPS every stage's beats are written there.\n"
-               "#include \"mixq_bench.h\"\n#include \"top.h\"\n\n"
-               "const char *mixq::tap_folder = nullptr;\n\n",
-               h->net->model);
-    mq_hls_say(
-        &t, "%s",
-        "int main(int argc, char **argv) {\n"
-        "    const std::string folder = argc > 1 ? argv[1] : \"vectors\";\n"
-        "    if (argc > 2) mixq::tap_folder = argv[2];\n"
-        "    const std::vector<unsigned char> in = mixq::read_file(folder + \"/input.beats\");\n"
-        "    const std::vector<unsigned char> expected = mixq::read_file(folder + \"/output.beats\");\n"
-        "    const size_t in_frame = size_t(MIXQ_IN_BEATS) * MIXQ_IN_BYTES, out_frame = "
-        "size_t(MIXQ_OUT_BEATS) * MIXQ_OUT_BYTES;\n"
-        "    const size_t frames = in.size() / in_frame;\n"
-        "    if (frames == 0 || in.size() % in_frame != 0 || expected.size() != frames * out_frame) {\n"
-        "        std::fprintf(stderr, \"%s: %zu bytes in, %zu out: no whole frames of %zu and %zu\\n\", "
-        "folder.c_str(), in.size(),\n"
-        "                     expected.size(), in_frame, out_frame);\n"
-        "        return 3;\n"
-        "    }\n"
-        "    size_t mismatches = 0;\n"
-        "    for (size_t f = 0; f < frames; f++) {\n"
-        "        hls::stream<mixq_in> s_axis(\"s_axis\");\n"
-        "        hls::stream<mixq_out> m_axis(\"m_axis\");\n"
-        "        for (int i = 0; i < MIXQ_IN_BEATS; i++) {\n"
-        "            mixq_in beat;\n"
-        "            beat.data = mixq::beat_of<8 * MIXQ_IN_BYTES>(&in[f * in_frame + size_t(i) * "
-        "MIXQ_IN_BYTES]);\n"
-        "            beat.keep = ~ap_uint<MIXQ_IN_BYTES>(0);\n"
-        "            beat.strb = beat.keep;\n"
-        "            beat.last = i == MIXQ_IN_BEATS - 1 ? 1 : 0;\n"
-        "            s_axis.write(beat);\n"
-        "        }\n"
-        "        mixq_accelerator(s_axis, m_axis);\n"
-        "        for (int i = 0; i < MIXQ_OUT_BEATS; i++) {\n"
-        "            const mixq_out beat = m_axis.read();\n"
-        "            const ap_uint<8 * MIXQ_OUT_BYTES> data = beat.data;\n"
-        "            const bool last = beat.last == 1;\n"
-        "            unsigned char bytes[MIXQ_OUT_BYTES];\n"
-        "            mixq::beat_bytes<8 * MIXQ_OUT_BYTES>(data, bytes);\n"
-        "            bool same = last == (i == MIXQ_OUT_BEATS - 1);\n"
-        "            for (int b = 0; b < MIXQ_OUT_BYTES; b++)\n"
-        "                same = same && bytes[b] == expected[f * out_frame + size_t(i) * MIXQ_OUT_BYTES + "
-        "size_t(b)];\n"
-        "            if (!same && mismatches++ == 0) std::printf(\"frame %zu, beat %d: differs\\n\", f, i);\n"
-        "        }\n"
-        "        if (!m_axis.empty()) {\n"
-        "            std::printf(\"frame %zu: more than %d beats\\n\", f, MIXQ_OUT_BEATS);\n"
-        "            return 1;\n"
-        "        }\n"
-        "    }\n"
-        "    std::printf(\"%zu frames, %zu beats differ\\n\", frames, mismatches);\n"
-        "    return mismatches ? 1 : 0;\n"
-        "}\n");
-    return mq_hls_close(&t);
-}
-
 static mq_status write_scripts(const mq_hls_net *h, const char *dir, const mq_hls_options *o,
                                mq_error *error) {
     double clock = o->clock_mhz > 0 ? o->clock_mhz : h->plan->clock_mhz > 0 ? h->plan->clock_mhz : 200;
@@ -373,7 +311,6 @@ static mq_status write_all(const mq_hls_net *h, const char *dir, const mq_hls_op
     for (int i = 0; i < h->count; i++)
         if (h->stage[i].layer) MQ_TRY(mq_hls_layer_write(h, &h->stage[i], dir, error));
     MQ_TRY(write_top(h, dir, error));
-    MQ_TRY(write_bench(h, dir, error));
     MQ_TRY(write_scripts(h, dir, o, error));
     if (o->images && o->image && o->output) {
         MQ_TRY(mq_path_join(dir, "vectors", path, error));
