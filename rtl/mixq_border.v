@@ -28,11 +28,13 @@ module mixq_border #(
       for (v = 0; v < NPX + KERNEL - 1; v = v + 1) begin : coefficients
         wire [ACC-1:0] here = acc[v*ACC+:ACC];
         if (v < LEAD) begin : ahead
-          wire [ACC-1:0] other = head ? edges[v*ACC+:ACC] : here;
-          assign sum[v*ACC+:ACC] = tail[v*ACC+:ACC] + other;
+          mixq_switched #(.W(ACC)) add (
+              .a(tail[v*ACC+:ACC]), .b(here), .c(edges[v*ACC+:ACC]), .sel(head), .s(sum[v*ACC+:ACC])
+          );
         end else if (v < KERNEL - 1) begin : spilled
-          wire [ACC-1:0] other = head ? edges[v*ACC+:ACC] : tail[v*ACC+:ACC];
-          assign sum[v*ACC+:ACC] = here + other;
+          mixq_switched #(.W(ACC)) add (
+              .a(here), .b(tail[v*ACC+:ACC]), .c(edges[v*ACC+:ACC]), .sel(head), .s(sum[v*ACC+:ACC])
+          );
         end else begin : plain
           assign sum[v*ACC+:ACC] = here;
         end

@@ -1,8 +1,9 @@
 // Accumulators to codes by a binary search over thresholds: one bit a stage, the highest first. Free-running, a beat a cycle.
 //
 // lane = pixel * PE + p belongs to channel in_group * PE + p. Stage k compares with threshold number (code so far) of the
-// 2^k of its channel: word (in_group << k) + code of FILE + "k_ppp.hex", TW bits, signed. TW = ACC, or ACC + 1 where a
-// threshold lies above all accumulators. The file "f_ppp.hex" says which channels are falling: their code is inverted.
+// 2^k of its channel: word (in_group << k) + code, TW bits, signed, of TABLE[(k * PE + p) * 32 * TW +: 32 * TW] in the first TABLES
+// stages, of at most 32 words, and of FILE + "k_ppp.hex" in the others. TW >= ACC is even, and > ACC where a threshold lies above
+// all accumulators. The file "f_ppp.hex" says which channels are falling: their code is inverted.
 // A stage of more than LUT_DEPTH words is in block RAM and takes two cycles, another one:
 // latency = BITS + number of stages with GROUPS << k > LUT_DEPTH. SIGNED flips the highest bit of the code.
 module mixq_requant_threshold #(
@@ -16,7 +17,9 @@ module mixq_requant_threshold #(
     parameter SIGNED = 0,
     parameter FALLING = 0,    // some channel is
     parameter LUT_DEPTH = 64,
-    parameter FILE = "mem/none_"
+    parameter FILE = "mem/none_",
+    parameter TABLES = 0,
+    parameter [(TABLES*PE+1)*32*TW-1:0] TABLE = 0
 ) (
     input clk,
     input rst,
@@ -47,6 +50,7 @@ module mixq_requant_threshold #(
       localparam DEPTH = GROUPS << k;
       localparam BLOCK = DEPTH > LUT_DEPTH ? 1 : 0;
       localparam AW = GW + k;
+      localparam RW = DEPTH > 1 ? $clog2(DEPTH) : 1;  // one less than AW where there is one group
       localparam LAST = k == BITS - 1 ? 1 : 0;
       // what is compared: this stage's input, or a cycle later while the ROM is read
       wire now_valid;
@@ -93,21 +97,35 @@ module mixq_requant_threshold #(
         localparam [7:0] D2 = 48 + P / 100;
         localparam [7:0] D1 = 48 + P / 10 % 10;
         localparam [7:0] D0 = 48 + P % 10;
+        /* verilator lint_off UNUSED */
         wire [AW-1:0] addr;
+        /* verilator lint_on UNUSED */
         if (k == 0) begin : root
           assign addr = group[GW-1:0];
         end else begin : below
           assign addr = {group[k*GW+:GW], code[(k*LANES+l)*BITS+:k]};
         end
-        wire [TW-1:0] threshold;
-        mixq_rom #(
-            .W(TW), .DEPTH(DEPTH), .AW(AW), .BLOCK(BLOCK), .FILE({FILE, DK, "_", D2, D1, D0, ".hex"})
-        ) rom (
-            .clk(clk), .addr(addr), .q(threshold)
-        );
         wire signed [ACC-1:0] x = now_acc[l*ACC+:ACC];
         wire signed [TW-1:0] wide = {{TW - ACC + 1{x[ACC-1]}}, x[ACC-2:0]};
-        wire reached = wide >= $signed(threshold);
+        wire reached;
+        if (k < TABLES) begin : in_luts
+          /* verilator lint_off UNUSED */
+          wire [AW+4:0] entry = {5'b0, addr};
+          /* verilator lint_on UNUSED */
+          mixq_threshold #(
+              .TW(TW), .AW(GROUPS > 1 ? AW : k), .TABLE(TABLE[(k*PE+P)*32*TW+:32*TW])
+          ) compare (
+              .x(wide), .addr(entry[4:0]), .reached(reached)
+          );
+        end else begin : in_rom
+          wire [TW-1:0] threshold;
+          mixq_rom #(
+              .W(TW), .DEPTH(DEPTH), .AW(RW), .BLOCK(BLOCK), .FILE({FILE, DK, "_", D2, D1, D0, ".hex"})
+          ) rom (
+              .clk(clk), .addr(addr[RW-1:0]), .q(threshold)
+          );
+          assign reached = wide >= $signed(threshold);
+        end
         wire [BITS-1:0] next;
         if (BITS == 1) begin : one
           assign next = reached;

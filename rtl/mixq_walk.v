@@ -43,9 +43,13 @@ module mixq_walk #(
   localparam KW = STEPS_ROWS > 1 ? $clog2(STEPS_ROWS) : 1;
   localparam BW = BLOCKS > 1 ? $clog2(BLOCKS) : 1;
   localparam GW = GROUPS > 1 ? $clog2(GROUPS) : 1;
-  localparam YW = $clog2(OUT_ROWS + IN_ROWS + 2 * KERNEL + 1) + 1;  // any row number, padding included
-  localparam FW = $clog2(ROOM + 1) + 1;
-  localparam RW = $clog2(ROWS + 1) + 1;
+  localparam YO = OUT_ROWS + KERNEL, YI = IN_ROWS + PAD_TOP;
+  localparam YW = $clog2((YO > YI ? YO : YI) + 1);  // any row number, padding included
+  localparam FW = $clog2(ROOM + 1);
+  localparam RW = $clog2(ROWS + 1);
+  localparam AW = $clog2(ROWS + KERNEL + 1) + 1;
+  // the words of a row are read from the first to the last
+  localparam INORDER = STEPS_ROWS == 1 && STEPS_WORDS == WORDS && DEPTHWISE == 0;
   localparam ROW_WORDS = WORDS * BLOCKS;
   localparam LAST_FREED = IN_ROWS - (OUT_ROWS - 1 > PAD_TOP ? OUT_ROWS - 1 - PAD_TOP : 0);
   localparam NEEDED = KERNEL - PAD_TOP < IN_ROWS ? KERNEL - PAD_TOP : IN_ROWS;
@@ -56,17 +60,19 @@ module mixq_walk #(
   reg [KW-1:0] krow;
   reg [BW-1:0] block;
   reg [GW-1:0] group;
-  reg [YW-1:0] y, ky;  // ky: y + krow * PORTS
+  reg [YW-1:0] y, ky_later;  // y + krow * PORTS
   reg fresh, fresh_row, flushing;
   reg [ADDRESS-1:0] at, base;  // of the word, of the block
   reg [WEIGHTS-1:0] weight, weight_base;
-  reg [SELECT-1:0] slot, top;  // of the first port's row
-  reg [YW-1:0] have, needed;  // rows of this frame
+  reg [SELECT-1:0] slot_later, top;  // of the first port's row
+  reg signed [AW-1:0] ahead;  // rows in the ring beyond those that the next output row needs
   reg [RW-1:0] vacant;  // rows of the ring
   reg [FW-1:0] credit;
 
+  wire [YW-1:0] ky = STEPS_ROWS == 1 ? y : ky_later;
+  wire [SELECT-1:0] slot = STEPS_ROWS == 1 ? top : slot_later;
   assign room = vacant != 0;
-  wire rows_ok = flushing || !fresh_row || have >= needed;
+  wire rows_ok = flushing || !fresh_row || !ahead[AW-1];
   wire go = !fresh || (rows_ok && credit >= BEATS[FW-1:0]);
   wire last_word = word == STEPS_WORDS[CW:0] - 1;
   wire last_krow = krow == STEPS_ROWS[KW:0] - 1;
@@ -101,30 +107,55 @@ module mixq_walk #(
   wire [SELECT-1:0] next_top = last_row ? later(top, ADVANCE) : later(top, 1 % ROWS);
   wire [RW-1:0] freed = !end_row ? {RW{1'b0}} : last_row ? LAST_FREED[RW-1:0] : y >= PAD_TOP[YW-1:0] ? {{RW - 1{1'b0}}, 1'b1} : {RW{1'b0}};
 
+  // sums of few signals: a table each, then one adder
+  localparam MORE = IN_ROWS + PAD_TOP > KERNEL ? IN_ROWS + PAD_TOP - KERNEL : 0;
+  wire more = y < MORE;  // the next output row needs one row more
+  reg [FW-1:0] credit_change;
+  reg [RW-1:0] vacant_change;
+  reg [AW-1:0] ahead_change;
+  always @* begin
+    case ({go && fresh, returned, released})
+      3'b000: credit_change = 0;
+      3'b001, 3'b010: credit_change = 1;
+      3'b011: credit_change = 2;
+      3'b100: credit_change = -BEATS;
+      3'b101, 3'b110: credit_change = 1 - BEATS;
+      default: credit_change = 2 - BEATS;
+    endcase
+    vacant_change = row_taken ? freed - 1'b1 : freed;
+    case ({end_frame, end_row && more, row_done})
+      3'b000, 3'b011: ahead_change = 0;
+      3'b001: ahead_change = 1;
+      3'b010: ahead_change = -1;
+      3'b100, 3'b110: ahead_change = -NEEDED;
+      default: ahead_change = 1 - NEEDED;
+    endcase
+  end
+
   always @(posedge clk) begin
-    credit <= credit - (go && fresh ? BEATS[FW-1:0] : {FW{1'b0}}) + {{FW - 1{1'b0}}, returned} + {{FW - 1{1'b0}}, released};
-    vacant <= vacant + freed - {{RW - 1{1'b0}}, row_taken};
-    have <= have + {{YW - 1{1'b0}}, row_done} - (end_frame ? IN_ROWS[YW-1:0] : {YW{1'b0}});
+    credit <= credit + credit_change;
+    vacant <= vacant + vacant_change;
+    ahead <= ahead + ahead_change;
     if (go) begin
       fresh <= last_step;
       word <= last_word ? {CW{1'b0}} : word + 1'b1;
       at <= at + 1'b1;
       weight <= weight + 1'b1;
       if (last_word) begin
-        at <= base;
+        if (!INORDER) at <= base;
         krow <= last_krow ? {KW{1'b0}} : krow + 1'b1;
-        slot <= later(slot, PORTS % ROWS);
-        ky <= ky + PORTS[YW-1:0];
+        slot_later <= later(slot, PORTS % ROWS);
+        ky_later <= ky + PORTS[YW-1:0];
       end
     end
     if (end_block) begin
       fresh_row <= 1'b0;
       flushing <= 1'b0;
-      slot <= top;
-      ky <= y;
+      slot_later <= top;
+      ky_later <= y;
       block <= last_block ? {BW{1'b0}} : block + 1'b1;
       base <= next_base;
-      at <= next_base;
+      if (!INORDER) at <= next_base;
       weight <= weight_base;
       if (flushing) begin
         fresh_row <= 1'b1;
@@ -142,13 +173,11 @@ module mixq_walk #(
     if (end_row) begin
       fresh_row <= 1'b1;
       y <= last_row ? {YW{1'b0}} : y + 1'b1;
-      ky <= last_row ? {YW{1'b0}} : y + 1'b1;
+      ky_later <= last_row ? {YW{1'b0}} : y + 1'b1;
       top <= next_top;
-      slot <= next_top;
-      if (needed != IN_ROWS[YW-1:0]) needed <= needed + 1'b1;
+      slot_later <= next_top;
     end
     if (end_frame) begin
-      needed <= NEEDED[YW-1:0];
       flushing <= FLUSH != 0;
     end
     if (rst) begin
@@ -157,7 +186,7 @@ module mixq_walk #(
       block <= 0;
       group <= 0;
       y <= 0;
-      ky <= 0;
+      ky_later <= 0;
       fresh <= 1'b1;
       fresh_row <= 1'b1;
       flushing <= 1'b0;
@@ -165,10 +194,9 @@ module mixq_walk #(
       base <= 0;
       weight <= 0;
       weight_base <= 0;
-      slot <= TOP[SELECT-1:0];
+      slot_later <= TOP[SELECT-1:0];
       top <= TOP[SELECT-1:0];
-      have <= 0;
-      needed <= NEEDED[YW-1:0];
+      ahead <= -NEEDED;
       vacant <= ROWS[RW-1:0];
       credit <= ROOM[FW-1:0];
     end

@@ -1,6 +1,7 @@
 /* allocate.c - search over the cycles, and the plan that comes out. */
 #include "accel/allocate.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #include "accel/streams.h"
 #include "base/memory.h"
 
-enum { LARGER = 64, TRIES = 4 };
+enum { LARGER = 64, TRIES = 8 };
 
 typedef struct job {
     const mq_inet *net;
@@ -104,11 +105,44 @@ static mq_status attempt(job *j, int64_t cycles, bool optimise, mq_choice_result
     return status;
 }
 
+/* Sum over the layers of the least cycles * share of the budget: no faster network fits, whatever the shares
+ * of the resources weigh. */
+static double time_bound(const job *j) {
+    static const double weights[][MQ_RESOURCES] = {{1, 0, 0, 0},     {0, 1, 0, 0},     {0.7, 0.3, 0, 0},
+                                                   {0.5, 0.5, 0, 0}, {0.3, 0.7, 0, 0}, {0.4, 0.4, 0, 0.2}};
+    double best = 0;
+    for (size_t w = 0; w < sizeof weights / sizeof *weights; w++) {
+        double sum = 0;
+        for (int i = 0; i < j->layers; i++) {
+            double least = INFINITY;
+            for (int k = 0; k < j->candidates[i].count; k++) {
+                const mq_candidate *c = &j->candidates[i].item[k];
+                double share = 0;
+                for (int r = 0; r < MQ_RESOURCES; r++)
+                    if (weights[w][r] > 0 && j->budget.of[r] > 0)
+                        share += weights[w][r] * c->used[r] / (double)j->budget.of[r];
+                least = fmin(least, share * (double)c->cycles);
+            }
+            sum += least;
+        }
+        best = fmax(best, sum);
+    }
+    return best;
+}
+
+static int first_time(const job *j, double least) {
+    int at = 0;
+    while (at < j->times - 1 && (double)j->time[at] < least) at++;
+    return at;
+}
+
 /* The least time within the budget and a way to reach it in j->best; found false: there is none. */
 static mq_status least_time(job *j) {
-    int low = -1, high = j->times; /* low fails, high is possible */
+    double least = time_bound(j) * (1 - 1e-9), stride = 1.02;
+    if (!isfinite(least)) return MQ_OK;                  /* a layer without candidates */
+    int low = first_time(j, least) - 1, high = j->times; /* low fails, high is possible */
+    int at = low + 1;
     while (high - low > 1) {
-        int at = high == j->times ? j->times - 1 : low + (high - low) / 2;
         mq_choice_result result;
         MQ_TRY(attempt(j, j->time[at], false, &result));
         if (result.found) {
@@ -116,11 +150,18 @@ static mq_status least_time(job *j) {
             j->best = result;
             j->cycles = j->time[at];
             high = at;
-            continue;
+        } else {
+            mq_choice_result_free(&result);
+            if (at == j->times - 1) return MQ_OK;
+            low = at;
         }
-        mq_choice_result_free(&result);
-        if (high == j->times) return MQ_OK;
-        low = at;
+        if (high == j->times) { /* upwards in growing strides */
+            stride = 1 + (stride - 1) * 2;
+            at = first_time(j, stride * (double)j->time[low]);
+            if (at <= low) at = low + 1;
+        } else {
+            at = low + (high - low) / 2;
+        }
     }
     return MQ_OK;
 }
@@ -233,6 +274,7 @@ static mq_status excess(job *j, const mq_inet_plan *plan, bool *fits) {
 static mq_status allocate(job *j, mq_inet_plan **out) {
     const double target = j->request->target_fps;
     int64_t wanted = target > 0 ? (int64_t)(j->clock_mhz * 1e6 / target) : 0;
+    if (target > 0 && wanted < 1) wanted = 1; /* nothing is that fast */
     MQ_TRY(make_candidates(j, &j->budget));
     MQ_TRY(collect_times(j));
     for (int i = 0; i < TRIES; i++) {

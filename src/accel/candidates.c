@@ -7,8 +7,8 @@
 #include "base/memory.h"
 
 enum {
-    MOST_BLOCKS = 16,
-    MOST_NPX = 128,
+    MOST_BLOCKS = 12,
+    MOST_NPX = 64,
     MOST_ROM = 256,      /* words of weights kept in LUTs */
     MANY_CHANNELS = 128, /* from here on fewer widths are tried */
     MOST_ZEROS = 8,
@@ -67,7 +67,7 @@ static void natural(numbers *set, int channels) {
 
 /* And the next multiples of small numbers, so that words and beats divide. */
 static void with_multiples(numbers *set, int channels) {
-    static const int few[] = {2, 4, 8}, many[] = {2, 3, 4, 5, 6, 7, 8, 16};
+    static const int few[] = {2, 4}, many[] = {2, 4, 8};
     const numbers base = *set;
     bool large = channels > MANY_CHANNELS;
     for (int i = 0; i < base.count; i++)
@@ -294,7 +294,7 @@ static void choose_numbers(enumeration *e) {
     } else {
         numbers base = e->pe;
         for (int i = 0; i < base.count; i++)
-            for (int g = 2; g <= 8; g++) insert(&e->pe, round_up(base.of[i], g));
+            for (int g = 2; g <= 6; g++) insert(&e->pe, round_up(base.of[i], g));
         natural(&e->simd, s->in_c);
         with_multiples(&e->simd, s->in_c);
     }
@@ -324,7 +324,7 @@ static mq_status enumerate(enumeration *e) {
     MQ_TRY(mq_alloc(trees, sizeof *e->trees, "candidates", &e->trees, e->error));
     for (size_t i = 0; i < trees; i++) e->trees[i] = -1;
     const numbers *words = s->depthwise ? &e->pe : &e->simd;
-    static const int shares[] = {2, 3, 4, 6, 8};
+    static const int shares[] = {2, 4};
     for (int i = 0; i < words->count; i++) {
         int word = words->of[i];
         MQ_TRY(fill_word(e, word, 0, MOST_NPX));

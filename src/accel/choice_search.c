@@ -252,6 +252,10 @@ static mq_status keep(exact *x, front *f, const int32_t used[MQ_RESOURCES], int 
                       const vector *next) {
     search *s = x->s;
     int kept = 0;
+    if (s->out->vectors >= MQ_CHOICE_VECTORS) {
+        s->out->undecided = true;
+        return MQ_OK;
+    }
     for (int i = 0; i < f->count; i++) {
         bool beaten = true;
         for (int r = 0; r < MQ_RESOURCES; r++) beaten = beaten && f->of[i]->used[r] <= used[r];

@@ -8,6 +8,8 @@
 
 #include "accel/choice_graph.h"
 
+enum { MQ_CHOICE_VECTORS = 400000 };
+
 typedef struct mq_choice_result {
     bool found;
     int in_pixels;
@@ -16,6 +18,7 @@ typedef struct mq_choice_result {
     double price;    /* sum of used shares of the budget */
     double bound;    /* no way has a smaller price (optimise), or > 0: proof that none fits */
     int64_t vectors; /* of the exact part, 0: not needed */
+    bool undecided;  /* the exact part stopped at MQ_CHOICE_VECTORS: there may be a way */
 } mq_choice_result;
 
 /* optimise: a way of small price, by relaxation alone (`bound` says how far from the least); not found does

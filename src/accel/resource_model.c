@@ -67,8 +67,11 @@ int64_t mq_model_ram18(int64_t width, int64_t depth) {
     return best;
 }
 
+/* Of a shallow ROM no more than all functions of its address. */
 static double rom_luts(int64_t width, int64_t depth) {
-    return depth < 2 ? 0 : (double)width * (double)ceil_div(depth, MODEL.rom_words);
+    if (depth < 2) return 0;
+    if (depth < 24 && width > (int64_t)1 << depth) width = (int64_t)1 << depth;
+    return (double)width * (double)ceil_div(depth, MODEL.rom_words);
 }
 
 /* Written and read: LUT RAM while it is shallow. */

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 
-enum { LUT_DEPTH = 64, MOST_LANES = 1000, TEXT = 4096 };
+enum { LUT_DEPTH = 64, TABLE_DEPTH = 32, MOST_LANES = 1000, TEXT = 4096 };
 
 typedef __int128 wide;
 
@@ -93,24 +93,48 @@ static mq_status close_file(mq_outfile *file, mq_status status, mq_error *error)
     return status;
 }
 
-/* Stage k of the search: threshold (code << (bits-k)) + 2^(bits-1-k), counted from 1. */
+/* Stage k of the search compares with threshold (code << (bits-k)) + 2^(bits-1-k), counted from 1. A channel
+ * that is not there has accumulator 0 and gets the code 0. */
+static int64_t threshold(const job *j, const int64_t *t, int p, int g, int k, int code) {
+    int bits = j->r->bits, c = g * j->pe + p, i = (code << (bits - k)) + (1 << (bits - 1 - k)) - 1;
+    if (c >= j->node->edge.c) return j->r->is_signed && i < 1 << (bits - 1) ? 0 : 1;
+    return t[(size_t)c * (((size_t)1 << bits) - 1) + (size_t)i];
+}
+
 static mq_status put_stage(const job *j, const int64_t *t, int p, int k, int width, mq_error *error) {
     char suffix[32];
     mq_outfile *file;
-    int bits = j->r->bits, count = (1 << bits) - 1;
     snprintf(suffix, sizeof suffix, "%d_%03d", k, p);
     MQ_TRY(open_file(j, suffix, &file, error));
     mq_status status = MQ_OK;
     for (int g = 0; g < j->groups && status == MQ_OK; g++)
-        for (int code = 0; code < 1 << k && status == MQ_OK; code++) {
-            int c = g * j->pe + p, i = (code << (bits - k)) + (1 << (bits - 1 - k)) - 1;
-            /* a channel that is not there, accumulator 0: the code 0 */
-            int64_t v = c < j->node->edge.c                      ? t[(size_t)c * (size_t)count + (size_t)i]
-                        : j->r->is_signed && i < (count + 1) / 2 ? 0
-                                                                 : 1;
-            status = put_word(file, (unsigned __int128)v, width, error);
-        }
+        for (int code = 0; code < 1 << k && status == MQ_OK; code++)
+            status = put_word(file, (unsigned __int128)threshold(j, t, p, g, k, code), width, error);
     return close_file(file, status, error);
+}
+
+/* The first `tables` stages as one literal, TABLE_DEPTH words of each stage and channel, the first lowest. */
+static mq_status table_literal(const job *j, const int64_t *t, int tables, int width, char **out,
+                               mq_error *error) {
+    size_t words = (size_t)(tables * j->pe + 1) * TABLE_DEPTH, bits = words * (size_t)width;
+    uint8_t *bit;
+    MQ_TRY(mq_alloc(bits, 1, "thresholds", &bit, error));
+    for (int k = 0; k < tables; k++)
+        for (int p = 0; p < j->pe; p++)
+            for (int at = 0; at < j->groups << k; at++) {
+                uint64_t v = (uint64_t)threshold(j, t, p, at >> k, k, at & ((1 << k) - 1));
+                uint8_t *word = bit + ((size_t)(k * j->pe + p) * TABLE_DEPTH + (size_t)at) * (size_t)width;
+                for (int i = 0; i < width; i++) word[i] = v >> i & 1;
+            }
+    mq_status status = mq_alloc(bits / 4 + 32, 1, "Verilog", out, error);
+    if (status == MQ_OK) {
+        int n = snprintf(*out, 32, "%zu'h", bits);
+        for (size_t d = bits / 4; d-- > 0;) /* TABLE_DEPTH is a multiple of 4 */
+            (*out)[n++] = "0123456789abcdef"[bit[4 * d] | bit[4 * d + 1] << 1 | bit[4 * d + 2] << 2 |
+                                             bit[4 * d + 3] << 3];
+    }
+    mq_free(bit);
+    return status;
 }
 
 static mq_status put_falling(const job *j, const uint8_t *falling, int p, mq_error *error) {
@@ -126,8 +150,8 @@ static mq_status put_falling(const job *j, const uint8_t *falling, int p, mq_err
     return close_file(file, status, error);
 }
 
-static mq_status thresholds(const job *j, int64_t *t, uint8_t *falling, char *text, int *latency,
-                            mq_error *error) {
+static mq_status thresholds(const job *j, int64_t *t, uint8_t *falling, char *text, char **table,
+                            int *latency, mq_error *error) {
     int bits = j->r->bits, count = (1 << bits) - 1, channels = j->node->edge.c, width = j->acc_bits;
     bool any = false;
     for (int c = 0; c < channels; c++) {
@@ -140,9 +164,15 @@ static mq_status thresholds(const job *j, int64_t *t, uint8_t *falling, char *te
             width = j->acc_bits + 1;
     }
     *latency = bits;
-    for (int k = 0; k < bits; k++) *latency += (int64_t)j->groups << k > LUT_DEPTH;
+    width += width % 2;
+    int tables = 0;
+    for (int k = 0; k < bits; k++) {
+        *latency += (int64_t)j->groups << k > LUT_DEPTH;
+        tables += (int64_t)j->groups << k <= TABLE_DEPTH;
+    }
+    MQ_TRY(table_literal(j, t, tables, width, table, error));
     for (int p = 0; p < j->pe; p++) {
-        for (int k = 0; k < bits; k++) MQ_TRY(put_stage(j, t, p, k, width, error));
+        for (int k = tables; k < bits; k++) MQ_TRY(put_stage(j, t, p, k, width, error));
         if (any) MQ_TRY(put_falling(j, falling, p, error));
     }
     int groups_bits = clog2(j->groups);
@@ -150,9 +180,9 @@ static mq_status thresholds(const job *j, int64_t *t, uint8_t *falling, char *te
              "  mixq_requant_threshold #(\n"
              "      .PE(%d), .LANES(%d), .ACC(%d), .TW(%d), .BITS(%d), .GROUPS(%d), .GW(%d), .SIGNED(%d), "
              ".FALLING(%d),\n"
-             "      .LUT_DEPTH(%d), .FILE(\"mem/%s_\")\n",
+             "      .LUT_DEPTH(%d), .FILE(\"mem/%s_\"), .TABLES(%d),\n",
              j->pe, j->lanes, j->acc_bits, width, bits, j->groups, groups_bits ? groups_bits : 1,
-             j->r->is_signed, any, LUT_DEPTH, j->module);
+             j->r->is_signed, any, LUT_DEPTH, j->module, tables);
     return MQ_OK;
 }
 
@@ -210,7 +240,7 @@ mq_status mq_rtl_requant(const mq_rtl_build *build, const mq_inet_node *requant,
     j.pe = layer->pe, j.lanes = layer->pe * layer->out_pixels, j.slices = layer->lanes;
     j.groups = (requant->edge.c + layer->pe - 1) / layer->pe;
     j.module = module;
-    char dir[MQ_PATH], text[TEXT];
+    char dir[MQ_PATH], text[TEXT], *table = NULL;
     int64_t *t = NULL;
     uint8_t *falling = NULL;
     if (acc_bits < 2 || acc_bits > 48 || j.lanes > MOST_LANES)
@@ -226,17 +256,20 @@ mq_status mq_rtl_requant(const mq_rtl_build *build, const mq_inet_node *requant,
         size_t channels = (size_t)requant->edge.c;
         status = mq_alloc(channels << j.r->bits, sizeof *t, "thresholds", &t, error);
         if (status == MQ_OK) status = mq_alloc(channels, 1, "falling channels", &falling, error);
-        if (status == MQ_OK) status = thresholds(&j, t, falling, text, latency, error);
+        if (status == MQ_OK) status = thresholds(&j, t, falling, text, &table, latency, error);
         mq_free(falling);
         mq_free(t);
     }
-    MQ_TRY(status);
     static const char ports[] = "  ) requant (\n"
                                 "      .clk(clk), .rst(rst), .in_valid(rq_in_valid), .in_group(rq_in_group), "
                                 ".in_acc(rq_in_acc),\n"
                                 "      .out_valid(rq_out_valid), .out_code(rq_out_code)\n  );\n";
-    size_t size = strlen(text) + sizeof ports;
-    MQ_TRY(mq_alloc(size, 1, "Verilog", instance, error));
-    snprintf(*instance, size, "%s%s", text, ports);
-    return MQ_OK;
+    size_t size = strlen(text) + (table ? strlen(table) : 0) + sizeof ports + 32;
+    if (status == MQ_OK) status = mq_alloc(size, 1, "Verilog", instance, error);
+    if (status == MQ_OK && table)
+        snprintf(*instance, size, "%s      .TABLE(%s)\n%s", text, table, ports);
+    else if (status == MQ_OK)
+        snprintf(*instance, size, "%s%s", text, ports);
+    mq_free(table);
+    return status;
 }

@@ -182,7 +182,81 @@ static void by_chance(void **state) {
         cases(state, NULL, RANDOM, (uint64_t)((from ? atoi(from) : 0) + r) * RANDOM, "");
 }
 
-/* MIXQ_RTL_DIR: a folder to work in and keep. */
+/* 3 taps side by side, activations side by side, all `spacing` bits apart. */
+static mq_packing filter(int wbit, bool symmetric, int abit, bool weights_wide, int spacing, int pixels,
+                         int cycles) {
+    mq_packing p = {.weights_wide = weights_wide, .weights = 3, .activations = pixels};
+    mq_error error = {0};
+    assert_int_equal(mq_dsp_find("dsp48e2", &p.dsp, NULL), MQ_OK);
+    p.weight_codes = mq_pack_weight_codes(wbit, symmetric);
+    p.activation_codes = mq_pack_activation_codes(abit);
+    for (int i = 0; i < 3; i++) p.weight[i] = (mq_pack_operand){i * spacing, 0, i, 0};
+    for (int j = 0; j < pixels; j++) p.activation[j] = (mq_pack_operand){j * spacing, 0, j, 1 << (abit - 1)};
+    if (mq_packing_finish(&p, cycles, &error) != MQ_OK) fail_msg("%s", error.text);
+    return p;
+}
+
+enum { WHOLE = 4 };
+
+/* Layers of 96 multiplying slices as networks have them; tests/gen/rtl_luts.sh synthesises them. */
+static int whole_layers(layer_case *l, mq_packing *p) {
+    p[0] = filter(3, false, 3, false, 7, 4, 3);
+    p[1] = filter(2, false, 3, false, 7, 4, 3);
+    p[2] = filter(4, false, 4, true, 11, 2, 6);
+    p[3] = filter(5, true, 6, true, 11, 2, 2);
+    static const char *const names[WHOLE] = {"w3a3", "w2a3", "w4a4", "w5a6"};
+    const layer_want common = {.kernel_h = 3,
+                               .kernel_w = 3,
+                               .pad_top = 1,
+                               .pad_left = 1,
+                               .pad_bottom = 1,
+                               .pad_right = 1,
+                               .simd = 4,
+                               .pe = 8,
+                               .rows = 3,
+                               .blocks = 1,
+                               .out_pixels = 1,
+                               .in_channels = 4,
+                               .in_pixels = 1,
+                               .taps = 3};
+    for (int i = 0; i < WHOLE; i++) {
+        layer_want w = common;
+        w.packing = &p[i];
+        w.chain = (int)p[i].accumulations;
+        snprintf(l[i].name, sizeof l[i].name, "%s", names[i]);
+        l[i].want = w;
+    }
+    l[0].want.wbit = 3, l[0].want.abit = 3, l[0].want.h = 80, l[0].want.w = 160, l[0].want.c = 16,
+    l[0].want.out = 32;
+    l[0].want.out_bits = 3;
+    l[1].want.wbit = 2, l[1].want.abit = 3, l[1].want.h = 40, l[1].want.w = 80, l[1].want.c = 32,
+    l[1].want.out = 64;
+    l[1].want.out_bits = 6, l[1].want.lanes = 4;
+    l[2].want.wbit = 4, l[2].want.abit = 4, l[2].want.h = 80, l[2].want.w = 160, l[2].want.c = 16,
+    l[2].want.out = 32;
+    l[2].want.out_bits = 4, l[2].want.lanes = 4;
+    l[3].want.wbit = 5, l[3].want.abit = 6, l[3].want.h = 20, l[3].want.w = 40, l[3].want.c = 64,
+    l[3].want.out = 64;
+    l[3].want.out_bits = 6, l[3].want.lanes = 1, l[3].want.symmetric = true;
+    return WHOLE;
+}
+
+/* Writes the whole layers to MIXQ_RTL_EMIT; nothing without. */
+static void emit(void **state) {
+    (void)state;
+    const char *dir = getenv("MIXQ_RTL_EMIT");
+    if (!dir) skip();
+    static layer_case l[WHOLE];
+    static mq_packing p[WHOLE];
+    int count = whole_layers(l, p);
+    for (int i = 0; i < count; i++) {
+        layer_make(&l[i], NULL, (uint64_t)i);
+        layer_write(&l[i], dir, (uint64_t)i);
+        layer_free(&l[i]);
+    }
+}
+
+/* MIXQ_RTL_DIR: a folder to work in and keep; MIXQ_RTL_TEST: one test alone. */
 static int make_dir(void **state) {
     const char *own = getenv("MIXQ_RTL_DIR");
     if (!own) return temp_dir_make(state);
@@ -200,6 +274,8 @@ static int remove_dir(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(given), cmocka_unit_test(by_chance)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(given), cmocka_unit_test(by_chance),
+                                       cmocka_unit_test(emit)};
+    if (getenv("MIXQ_RTL_TEST")) cmocka_set_test_filter(getenv("MIXQ_RTL_TEST"));
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

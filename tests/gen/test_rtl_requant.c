@@ -18,7 +18,7 @@
 #include "gen/rtl_requant.h"
 #include "pack/dsp.h"
 
-enum { CHANNELS = 40, BEATS = 300 };
+enum { CHANNELS = 40, BEATS = 200 };
 
 typedef struct draw {
     mq_rng rng;
@@ -110,6 +110,7 @@ static const requant_case cases[] = {
     {"t1s", 5, 5, 1, 1, 9, 4, 0, true, true, NULL},
     {"t4s", 40, 8, 1, 4, 15, 9, 0, true, true, NULL},
     {"t8", 6, 2, 1, 8, 20, 10, 0, false, true, NULL},
+    {"t7", 4, 4, 1, 7, 18, 10, 0, false, true, NULL},
     {"t5", 40, 2, 2, 5, 12, 10, 0, false, false, NULL},
     {"tb", 13, 4, 2, 3, 13, 8, 0, false, true, "mixq_requant_threshold"},
     {"a4", 13, 4, 1, 4, 14, 12, 2, false, false, NULL},
@@ -192,8 +193,8 @@ static void put_case(rtl_bench *b, const requant_case *t, int which, const char 
 
 static void put_cases(rtl_bench *b, const char *dir, int *sinks) {
     rtl_start(b, dir);
-    rtl_broken_copy(b, "mixq_requant_threshold", "mixq_requant_threshold_broken", "wide >= $signed",
-                    "wide > $signed");
+    rtl_broken_copy(b, "mixq_requant_threshold", "mixq_requant_threshold_broken", "next ^ {BITS{flip}}",
+                    "next ^ {BITS{!flip}}");
     rtl_broken_copy(b, "mixq_requant_affine", "mixq_requant_affine_broken", "wrap ? base : addr + 1'b1",
                     "base");
     for (int i = 0; i < CASES; i++) put_case(b, &cases[i], i, dir, &sinks[i]);
@@ -223,7 +224,7 @@ static void requantisers_in_icarus(void **state) {
     int sinks[CASES];
     if (!rtl_have("iverilog")) skip();
     put_cases(&b, ((temp_dir *)*state)->path, sinks);
-    rtl_icarus(&b, "");
+    rtl_icarus(&b, "-DMIXQ_PRIMITIVES");
     check_cases(&b, sinks);
     rtl_free(&b);
 }

@@ -193,6 +193,10 @@ static void put_pools(rtl_bench *b, int count) {
             k = n->pool.kernel = n->pool.stride = 2;
             o.in[0].pixels = 4, o.in[0].w = 7;
         }
+        if (i == 4) { /* one word of RAM */
+            o.in[0].channels = o.in[0].c;
+            o.in[0].pixels = o.in[0].w = k;
+        }
         put_node(b, &o, "pool", i);
         for (int t = 0; t < FRAMES; t++) {
             draw_frame(&f, &o.in[0]);

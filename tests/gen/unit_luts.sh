@@ -55,13 +55,14 @@ unit 13 acc3_13 "first:1 acc:13 x:13 y:13 ci0:1 ci1:1 / s:13" mixq_acc3 ".W(13),
 
 pipe="clk:1 rst:1 in_valid:1"
 for p in 000 001 002 003 004 005 006 007; do
-    for k in 0 1 2; do words "t${k}_$p" $((4 << k)) 13; done
     for k in 0 1 2 3 4 5; do words "u${k}_$p" $((8 << k)) 18; done
 done
-unit 450 requant_threshold_3bit_8lanes_4groups "$pipe in_group:2 in_acc:104 / out_valid:1 out_code:24" mixq_requant_threshold \
-    '.PE(8), .LANES(8), .ACC(13), .TW(13), .BITS(3), .GROUPS(4), .GW(2), .FILE("mem/t")'
-unit 1000 requant_threshold_6bit_2lanes_8groups "$pipe in_group:3 in_acc:36 / out_valid:1 out_code:12" mixq_requant_threshold \
-    '.PE(2), .LANES(2), .ACC(18), .TW(18), .BITS(6), .GROUPS(8), .GW(3), .FILE("mem/u")'
+# literal WORDS BITS
+literal() { words table $(($1 * $2 / 4)) 4; echo "$(($1 * $2))'h$(tr -d '\n' <"$work/mem/table.hex")"; }
+unit 240 requant_threshold_3bit_8lanes_4groups "$pipe in_group:2 in_acc:104 / out_valid:1 out_code:24" mixq_requant_threshold \
+    ".PE(8), .LANES(8), .ACC(13), .TW(14), .BITS(3), .GROUPS(4), .GW(2), .TABLES(3), .TABLE($(literal $((25 * 32)) 14))"
+unit 240 requant_threshold_6bit_2lanes_8groups "$pipe in_group:3 in_acc:36 / out_valid:1 out_code:12" mixq_requant_threshold \
+    ".PE(2), .LANES(2), .ACC(18), .TW(18), .BITS(6), .GROUPS(8), .GW(3), .FILE(\"mem/u\"), .TABLES(3), .TABLE($(literal $((7 * 32)) 18))"
 words a000 32 60
 unit 200 requant_affine_6bit_4lanes_1dsp "$pipe in_group:3 in_acc:72 / out_valid:1 out_code:24" mixq_requant_affine \
     '.LANES(4), .R(1), .PERIOD(4), .ACC(18), .BITS(6), .GROUPS(8), .GW(3), .INC_W(18), .BIAS_W(42), .SHIFT(20), .P_BITS(42), .HIGH(63), .FILE("mem/a")'

@@ -298,6 +298,51 @@ static void incomplete_packings(void **state) {
     mq_inet_free(net);
 }
 
+/* What an allocated plan says of its accelerator comes back, and what cannot be is refused. */
+static void accelerator(void **state) {
+    mq_inet *net = layers(3, 3, false);
+    mq_error error = {0};
+    char path[512];
+    assert_int_equal(mq_inet_save(net, temp_dir_path(state, "net"), &error), MQ_OK);
+    mq_inet_plan *plan = choose(net), *back;
+    mq_plan_layer *l = &plan->layer[0];
+    l->pe = 4, l->blocks = 2, l->out_pixels = 3, l->requant = MQ_PLAN_AFFINE, l->lanes = 6;
+    l->memory = MQ_PLAN_LUT_ROM;
+    plan->layer[1].requant = MQ_PLAN_THRESHOLD;
+    snprintf(plan->device, sizeof plan->device, "board");
+    plan->clock_mhz = 250.5;
+    plan->in_pixels = 2;
+    assert_int_equal(mq_alloc(1, sizeof *plan->stream, "a stream", &plan->stream, &error), MQ_OK);
+    plan->streams = 1;
+    plan->stream[0] = (mq_plan_stream){net->nodes[l->node].input[0], l->node, 77};
+    snprintf(path, sizeof path, "%s", temp_dir_path(state, "plan.json"));
+    assert_int_equal(mq_inet_plan_save(plan, net, path, &error), MQ_OK);
+    if (mq_inet_plan_load(path, net, &back, &error) != MQ_OK) fail_msg("%s", error.text);
+    const mq_plan_layer *m = &back->layer[0];
+    assert_true(m->blocks == 2 && m->out_pixels == 3 && m->requant == MQ_PLAN_AFFINE && m->lanes == 6 &&
+                m->memory == MQ_PLAN_LUT_ROM && m->pe == 4 && m->rows == 1);
+    assert_int_equal(back->layer[1].requant, MQ_PLAN_THRESHOLD);
+    assert_int_equal(back->layer[2].requant, MQ_PLAN_NO_REQUANT);
+    assert_string_equal(back->device, "board");
+    assert_true(back->clock_mhz == 250.5 && back->in_pixels == 2 && back->streams == 1);
+    assert_int_equal(back->stream[0].to, l->node);
+    assert_int_equal(back->stream[0].depth, 77);
+    mq_inet_plan_free(back);
+    refused(state, net, "\"rows\": 1", "\"rows\": 97", "rows");
+    refused(state, net, "\"lanes\": 6", "\"lanes\": 5", "lanes: got 5, expected a divisor");
+    refused(state, net, "\"requant\": \"affine\"", "\"requant\": \"linear\"",
+            "requant: got 'linear', expected one of none, threshold, affine");
+    refused(state, net, "\"weights\": \"logic\"", "\"weights\": \"uram\"", "weights: got 'uram'");
+    refused(state, net, "\"device\": \"board\"", "\"device\": \"\"", "device");
+    refused(state, net, "\"clock_mhz\": 250.5", "\"clock_mhz\": 0.0", "clock_mhz");
+    refused(state, net, "\"to\": \"", "\"to\": \"no", "no node");
+    refused(state, net, "\"from\": \"image\"", "\"from\": \"conv1\"", "does not read");
+    refused(state, net, "\"depth\": 77", "\"depth\": -1", "depth");
+    refused(state, net, "\"blocks\": 2", "\"blocs\": 2", "blocs");
+    mq_inet_plan_free(plan);
+    mq_inet_free(net);
+}
+
 static void without_a_plan(void **state) {
     (void)state;
     mq_inet *net = layers(1, 3, false);
@@ -316,6 +361,7 @@ int main(void) {
         cmocka_unit_test(a_broken_plan_is_found),
         cmocka_unit_test_setup_teardown(files, temp_dir_make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(incomplete_packings, temp_dir_make, temp_dir_remove),
+        cmocka_unit_test_setup_teardown(accelerator, temp_dir_make, temp_dir_remove),
         cmocka_unit_test(without_a_plan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
