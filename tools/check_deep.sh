@@ -117,6 +117,11 @@ standin() {
     done
 }
 
+# A hundred layers of Verilog more than the tests have.
+layers() {
+    MIXQ_RTL_TEST=by_chance MIXQ_RTL_LAYERS=16 MIXQ_RTL_FROM=100 build-ci/tests/test_rtl_layer
+}
+
 # Coverage-guided, a minute; `tools/fuzz.sh 600` for longer.
 fuzz() {
     tools/fuzz.sh 60
@@ -127,6 +132,8 @@ step tsan tsan
 step deploy deploy
 step memory memory
 step luts luts
+step layers layers
+step layer_luts tests/gen/rtl_luts.sh build-ci/tests/test_rtl_layer
 step packings packings
 step accelerators accelerators
 step fuzz fuzz

@@ -237,6 +237,33 @@ static mq_status explain(job *j) {
     return status;
 }
 
+/* Nodes that no stage is built for, whatever the parallelism: the smallest accelerator says which. */
+static mq_status check_nodes(job *j) {
+    mq_inet_plan plan = {.dsp = j->device->dsp, .count = j->layers, .in_pixels = 1};
+    mq_pipeline pipeline;
+    MQ_TRY(mq_alloc((size_t)j->layers, sizeof *plan.layer, "a plan", &plan.layer, j->error));
+    for (int i = 0, n = 0; i < j->net->node_count; i++) {
+        if (!is_layer(&j->net->nodes[i])) continue;
+        mq_layer_shape s = mq_layer_shape_of(j->net, i);
+        int steps = (s.depthwise ? 1 : s.in_c) * s.kernel_h;
+        plan.layer[n] = (mq_plan_layer){.node = i,
+                                        .multiplier = MQ_PLAN_LUT,
+                                        .chain = 1,
+                                        .simd = 1,
+                                        .pe = 1,
+                                        .rows = 1,
+                                        .blocks = s.lead > 1 ? s.lead : 1,
+                                        .out_pixels = 1,
+                                        .requant = s.requants ? MQ_PLAN_THRESHOLD : MQ_PLAN_NO_REQUANT};
+        if (s.lead > steps) plan.layer[n].out_pixels = s.lead;
+        n++;
+    }
+    mq_status status = mq_pipeline_make(j->net, &plan, &pipeline, j->error);
+    if (status == MQ_OK) mq_pipeline_free(&pipeline);
+    mq_free(plan.layer);
+    return status;
+}
+
 /* ---- the plan ---- */
 
 static mq_status make_plan(job *j, mq_inet_plan **out) {
@@ -316,7 +343,8 @@ mq_status mq_accel_allocate(const mq_inet *net, const mq_accel_request *request,
     if (request->fixed && request->fixed_count != j.layers)
         return mq_fail(error, MQ_USAGE, "parallelism of %d layers, the network has %d", request->fixed_count,
                        j.layers);
-    mq_status status = mq_pack_explorer_create(&j.explorer, error);
+    mq_status status = check_nodes(&j);
+    if (status == MQ_OK) status = mq_pack_explorer_create(&j.explorer, error);
     if (status == MQ_OK) status = allocate(&j, out);
     free_candidates(&j);
     mq_choice_result_free(&j.best);

@@ -181,6 +181,36 @@ static void infeasible(void **state) {
     mq_inet_free(net);
 }
 
+/* What no stage is built for is named, whatever the device. */
+static void not_built(void **state) {
+    (void)state;
+    mq_device good = accel_device(40, 9000, 20);
+    accel_net pool = accel_begin(4, 8, 2, 4);
+    mq_inet_node slides = {.kind = MQ_INET_MAX_POOL, .name = "slides", .input_count = 1, .pool = {2, 1}};
+    mq_error error = {0};
+    assert_int_equal(mq_inet_add(pool.net, &slides, &pool.last, &error), MQ_OK);
+    accel_conv(&pool, pool.last, 6, 1, 4, 0);
+    accel_end(&pool);
+    refuse(pool.net, &(mq_accel_request){.device = &good}, MQ_BAD_INPUT, "slides: kernel 2, stride 1");
+    mq_inet_free(pool.net);
+
+    accel_net stride = accel_begin(4, 8, 2, 4);
+    static const int8_t weight[12];
+    mq_inet_node conv = {.kind = MQ_INET_CONV, .name = "strides", .input_count = 1};
+    conv.conv = (mq_inet_conv){.out_channels = 6,
+                               .kernel_h = 1,
+                               .kernel_w = 1,
+                               .stride_h = 2,
+                               .stride_w = 2,
+                               .groups = 1,
+                               .weight_bits = 4,
+                               .weight = weight};
+    assert_int_equal(mq_inet_add(stride.net, &conv, &stride.last, &error), MQ_OK);
+    accel_end(&stride);
+    refuse(stride.net, &(mq_accel_request){.device = &good}, MQ_BAD_INPUT, "strides: stride 2 x 2");
+    mq_inet_free(stride.net);
+}
+
 static void fixed_parallelism(void **state) {
     (void)state;
     mq_inet *net = tiny(4);
@@ -232,6 +262,7 @@ static void ultranet(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(exact),      cmocka_unit_test(monotonic),
                                        cmocka_unit_test(infeasible), cmocka_unit_test(fixed_parallelism),
-                                       cmocka_unit_test(target),     cmocka_unit_test(ultranet)};
+                                       cmocka_unit_test(not_built),  cmocka_unit_test(target),
+                                       cmocka_unit_test(ultranet)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
