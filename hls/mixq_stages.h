@@ -64,7 +64,7 @@ void max_pool(hls::stream<ap_uint<CH * PX * BITS>> &in, hls::stream<ap_uint<CH *
     int x = 0, group = 0, y = 0, phase = 0, column = 0, at = 0; // y within the kernel, phase and column for PX == 1
     for (int i = 0; i < H * GROUPS * X; i++) {
 #pragma HLS PIPELINE II=1
-#pragma HLS DEPENDENCE variable=rows inter false // read and written at one address in one turn; the next is another's
+#pragma HLS DEPENDENCE variable=rows inter false // one address a turn, again after a row: 8 beats or more
         const ap_uint<CH * PX * BITS> beat = in.read();
         ap_uint<CH * OUT_PX * BITS> most = 0;
         for (int c = 0; c < CH; c++) {

@@ -9,6 +9,7 @@ enum {
     MQ_HLS_ID = 80,          /* characters of a C++ name, with the final 0 */
     MQ_HLS_PARTITION = 1024, /* elements of an array that may be split into registers */
     MQ_HLS_WORD = 4096,      /* bits of an ap_int */
+    MQ_HLS_POOL_BEATS = 8,   /* least of a pooled row: turns between write and read of one address */
     MQ_HLS_HEAD_BITS = 32
 };
 

@@ -86,7 +86,7 @@ mq_inet *hls_layers(uint64_t seed) {
  * all rules. */
 mq_inet *hls_every_stage(void) {
     small_net s;
-    hls_begin(&s, 77, 8, 12, 2, 4, true);
+    hls_begin(&s, 77, 8, 32, 2, 4, true);
     hls_convolution(&s, "conv0", 4, 3, 3, false, 3, 1);
     small_requant(&s, "conv0.requant", "conv0", 3, false, true);
     int from = s.last;
