@@ -309,8 +309,11 @@ void mq_hls_net_free(mq_hls_net *h) {
 
 int64_t mq_hls_depth(const mq_hls_net *h, int from, int to) {
     const mq_hls_stage *a = &h->stage[from], *b = &h->stage[to];
+    int64_t depth = 2;
     for (int i = 0; i < h->plan->streams; i++)
-        if (h->plan->stream[i].from == a->result && h->plan->stream[i].to == b->node)
-            return h->plan->stream[i].depth < 2 ? 2 : h->plan->stream[i].depth;
-    return h->net->nodes[b->node].kind == MQ_INET_CONCAT ? mq_stream_beats(&a->out) : 2;
+        if (h->plan->stream[i].from == a->result && h->plan->stream[i].to == b->node &&
+            h->plan->stream[i].depth > depth)
+            depth = h->plan->stream[i].depth;
+    int64_t frame = mq_stream_beats(&a->out);
+    return h->net->nodes[b->node].kind == MQ_INET_CONCAT && frame > depth ? frame : depth;
 }

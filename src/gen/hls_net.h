@@ -52,7 +52,8 @@ int mq_hls_zero(const mq_hls_stage *s);
 static inline int mq_hls_channels(const mq_hls_stage *s) {
     return s->shape.groups * s->layer->pe;
 }
-/* Depth of the FIFO between stages: the plan's, else 2, or a frame where paths meet again. */
+/* Depth of the FIFO between stages: the plan's, at least 2. Where paths meet again at least a frame: the
+ * plan's depths are those of the Verilog, whose stages run less far behind each other. */
 int64_t mq_hls_depth(const mq_hls_net *h, int from, int to);
 
 #endif
