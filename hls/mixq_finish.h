@@ -112,6 +112,20 @@ void finish(hls::stream<block_sums<S>> sums[S::PE], hls::stream<ap_uint<S::PE * 
     }
 }
 
+// For a layer with two requantisers.
+template <class S>
+void both(hls::stream<block_sums<S>> in[S::PE], hls::stream<block_sums<S>> first[S::PE], hls::stream<block_sums<S>> second[S::PE]) {
+    for (int i = 0; i < geometry<S>::FRAME_BLOCKS; i++) {
+#pragma HLS PIPELINE II=1
+        for (int c = 0; c < S::PE; c++) {
+#pragma HLS UNROLL
+            const block_sums<S> sums = in[c].read();
+            first[c].write(sums);
+            second[c].write(sums);
+        }
+    }
+}
+
 } // namespace mixq
 
 #endif

@@ -104,10 +104,10 @@ static void concat_of(const mq_hls_net *h, int i, mq_hls_text *t) {
 
 static void call(const mq_hls_net *h, int i, mq_hls_text *t) {
     const mq_hls_stage *s = &h->stage[i];
-    const mq_stream *in = i ? &h->stage[s->input[0]].out : NULL, *out = &s->out;
+    const mq_stream *in = s->inputs ? &h->stage[s->input[0]].out : NULL, *out = &s->out;
     const mq_inet_node *n = node_of(h, s);
     char from[MQ_HLS_ID + 48] = "";
-    if (i) edge_name(h, i, 0, from, sizeof from);
+    if (s->inputs) edge_name(h, i, 0, from, sizeof from);
     int groups = in ? (in->c + in->channels - 1) / in->channels : 0;
     switch (n->kind) {
     case MQ_INET_IMAGE: {
@@ -132,8 +132,13 @@ static void call(const mq_hls_net *h, int i, mq_hls_text *t) {
         mq_hls_say(t, "    mixq::look_up<%d, %d, %d, %lld>(%s, %s_table, s_%s);\n", in->channels * in->pixels,
                    in->bits, out->bits, (long long)mq_stream_beats(out), from, s->id, s->id);
         break;
+    case MQ_INET_REQUANT:
+        break; /* its layer drives it */
     default:
-        mq_hls_say(t, "    %s(%s, s_%s);\n", s->id, from, s->id);
+        mq_hls_say(t, "    %s(%s, s_%s", s->id, from, s->id);
+        for (int k = i + 1; k < h->count; k++)
+            if (h->stage[k].beside == i) mq_hls_say(t, ", s_%s", h->stage[k].id);
+        mq_hls_say(t, ");\n");
     }
     mq_hls_say(t, "    MIXQ_TAP(%s, s_%s)\n", s->id, s->id);
     if (s->readers > 1) fork_of(s, t);
@@ -194,9 +199,10 @@ static mq_status write_top(const mq_hls_net *h, const char *dir, mq_error *error
                    "MIXQ_LAYERS_H\n#define MIXQ_LAYERS_H\n\n"
                    "#include \"mixq_common.h\"\n\n");
     for (int i = 0; i < h->count; i++)
-        if (h->stage[i].layer)
-            mq_hls_say(&t, "void %s(hls::stream<ap_uint<%d>> &in, hls::stream<ap_uint<%d>> &out);\n",
-                       h->stage[i].id, width(&h->stage[h->stage[i].input[0]].out), width(&h->stage[i].out));
+        if (mq_hls_is_layer(&h->stage[i])) {
+            mq_hls_signature(h, &h->stage[i], &t);
+            mq_hls_say(&t, ";\n");
+        }
     mq_hls_say(&t, "\n#endif\n");
     return mq_hls_close(&t);
 }
@@ -220,7 +226,7 @@ static mq_status write_scripts(const mq_hls_net *h, const char *dir, const mq_hl
         "add_files -cflags $flags {top.cpp",
         MQ_HLS_WORD);
     for (int i = 0; i < h->count; i++)
-        if (h->stage[i].layer) mq_hls_say(&t, " %s.cpp", h->stage[i].id);
+        if (mq_hls_is_layer(&h->stage[i])) mq_hls_say(&t, " %s.cpp", h->stage[i].id);
     mq_hls_say(&t,
                "}\nadd_files -tb -cflags $flags bench.cpp\nadd_files -tb vectors\n"
                "open_solution -reset -flow_target vivado solution\nset_part $part\ncreate_clock -period %.3f "
@@ -241,7 +247,7 @@ static mq_status write_scripts(const mq_hls_net *h, const char *dir, const mq_hl
                "OBJECTS := top.o bench.o",
                MQ_HLS_WORD);
     for (int i = 0; i < h->count; i++)
-        if (h->stage[i].layer) mq_hls_say(&t, " %s.o", h->stage[i].id);
+        if (mq_hls_is_layer(&h->stage[i])) mq_hls_say(&t, " %s.o", h->stage[i].id);
     mq_hls_say(&t,
                "\n\nbench: $(OBJECTS)\n\t$(CXX) $(CXXFLAGS) -o $@ $(OBJECTS)\n\n"
                "%%.o: $(SRC)/%%.cpp $(wildcard $(SRC)/*.h $(SRC)/standin/*.h)\n\t$(CXX) $(FLAGS) $(CXXFLAGS) "
@@ -305,11 +311,11 @@ static mq_status write_library(const char *dir, mq_error *error) {
 static mq_status write_all(const mq_hls_net *h, const char *dir, const mq_hls_options *o, mq_error *error) {
     char path[MQ_PATH];
     for (int i = 0; i < h->count; i++)
-        if (h->stage[i].layer) MQ_TRY(mq_hls_layer_check(h, &h->stage[i], error));
+        if (mq_hls_is_layer(&h->stage[i])) MQ_TRY(mq_hls_layer_check(h, &h->stage[i], error));
     MQ_TRY(mq_make_dirs(dir, error));
     MQ_TRY(write_library(dir, error));
     for (int i = 0; i < h->count; i++)
-        if (h->stage[i].layer) MQ_TRY(mq_hls_layer_write(h, &h->stage[i], dir, error));
+        if (mq_hls_is_layer(&h->stage[i])) MQ_TRY(mq_hls_layer_write(h, &h->stage[i], dir, error));
     MQ_TRY(write_top(h, dir, error));
     MQ_TRY(write_scripts(h, dir, o, error));
     if (o->images && o->image && o->output) {

@@ -340,11 +340,55 @@ static mq_status shape(const mq_hls_net *h, const mq_hls_stage *s, mq_hls_text *
     return MQ_OK;
 }
 
+void mq_hls_signature(const mq_hls_net *h, const mq_hls_stage *s, mq_hls_text *t) {
+    const mq_stream *in = stream_before(h, s);
+    mq_hls_say(t, "void %s(hls::stream<ap_uint<%d>> &in, hls::stream<ap_uint<%d>> &out", s->id,
+               in->channels * in->pixels * in->bits, s->out.channels * s->out.pixels * s->out.bits);
+    for (int i = 0; i < h->count; i++) {
+        const mq_stream *o = &h->stage[i].out;
+        if (h->stage[i].beside == s - h->stage)
+            mq_hls_say(t, ", hls::stream<ap_uint<%d>> &out_%s", o->channels * o->pixels * o->bits,
+                       h->stage[i].id);
+    }
+    mq_hls_say(t, ")");
+}
+
+/* The layer's own, and those beside it. */
+static void requantisers(const mq_hls_net *h, const mq_hls_stage *s, const mq_hls_requant *r,
+                         mq_hls_text *t) {
+    mq_hls_requant other;
+    mq_hls_requant_page(s, r, t);
+    for (int i = 0; i < h->count && t->status == MQ_OK; i++) {
+        if (h->stage[i].beside != s - h->stage) continue;
+        t->status = mq_hls_requant_make(h, &h->stage[i], &other, t->error);
+        if (t->status == MQ_OK) mq_hls_requant_page(&h->stage[i], &other, t);
+    }
+}
+
+static void finishes(const mq_hls_net *h, const mq_hls_stage *s, const mq_hls_requant *r, mq_hls_text *t) {
+    static const char *const quants[] = {"head", "threshold", "affine"};
+    char from[MQ_HLS_ID + 16] = "sums";
+    for (int i = 0; i < h->count && t->status == MQ_OK; i++) {
+        const char *id = h->stage[i].id;
+        mq_hls_requant other;
+        if (h->stage[i].beside != s - h->stage) continue;
+        t->status = mq_hls_requant_make(h, &h->stage[i], &other, t->error);
+        if (t->status != MQ_OK) return;
+        mq_hls_say(
+            t,
+            "    hls::stream<mixq::block_sums<shape>> sums_%s[shape::PE], rest_%s[shape::PE];\n"
+            "#pragma HLS STREAM variable=sums_%s depth=2\n#pragma HLS STREAM variable=rest_%s depth=2\n"
+            "    mixq::both<shape>(%s, sums_%s, rest_%s);\n"
+            "    mixq::finish<shape, mixq::%s<shape, requant_%s>>(sums_%s, out_%s);\n",
+            id, id, id, id, from, id, id, quants[other.kind], id, id, id);
+        snprintf(from, sizeof from, "rest_%s", id);
+    }
+    mq_hls_say(t, "    mixq::finish<shape, mixq::%s<shape, requant>>(%s, out);\n}\n", quants[r->kind], from);
+}
+
 static mq_status page(const mq_hls_net *h, const mq_hls_stage *s, const mq_hls_requant *r, const char *dir,
                       mq_error *error) {
-    static const char *const quants[] = {"head", "threshold", "affine"};
     const mq_stage *g = &s->shape;
-    const mq_stream *in = stream_before(h, s), *out = &s->out;
     char file[MQ_HLS_ID + 16];
     snprintf(file, sizeof file, "%s.cpp", s->id);
     mq_hls_text t = mq_hls_open(dir, file, error);
@@ -371,16 +415,15 @@ static mq_status page(const mq_hls_net *h, const mq_hls_stage *s, const mq_hls_r
         packing(h, s, &k, &t);
     }
     mq_hls_say(&t, "#include \"%s_data.h\"\n\n", s->id);
-    mq_hls_requant_page(s, r, &t);
+    requantisers(h, s, r, &t);
+    mq_hls_say(&t, "} // namespace\n\n");
+    mq_hls_signature(h, s, &t);
     mq_hls_say(&t,
-               "} // namespace\n\n"
-               "void %s(hls::stream<ap_uint<%d>> &in, hls::stream<ap_uint<%d>> &out) {\n"
-               "#pragma HLS DATAFLOW\n"
+               " {\n#pragma HLS DATAFLOW\n"
                "    hls::stream<mixq::step_word<shape>> steps[shape::ROWS];\n"
                "    hls::stream<mixq::block_sums<shape>> sums[shape::PE];\n"
                "#pragma HLS STREAM variable=steps depth=2\n#pragma HLS STREAM variable=sums depth=2\n"
                "    mixq::%s<shape>(in, steps);\n",
-               s->id, in->channels * in->pixels * in->bits, out->channels * out->pixels * out->bits,
                g->linear ? "linear_window" : "window");
     if (kinds_of(s) == 2)
         mq_hls_say(&t,
@@ -390,7 +433,7 @@ static mq_status page(const mq_hls_net *h, const mq_hls_stage *s, const mq_hls_r
     else
         mq_hls_say(&t, "    mixq::multiply<shape, packing0>(steps, %s_weights0, %s_left, %s_right, sums);\n",
                    s->id, s->id, s->id);
-    mq_hls_say(&t, "    mixq::finish<shape, mixq::%s<shape, requant>>(sums, out);\n}\n", quants[r->kind]);
+    finishes(h, s, r, &t);
     return mq_hls_close(&t);
 }
 
@@ -409,5 +452,10 @@ mq_status mq_hls_layer_write(const mq_hls_net *h, const mq_hls_stage *s, const c
     if (t.status == MQ_OK) t.status = borders(s, "left", s->left, s->shape.kernel_w - 1, &t, error);
     if (t.status == MQ_OK) t.status = borders(s, "right", s->right, s->shape.lead, &t, error);
     if (t.status == MQ_OK) t.status = mq_hls_requant_tables(h, s, &r, &t, error);
+    for (int i = 0; i < h->count && t.status == MQ_OK; i++) {
+        if (h->stage[i].beside != s - h->stage) continue;
+        t.status = mq_hls_requant_make(h, &h->stage[i], &r, error);
+        if (t.status == MQ_OK) t.status = mq_hls_requant_tables(h, &h->stage[i], &r, &t, error);
+    }
     return mq_hls_close(&t);
 }

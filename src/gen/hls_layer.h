@@ -12,6 +12,9 @@ mq_status mq_hls_layer_check(const mq_hls_net *h, const mq_hls_stage *s, mq_erro
 mq_status mq_hls_layer_write(const mq_hls_net *h, const mq_hls_stage *s, const char *dir,
                              mq_error *error) MQ_MUST_CHECK;
 
+/* "void ID(in, out, ...)": one output more for every requantiser beside the layer's own. */
+void mq_hls_signature(const mq_hls_net *h, const mq_hls_stage *s, mq_hls_text *t);
+
 /* hls_requant.c: struct ID_requant into the layer's page, its tables into the data header. */
 typedef struct mq_hls_requant {
     mq_plan_requant kind;

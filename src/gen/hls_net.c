@@ -115,16 +115,18 @@ static mq_status layer(mq_hls_net *h, mq_hls_stage *s, mq_error *error) {
     s->layer = mq_inet_plan_layer(h->plan, s->node);
     if (!s->layer) return mq_fail(error, MQ_BAD_INPUT, "%s: not in the plan", n->name);
     int next = -1;
-    for (int i = s->node + 1; i < net->node_count; i++)
-        for (int k = 0; k < net->nodes[i].input_count; k++)
-            if (net->nodes[i].input[k] == s->node) next = i;
-    mq_inet_kind kind = net->nodes[next].kind;
-    if (n->consumers != 1 || (kind != MQ_INET_REQUANT && kind != MQ_INET_OUTPUT))
-        return mq_fail(
-            error, MQ_BAD_INPUT,
-            "%s: %s reads its accumulators; stages are built with a requantiser, or as the last layer",
-            n->name, n->consumers != 1 ? "more than one node" : mq_inet_kind_name(kind));
-    s->head = kind == MQ_INET_OUTPUT;
+    for (int i = net->node_count - 1; i > s->node; i--)
+        for (int k = 0; k < net->nodes[i].input_count; k++) {
+            if (net->nodes[i].input[k] != s->node) continue;
+            mq_inet_kind kind = net->nodes[i].kind;
+            if (kind != MQ_INET_REQUANT && (kind != MQ_INET_OUTPUT || n->consumers > 1))
+                return mq_fail(
+                    error, MQ_BAD_INPUT,
+                    "%s: %s reads its accumulators; stages are built with requantisers, or as the last layer",
+                    n->name, net->nodes[i].name);
+            next = i;
+        }
+    s->head = net->nodes[next].kind == MQ_INET_OUTPUT;
     s->result = s->head ? s->node : next;
     const mq_stream *in = &h->stage[s->input[0]].out;
     MQ_TRY(mq_stage_make(net, s->layer, in, &s->shape, error));
@@ -215,10 +217,26 @@ static mq_status concat(const mq_hls_net *h, mq_hls_stage *s, mq_error *error) {
     return MQ_OK;
 }
 
+/* A second requantiser of a layer, beside the first. */
+static void add_beside(mq_hls_net *h, int node) {
+    const mq_inet_node *n = &h->net->nodes[node];
+    mq_hls_stage *s = &h->stage[h->count];
+    int owner = 0;
+    while (h->stage[owner].node != n->input[0]) owner++;
+    *s = h->stage[owner];
+    s->node = s->result = node;
+    s->beside = owner;
+    s->inputs = s->readers = 0;
+    s->out.bits = n->edge.bits;
+    s->out.is_signed = n->edge.is_signed;
+    make_id(h, s);
+    h->count++;
+}
+
 static mq_status add_stage(mq_hls_net *h, int node, mq_error *error) {
     const mq_inet_node *n = &h->net->nodes[node];
     mq_hls_stage *s = &h->stage[h->count];
-    *s = (mq_hls_stage){.node = node, .result = node, .inputs = n->input_count};
+    *s = (mq_hls_stage){.node = node, .result = node, .inputs = n->input_count, .beside = -1};
     make_id(h, s);
     for (int i = 0; i < n->input_count; i++) {
         s->input[i] = stage_of(h, n->input[i]);
@@ -277,6 +295,11 @@ static mq_status create(mq_hls_net *h, mq_error *error) {
         mq_inet_kind kind = net->nodes[i].kind;
         if (kind == MQ_INET_OUTPUT) continue;
         if (kind == MQ_INET_REQUANT && stage_of(h, i) >= 0) continue;
+        const mq_inet_kind before = i ? net->nodes[net->nodes[i].input[0]].kind : MQ_INET_IMAGE;
+        if (kind == MQ_INET_REQUANT && (before == MQ_INET_CONV || before == MQ_INET_LINEAR)) {
+            add_beside(h, i);
+            continue;
+        }
         MQ_TRY(add_stage(h, i, error));
     }
     if (!h->stage[h->count - 1].head)

@@ -20,6 +20,8 @@ typedef struct mq_hls_stage {
     int inputs, input[MQ_INET_MAX_INPUTS]; /* stages before it */
     int readers;                           /* stages that read it */
     mq_stream out;
+    int beside; /* a further REQUANT of a layer (consumers of other bits): that layer's stage, which drives
+                   it; else -1 */
     /* of a layer: */
     const mq_plan_layer *layer; /* NULL for other kinds */
     mq_stage shape;
@@ -37,6 +39,10 @@ typedef struct mq_hls_net {
     mq_hls_stage *stage; /* [count], in order of execution; the last is the head */
     mq_arena *arena;
 } mq_hls_net;
+
+static inline bool mq_hls_is_layer(const mq_hls_stage *s) {
+    return s->layer && s->beside < 0;
+}
 
 /* net, plan: borrowed. MQ_BAD_INPUT names the layer and what no stage is built for. */
 mq_status mq_hls_net_create(const mq_inet *net, const mq_inet_plan *plan, mq_hls_net **out,

@@ -85,7 +85,7 @@ void mq_hls_table(mq_hls_text *t, const char *type, const char *name, const char
 static bool channel_thresholds(const mq_hls_net *h, const mq_hls_stage *s, int c, int count, int64_t *t) {
     const mq_inet_node *n = requant_of(h, s);
     const mq_inet_requant *q = &n->requant;
-    const mq_inet_edge *acc = &h->net->nodes[s->node].edge;
+    const mq_inet_edge *acc = &h->net->nodes[n->input[0]].edge;
     int64_t low = acc->channel_low[c], top = acc->channel_high[c] + 1, inc = q->inc[c];
     int levels = q->high - q->low;
     bool falling = q->rule ? q->rule[c] == MQ_INET_FALLING : false;
@@ -183,36 +183,38 @@ mq_status mq_hls_requant_tables(const mq_hls_net *h, const mq_hls_stage *s, cons
 
 void mq_hls_requant_page(const mq_hls_stage *s, const mq_hls_requant *r, mq_hls_text *t) {
     const char *id = s->id;
+    char name[MQ_HLS_ID + 2] = ""; /* the layer's own: requant */
+    if (s->beside >= 0) snprintf(name, sizeof name, "_%s", id);
     if (r->kind == MQ_PLAN_NO_REQUANT) {
         mq_hls_say(
             t,
             "// The last layer: accumulators leave; the constant is what recentring left out, and the bias.\n"
-            "struct requant {\n"
+            "struct requant%s {\n"
             "    static long long constant(int channel, int group) { return %s_constant[channel][group]; "
             "}\n};\n\n",
-            id);
+            name, id);
         return;
     }
     if (r->kind == MQ_PLAN_AFFINE) {
         mq_hls_say(t,
                    "// clip((acc*inc + bias) >> %d, %d, %d) in %d multipliers, %d cycle%s a beat.\n"
-                   "struct requant {\n"
+                   "struct requant%s {\n"
                    "    static constexpr int BITS = %d, LANES = %d, SHIFT = %d, LOW = %d, HIGH = %d, INC = "
                    "%d, SUM = %d;\n"
                    "    static long long inc(int lane, int at) { return %s_inc[lane][at]; }\n"
                    "    static long long bias(int lane, int at) { return %s_bias[lane][at]; }\n};\n\n",
-                   r->shift, r->low, r->high, r->lanes, r->turns, r->turns == 1 ? "" : "s", r->bits, r->lanes,
-                   r->shift, r->low, r->high, r->inc_bits, r->sum_bits, id, id);
+                   r->shift, r->low, r->high, r->lanes, r->turns, r->turns == 1 ? "" : "s", name, r->bits,
+                   r->lanes, r->shift, r->low, r->high, r->inc_bits, r->sum_bits, id, id);
         return;
     }
     mq_hls_say(t,
                "// Codes %d..%d by binary search over thresholds, one stage per bit.\n"
-               "struct requant {\n"
+               "struct requant%s {\n"
                "    static constexpr int BITS = %d, LOW = %d, HIGH = %d;\n"
                "    static bool falling(int channel, int group) { return %s_falling[channel][group] != 0; }\n"
                "    static long long threshold(int stage, int channel, int at) {\n"
                "#pragma HLS INLINE\n",
-               r->low, r->high, r->bits, r->low, r->high, id);
+               r->low, r->high, name, r->bits, r->low, r->high, id);
     for (int i = 0; i < r->stages; i++)
         mq_hls_say(t, "#pragma HLS ARRAY_PARTITION variable=%s_threshold%d dim=1 complete\n", id, i);
     for (int i = 0; i < r->stages; i++)

@@ -89,8 +89,15 @@ mq_inet *hls_every_stage(void) {
     hls_begin(&s, 77, 8, 32, 2, 4, true);
     hls_convolution(&s, "conv0", 4, 3, 3, false, 3, 1);
     small_requant(&s, "conv0.requant", "conv0", 3, false, true);
-    int from = s.last;
-    mq_inet_node pool = {.kind = MQ_INET_MAX_POOL, .name = "pool0", .dump = "pool0", .pool = {2, 2}};
+    s.last = mq_inet_find(s.net, "conv0"); /* the bypass has codes of its own */
+    small_requant(&s, "conv0.bypass", "", 2, false, false);
+    int from = s.last, straight = mq_inet_find(s.net, "conv0.requant");
+    mq_inet_node pool = {.kind = MQ_INET_MAX_POOL,
+                         .name = "pool0",
+                         .dump = "pool0",
+                         .input = {straight},
+                         .input_count = 1,
+                         .pool = {2, 2}};
     small_add(&s, &pool);
     int pooled = s.last;
     mq_inet_node reorg = {.kind = MQ_INET_REORG, .name = "reorg", .input = {from}, .input_count = 1};
