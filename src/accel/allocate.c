@@ -100,7 +100,8 @@ static mq_status collect_times(job *j) {
 static mq_status attempt(job *j, int64_t cycles, bool optimise, mq_choice_result *out) {
     mq_choice_graph graph;
     MQ_TRY(mq_choice_graph_make(j->net, j->candidates, j->layers, cycles, &j->budget, &graph, j->error));
-    mq_status status = mq_choice_search(&graph, j->layers, &j->budget, optimise, out, j->error);
+    mq_status status =
+        mq_choice_search(&graph, j->layers, &j->budget, optimise, MQ_CHOICE_ROUNDS, out, j->error);
     mq_choice_graph_free(&graph);
     return status;
 }
@@ -222,7 +223,7 @@ static mq_status explain(job *j) {
     }
     if (status == MQ_OK) {
         mq_choice_result r;
-        status = mq_choice_search(&graph, j->layers, &large, true, &r, j->error);
+        status = mq_choice_search(&graph, j->layers, &large, true, MQ_CHOICE_ROUNDS, &r, j->error);
         if (status == MQ_OK)
             status =
                 mq_fail(j->error, MQ_BAD_INPUT,

@@ -8,7 +8,7 @@
 
 #include "accel/choice_graph.h"
 
-enum { MQ_CHOICE_VECTORS = 400000 };
+enum { MQ_CHOICE_ROUNDS = 60, MQ_CHOICE_VECTORS = 400000 };
 
 typedef struct mq_choice_result {
     bool found;
@@ -22,9 +22,10 @@ typedef struct mq_choice_result {
 } mq_choice_result;
 
 /* optimise: a way of small price, by relaxation alone (`bound` says how far from the least); not found does
- * not mean that there is none. Else any way that fits, exactly. */
+ * not mean that there is none. Else any way that fits, exactly. rounds of relaxation, at least 1
+ * (MQ_CHOICE_ROUNDS): fewer leave more to the exact part. */
 mq_status mq_choice_search(const mq_choice_graph *graph, int layers, const mq_resources *budget,
-                           bool optimise, mq_choice_result *out, mq_error *error) MQ_MUST_CHECK;
+                           bool optimise, int rounds, mq_choice_result *out, mq_error *error) MQ_MUST_CHECK;
 void mq_choice_result_free(mq_choice_result *result);
 
 /* The least of one resource that any way needs. */

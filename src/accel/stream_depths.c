@@ -3,7 +3,7 @@
 
 #include "base/memory.h"
 
-enum { FRAMES = 4, FIRST_DEPTH = 2 };
+enum { FRAMES = 4, FIRST_DEPTH = 2, MARGIN = 8 };
 
 typedef struct job {
     const mq_pipeline *p;
@@ -102,8 +102,11 @@ mq_status mq_streams_depths(const mq_pipeline *pipeline, mq_inet_plan *plan, mq_
     MQ_TRY(list_edges(&j));
     MQ_TRY(find(&j));
     int kept = 0;
-    for (int i = 0; i < plan->streams; i++)
-        if (plan->stream[i].depth) plan->stream[kept++] = plan->stream[i];
+    for (int i = 0; i < plan->streams; i++) {
+        if (!plan->stream[i].depth) continue;
+        plan->stream[kept] = plan->stream[i];
+        plan->stream[kept++].depth += plan->stream[i].depth / MARGIN; /* for what beats alone do not show */
+    }
     plan->streams = kept;
     return MQ_OK;
 }

@@ -81,8 +81,10 @@ static int64_t everything(const mq_inet *net, const mq_device *device) {
     return best;
 }
 
+static int64_t vectors; /* of the search's exact part */
+
 /* Whether the search finds a way of at most so many cycles; resources of what it finds must fit. */
-static bool possible(const mq_inet *net, const mq_device *device, int64_t cycles) {
+static bool possible(const mq_inet *net, const mq_device *device, int64_t cycles, int rounds) {
     mq_pack_explorer *explorer;
     mq_error error = {0};
     mq_candidates c[2];
@@ -94,8 +96,9 @@ static bool possible(const mq_inet *net, const mq_device *device, int64_t cycles
     assert_int_equal(mq_candidates_make(explorer, &device->dsp, net, 1, &limits, &c[0], &error), MQ_OK);
     assert_int_equal(mq_candidates_make(explorer, &device->dsp, net, 4, &limits, &c[1], &error), MQ_OK);
     assert_int_equal(mq_choice_graph_make(net, c, 2, cycles, &limits.budget, &graph, &error), MQ_OK);
-    assert_int_equal(mq_choice_search(&graph, 2, &limits.budget, false, &result, &error), MQ_OK);
+    assert_int_equal(mq_choice_search(&graph, 2, &limits.budget, false, rounds, &result, &error), MQ_OK);
     bool found = result.found;
+    vectors += result.vectors;
     assert_true(!found || mq_resources_fit(&result.used, &limits.budget));
     assert_false(result.undecided);
     mq_choice_result_free(&result);
@@ -109,7 +112,9 @@ static bool possible(const mq_inet *net, const mq_device *device, int64_t cycles
 static void exact(void **state) {
     (void)state;
     static const int64_t devices[][3] = {{1, 1200, 4},  {2, 1500, 4},  {3, 1800, 2},  {6, 1800, 8},
-                                         {12, 2500, 4}, {20, 2200, 1}, {30, 4000, 8}, {0, 3000, 8}};
+                                         {12, 2500, 4}, {20, 2200, 1}, {30, 4000, 8}, {0, 3000, 8},
+                                         {8, 1500, 1},  {10, 1650, 1}, {14, 1900, 1}, {16, 2050, 2},
+                                         {9, 1750, 0},  {11, 2100, 0}, {18, 1800, 1}, {24, 2700, 1}};
     int found = 0;
     for (int bits = 2; bits <= 4; bits += 2) {
         mq_inet *net = tiny(bits);
@@ -118,18 +123,21 @@ static void exact(void **state) {
             mq_device d = accel_device(devices[i][0], devices[i][1], devices[i][2]);
             int64_t expected = everything(net, &d);
             if (expected < 0) {
-                assert_false(possible(net, &d, INT64_MAX));
+                assert_false(possible(net, &d, INT64_MAX, 1));
                 continue;
             }
-            assert_true(possible(net, &d, expected));
-            assert_false(possible(net, &d, expected - 1));
+            for (int rounds = 1; rounds <= MQ_CHOICE_ROUNDS; rounds += MQ_CHOICE_ROUNDS - 1) {
+                assert_true(possible(net, &d, expected, rounds));
+                assert_false(possible(net, &d, expected - 1, rounds));
+            }
             int64_t got = fastest(net, &d, 0, &error); /* the streams' FIFOs come on top */
             assert_true(got < 0 || got >= expected);
             found++;
         }
         mq_inet_free(net);
     }
-    assert_true(found >= 10);
+    printf("%d compared, %lld vectors\n", found, (long long)vectors);
+    assert_true(found >= 10 && vectors > 1000);
 }
 
 /* More of anything is never slower. */

@@ -22,6 +22,7 @@ static const struct {
     int dsp, lut, ff;       /* measured */
 } LAYERS[] = {
     {"w3a3 chain of 3, repaired", 80, 160, 16, 32, 3, 3, 3, false, false, 4, 3, 96, 2930, 4079},
+    {"w3a3, of rtl/", 80, 160, 16, 32, 3, 3, 3, false, false, 4, 3, 96, 2652, 6461},
     {"w2a3 chain of 3", 40, 80, 32, 64, 2, 3, 6, false, true, 4, 3, 104, 2271, 3222},
     {"w4a4 chain of 6", 80, 160, 16, 32, 4, 4, 4, false, true, 2, 6, 104, 1391, 2010},
     {"w5a6 symmetric, chain of 2, repaired", 20, 40, 64, 64, 5, 6, 6, true, true, 2, 2, 104, 3088, 4429},
