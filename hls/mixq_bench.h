@@ -1,4 +1,5 @@
-// mixq_bench.h - files of a simulation: beats, one after the other, each in whole bytes, lowest first. Not for synthesis.
+// mixq_bench.h - files of a simulation: beats, one after the other, each in whole bytes, lowest first. Not
+// for synthesis.
 #ifndef MIXQ_HLS_BENCH_H
 #define MIXQ_HLS_BENCH_H
 
@@ -14,7 +15,8 @@ namespace mixq {
 extern const char *tap_folder; // where stages' beats are written; NULL: nowhere. Defined by the bench.
 
 template <int W> void beat_bytes(const ap_uint<W> &beat, unsigned char *bytes) {
-    for (int i = 0; i < (W + 7) / 8; i++) bytes[i] = static_cast<unsigned char>(ap_uint<8>(beat >> (8 * i)).to_uint());
+    for (int i = 0; i < (W + 7) / 8; i++)
+        bytes[i] = static_cast<unsigned char>(ap_uint<8>(beat >> (8 * i)).to_uint());
 }
 template <int W> ap_uint<W> beat_of(const unsigned char *bytes) {
     ap_uint<W> beat = 0;
@@ -50,7 +52,8 @@ inline std::vector<unsigned char> read_file(const std::string &path) {
         std::exit(3);
     }
     unsigned char part[4096];
-    for (size_t n; (n = std::fread(part, 1, sizeof part, file)) > 0;) bytes.insert(bytes.end(), part, part + n);
+    for (size_t n; (n = std::fread(part, 1, sizeof part, file)) > 0;)
+        bytes.insert(bytes.end(), part, part + n);
     std::fclose(file);
     return bytes;
 }

@@ -1,9 +1,9 @@
 // mixq_multiply.h - the multipliers of a layer, its accumulators and the borders between blocks.
 //
-// In every cycle SIMD channels x ROWS kernel rows x all taps of the row x NPX pixels meet PE output channels. Slices of one
-// piece stand in cascade, over kernel rows, then channels, CHAIN of them; then P is split. A packing's fields are
-// coefficients of the product of a kernel row and a block of pixels: coefficient v belongs to column
-// block*NPX + v - LEAD, whatever the packing.
+// In every cycle SIMD channels x ROWS kernel rows x all taps of the row x NPX pixels meet PE output channels.
+// Slices of one piece stand in cascade, over kernel rows, then channels, CHAIN of them; then P is split. A
+// packing's fields are coefficients of the product of a kernel row and a block of pixels: coefficient v
+// belongs to column block*NPX + v - LEAD, whatever the packing.
 #ifndef MIXQ_HLS_MULTIPLY_H
 #define MIXQ_HLS_MULTIPLY_H
 
@@ -13,15 +13,18 @@ namespace mixq {
 
 // Slices of one kind of pieces, for all PE output channels.
 template <class S, class P> struct pieces {
-    static constexpr int CHANNELS = S::DEPTHWISE ? 1 : S::SIMD; // a depthwise output sees its own channel only
-    static constexpr int LENGTH = S::ROWS * CHANNELS;           // slices that add to one sum
+    static constexpr int CHANNELS =
+        S::DEPTHWISE ? 1 : S::SIMD;                   // a depthwise output sees its own channel only
+    static constexpr int LENGTH = S::ROWS * CHANNELS; // slices that add to one sum
     static constexpr int OUTPUTS = S::PE / P::WEIGHT_GROUPS;
     static constexpr int SLICES = at_least_1(OUTPUTS * P::COUNT * LENGTH);
-    static constexpr int SIDE = S::NPX / P::ACTIVATIONS;        // packings of pixels side by side
+    static constexpr int SIDE = S::NPX / P::ACTIVATIONS; // packings of pixels side by side
 };
 struct no_pieces {
-    static constexpr int COUNT = 0, TAPS = 1, CHAIN = 1, WEIGHTS = 1, ACTIVATIONS = 1, FIELDS = 1, WEIGHT_GROUPS = 1;
-    static constexpr int WEIGHT_PORT = 1, ACTIVATION_PORT = 32, P_BITS = 48, KNOWN = 0, FIX = FITS, FIX_SHIFT = 0, FIX_SIGN = 0;
+    static constexpr int COUNT = 0, TAPS = 1, CHAIN = 1, WEIGHTS = 1, ACTIVATIONS = 1, FIELDS = 1,
+                         WEIGHT_GROUPS = 1;
+    static constexpr int WEIGHT_PORT = 1, ACTIVATION_PORT = 32, P_BITS = 48, KNOWN = 0, FIX = FITS,
+                         FIX_SHIFT = 0, FIX_SIGN = 0;
     static constexpr bool PLAIN = true;
     static constexpr long long ZERO_WORD = 0, BIAS = 0;
     MIXQ_TABLE(activation_position, 0)
@@ -36,13 +39,14 @@ struct no_pieces {
 };
 
 template <class S, class P>
-void add_pieces(const ap_uint<S::BITS> codes[S::ROWS][S::SIMD][S::NPX],
-                const rom_word<weight_word<P>::BITS> weights[pieces<S, P>::SLICES][S::GROUPS * geometry<S>::STEPS], int address,
-                ap_int<S::ACC> sum[S::PE][geometry<S>::COEFFICIENTS]) {
+void add_pieces(
+    const ap_uint<S::BITS> codes[S::ROWS][S::SIMD][S::NPX],
+    const rom_word<weight_word<P>::BITS> weights[pieces<S, P>::SLICES][S::GROUPS * geometry<S>::STEPS],
+    int address, ap_int<S::ACC> sum[S::PE][geometry<S>::COEFFICIENTS]) {
 #pragma HLS INLINE
     typedef pieces<S, P> K;
     operand<P> a[S::ROWS][S::SIMD][K::SIDE];
-#pragma HLS ARRAY_PARTITION variable=a dim=0 complete
+#pragma HLS ARRAY_PARTITION variable = a dim = 0 complete
     for (int r = 0; r < S::ROWS; r++) {
 #pragma HLS UNROLL
         for (int c = 0; c < S::SIMD; c++) {
@@ -74,7 +78,7 @@ void add_pieces(const ap_uint<S::BITS> codes[S::ROWS][S::SIMD][S::NPX],
                         p = slice<P>(p, word, x);
 #if defined __SYNTHESIS__
                         if (P::PLAIN) {
-#pragma HLS BIND_OP variable=p op=mul impl=fabric
+#pragma HLS BIND_OP variable = p op = mul impl = fabric
                         }
 #endif
                         know<P>(word, x, known);
@@ -93,33 +97,34 @@ void add_pieces(const ap_uint<S::BITS> codes[S::ROWS][S::SIMD][S::NPX],
     }
 }
 
-// Constants of a layer's sums: left[v][channel][group] stands for the columns before the image, right[v] for those after
-// it; first(v) takes the fields' constants away.
+// Constants of a layer's sums: left[v][channel][group] stands for the columns before the image, right[v] for
+// those after it; first(v) takes the fields' constants away.
 template <class S, class P0, class P1>
-void multiply(hls::stream<step_word<S>> steps[S::ROWS],
-              const rom_word<weight_word<P0>::BITS> weights0[pieces<S, P0>::SLICES][S::GROUPS * geometry<S>::STEPS],
-              const rom_word<weight_word<P1>::BITS> weights1[pieces<S, P1>::SLICES][S::GROUPS * geometry<S>::STEPS],
-              const rom_int<S::ACC> left[at_least_1(S::KW - 1)][S::PE][S::GROUPS],
-              const rom_int<S::ACC> right[at_least_1(geometry<S>::LEAD)][S::PE][S::GROUPS],
-              hls::stream<block_sums<S>> sums[S::PE]) {
-#pragma HLS ARRAY_PARTITION variable=weights0 dim=1 complete
-#pragma HLS ARRAY_PARTITION variable=weights1 dim=1 complete
-#pragma HLS ARRAY_PARTITION variable=left dim=1 complete
-#pragma HLS ARRAY_PARTITION variable=left dim=2 complete
-#pragma HLS ARRAY_PARTITION variable=right dim=1 complete
-#pragma HLS ARRAY_PARTITION variable=right dim=2 complete
+void multiply(
+    hls::stream<step_word<S>> steps[S::ROWS],
+    const rom_word<weight_word<P0>::BITS> weights0[pieces<S, P0>::SLICES][S::GROUPS * geometry<S>::STEPS],
+    const rom_word<weight_word<P1>::BITS> weights1[pieces<S, P1>::SLICES][S::GROUPS * geometry<S>::STEPS],
+    const rom_int<S::ACC> left[at_least_1(S::KW - 1)][S::PE][S::GROUPS],
+    const rom_int<S::ACC> right[at_least_1(geometry<S>::LEAD)][S::PE][S::GROUPS],
+    hls::stream<block_sums<S>> sums[S::PE]) {
+#pragma HLS ARRAY_PARTITION variable = weights0 dim = 1 complete
+#pragma HLS ARRAY_PARTITION variable = weights1 dim = 1 complete
+#pragma HLS ARRAY_PARTITION variable = left dim = 1 complete
+#pragma HLS ARRAY_PARTITION variable = left dim = 2 complete
+#pragma HLS ARRAY_PARTITION variable = right dim = 1 complete
+#pragma HLS ARRAY_PARTITION variable = right dim = 2 complete
     typedef geometry<S> G;
     static const int TAIL = at_least_1(S::KW - 1);
     ap_int<S::ACC> acc[S::PE][G::COEFFICIENTS], tail[S::PE][TAIL];
-#pragma HLS ARRAY_PARTITION variable=acc dim=0 complete
-#pragma HLS ARRAY_PARTITION variable=tail dim=0 complete
+#pragma HLS ARRAY_PARTITION variable = acc dim = 0 complete
+#pragma HLS ARRAY_PARTITION variable = tail dim = 0 complete
     int step = 0, block = 0, group = 0, address = 0;
     for (int i = 0; i < G::FRAME_BLOCKS * G::STEPS; i++) {
-#pragma HLS PIPELINE II=1
+#pragma HLS PIPELINE II = 1
         ap_uint<S::BITS> codes[S::ROWS][S::SIMD][S::NPX];
         ap_int<S::ACC> sum[S::PE][G::COEFFICIENTS];
-#pragma HLS ARRAY_PARTITION variable=codes dim=0 complete
-#pragma HLS ARRAY_PARTITION variable=sum dim=0 complete
+#pragma HLS ARRAY_PARTITION variable = codes dim = 0 complete
+#pragma HLS ARRAY_PARTITION variable = sum dim = 0 complete
         for (int r = 0; r < S::ROWS; r++) {
 #pragma HLS UNROLL
             const step_word<S> word = steps[r].read();
@@ -181,11 +186,12 @@ void multiply(hls::stream<step_word<S>> steps[S::ROWS],
 
 // The same with one kind of pieces.
 template <class S, class P>
-void multiply(hls::stream<step_word<S>> steps[S::ROWS],
-              const rom_word<weight_word<P>::BITS> weights[pieces<S, P>::SLICES][S::GROUPS * geometry<S>::STEPS],
-              const rom_int<S::ACC> left[at_least_1(S::KW - 1)][S::PE][S::GROUPS],
-              const rom_int<S::ACC> right[at_least_1(geometry<S>::LEAD)][S::PE][S::GROUPS],
-              hls::stream<block_sums<S>> sums[S::PE]) {
+void multiply(
+    hls::stream<step_word<S>> steps[S::ROWS],
+    const rom_word<weight_word<P>::BITS> weights[pieces<S, P>::SLICES][S::GROUPS * geometry<S>::STEPS],
+    const rom_int<S::ACC> left[at_least_1(S::KW - 1)][S::PE][S::GROUPS],
+    const rom_int<S::ACC> right[at_least_1(geometry<S>::LEAD)][S::PE][S::GROUPS],
+    hls::stream<block_sums<S>> sums[S::PE]) {
 #pragma HLS INLINE
     static const rom_word<weight_word<no_pieces>::BITS> none[1][S::GROUPS * geometry<S>::STEPS] = {{0}};
     multiply<S, P, no_pieces>(steps, weights, none, left, right, sums);

@@ -1,8 +1,10 @@
-// ap_int.h - integers of any width with the rules of Vitis HLS' type of the same name, for simulation without Vitis.
+// ap_int.h - integers of any width with the rules of Vitis HLS' type of the same name, for simulation without
+// Vitis.
 //
-// A value is kept in 64-bit limbs, sign- or zero-extended to their end. Results are as wide as they can become: a sum one
-// bit more than its operands (one more where signs are mixed), a product the sum of the widths; assignment drops high bits.
-// A shift keeps the type of its left side; a negative amount shifts the other way. Bit ranges are unsigned.
+// A value is kept in 64-bit limbs, sign- or zero-extended to their end. Results are as wide as they can
+// become: a sum one bit more than its operands (one more where signs are mixed), a product the sum of the
+// widths; assignment drops high bits. A shift keeps the type of its left side; a negative amount shifts the
+// other way. Bit ranges are unsigned.
 #ifndef MIXQ_HLS_STANDIN_AP_INT_H
 #define MIXQ_HLS_STANDIN_AP_INT_H
 
@@ -26,8 +28,12 @@ namespace ap_standin {
     std::abort();
 }
 
-constexpr int larger(int a, int b) { return a > b ? a : b; }
-constexpr int smaller(int a, int b) { return a < b ? a : b; }
+constexpr int larger(int a, int b) {
+    return a > b ? a : b;
+}
+constexpr int smaller(int a, int b) {
+    return a < b ? a : b;
+}
 
 // What any operand is as an ap_int_base.
 template <class T, class = void> struct operand { static constexpr bool is_ap = false, valid = false; };
@@ -81,7 +87,8 @@ template <int W, bool S> struct ap_int_base {
     ap_int_base() {
         for (int i = 0; i < limbs; i++) limb[i] = 0;
     }
-    template <class T, class = typename std::enable_if<ap_standin::operand<T>::valid && !ap_standin::operand<T>::is_ap>::type>
+    template <class T, class = typename std::enable_if<ap_standin::operand<T>::valid &&
+                                                       !ap_standin::operand<T>::is_ap>::type>
     ap_int_base(T value) {
         const bool negative = ap_standin::operand<T>::sign && static_cast<int64_t>(value) < 0;
         limb[0] = static_cast<uint64_t>(static_cast<int64_t>(value));
@@ -92,7 +99,8 @@ template <int W, bool S> struct ap_int_base {
         const bool negative = value < 0;
         double rest = negative ? -value : value;
         ap_int_base<larger_double, false> all;
-        if (rest >= 18446744073709551616.0 * 18446744073709551616.0) ap_standin::fail("a double beyond 128 bits");
+        if (rest >= 18446744073709551616.0 * 18446744073709551616.0)
+            ap_standin::fail("a double beyond 128 bits");
         all.limb[1] = static_cast<uint64_t>(rest / 18446744073709551616.0);
         rest -= static_cast<double>(all.limb[1]) * 18446744073709551616.0;
         all.limb[0] = static_cast<uint64_t>(rest);
@@ -100,44 +108,84 @@ template <int W, bool S> struct ap_int_base {
         if (negative) *this = ap_int_base(-*this);
     }
     ap_int_base(float value) : ap_int_base(static_cast<double>(value)) {}
-    template <int W2, bool S2> ap_int_base(const ap_int_base<W2, S2> &other) { assign(other); }
-    template <int W2, bool S2> ap_int_base(const ap_range_ref<W2, S2> &other) { assign(other.get()); }
+    template <int W2, bool S2> ap_int_base(const ap_int_base<W2, S2> &other) {
+        assign(other);
+    }
+    template <int W2, bool S2> ap_int_base(const ap_range_ref<W2, S2> &other) {
+        assign(other.get());
+    }
     template <int W2, bool S2> ap_int_base(const ap_bit_ref<W2, S2> &other) : ap_int_base(other.get()) {}
-    template <class A, class B> ap_int_base(const ap_concat_ref<A, B> &other) { assign(other.get()); }
-    ap_int_base(const char *text, int radix = 0) { parse(text, radix); }
+    template <class A, class B> ap_int_base(const ap_concat_ref<A, B> &other) {
+        assign(other.get());
+    }
+    ap_int_base(const char *text, int radix = 0) {
+        parse(text, radix);
+    }
 
     ap_int_base(const ap_int_base &) = default;
     ap_int_base &operator=(const ap_int_base &) = default;
 
     // Limb i of the value as if it were wider.
-    uint64_t extended(int i) const { return i < limbs ? limb[i] : fill(); }
-    bool negative() const { return S && limb[limbs - 1] >> 63; }
-    uint64_t fill() const { return negative() ? ~uint64_t(0) : 0; }
+    uint64_t extended(int i) const {
+        return i < limbs ? limb[i] : fill();
+    }
+    bool negative() const {
+        return S && limb[limbs - 1] >> 63;
+    }
+    uint64_t fill() const {
+        return negative() ? ~uint64_t(0) : 0;
+    }
 
     // ---- bits ----
     bool get_bit(int i) const {
         check_bit(i);
         return limb[i / 64] >> (i % 64) & 1;
     }
-    bool test(int i) const { return get_bit(i); }
+    bool test(int i) const {
+        return get_bit(i);
+    }
     void set_bit(int i, bool value) {
         check_bit(i);
         const uint64_t mask = uint64_t(1) << (i % 64);
         limb[i / 64] = value ? limb[i / 64] | mask : limb[i / 64] & ~mask;
         trim();
     }
-    void set(int i) { set_bit(i, true); }
-    void clear(int i) { set_bit(i, false); }
-    void invert(int i) { set_bit(i, !get_bit(i)); }
-    bool operator[](int i) const { return get_bit(i); }
-    ap_bit_ref<W, S> operator[](int i) { return ap_bit_ref<W, S>{*this, i}; }
-    bool bit(int i) const { return get_bit(i); }
-    ap_bit_ref<W, S> bit(int i) { return ap_bit_ref<W, S>{*this, i}; }
-    ap_range_ref<W, S> range(int high, int low) { return ap_range_ref<W, S>{*this, high, low}; }
-    ap_range_ref<W, S> operator()(int high, int low) { return range(high, low); }
-    ap_range_ref<W, S> range() { return range(W - 1, 0); }
-    ap_int_base<W, false> range(int high, int low) const { return bits(high, low); }
-    ap_int_base<W, false> operator()(int high, int low) const { return bits(high, low); }
+    void set(int i) {
+        set_bit(i, true);
+    }
+    void clear(int i) {
+        set_bit(i, false);
+    }
+    void invert(int i) {
+        set_bit(i, !get_bit(i));
+    }
+    bool operator[](int i) const {
+        return get_bit(i);
+    }
+    ap_bit_ref<W, S> operator[](int i) {
+        return ap_bit_ref<W, S>{*this, i};
+    }
+    bool bit(int i) const {
+        return get_bit(i);
+    }
+    ap_bit_ref<W, S> bit(int i) {
+        return ap_bit_ref<W, S>{*this, i};
+    }
+    ap_range_ref<W, S> range(int high, int low) {
+        return ap_range_ref<W, S>{*this, high, low};
+    }
+    ap_range_ref<W, S> operator()(int high, int low) {
+        return range(high, low);
+    }
+    ap_range_ref<W, S> range() {
+        return range(W - 1, 0);
+    }
+    ap_int_base<W, false> range(int high, int low) const {
+        return bits(high, low);
+    }
+    ap_int_base<W, false> operator()(int high, int low) const {
+        return bits(high, low);
+    }
 
     ap_int_base<W, false> bits(int high, int low) const {
         check_range(high, low);
@@ -165,7 +213,8 @@ template <int W, bool S> struct ap_int_base {
         }
         trim();
     }
-    template <class T> ap_concat_ref<ap_int_base, typename ap_standin::operand<T>::type> concat(const T &low) const {
+    template <class T>
+    ap_concat_ref<ap_int_base, typename ap_standin::operand<T>::type> concat(const T &low) const {
         return {*this, typename ap_standin::operand<T>::type(low)};
     }
 
@@ -174,15 +223,23 @@ template <int W, bool S> struct ap_int_base {
             if (!get_bit(i)) return false;
         return true;
     }
-    bool or_reduce() const { return static_cast<bool>(*this); }
+    bool or_reduce() const {
+        return static_cast<bool>(*this);
+    }
     bool xor_reduce() const {
         unsigned odd = 0;
         for (int i = 0; i < W; i++) odd ^= get_bit(i);
         return odd;
     }
-    bool nand_reduce() const { return !and_reduce(); }
-    bool nor_reduce() const { return !or_reduce(); }
-    bool xnor_reduce() const { return !xor_reduce(); }
+    bool nand_reduce() const {
+        return !and_reduce();
+    }
+    bool nor_reduce() const {
+        return !or_reduce();
+    }
+    bool xnor_reduce() const {
+        return !xor_reduce();
+    }
     void reverse() {
         const ap_int_base before = *this;
         for (int i = 0; i < W; i++) set_bit(i, before.get_bit(W - 1 - i));
@@ -192,7 +249,9 @@ template <int W, bool S> struct ap_int_base {
         while (n < W && !get_bit(W - 1 - n)) n++;
         return n;
     }
-    int length() const { return W; }
+    int length() const {
+        return W;
+    }
     bool is_zero() const {
         uint64_t any = 0;
         for (int i = 0; i < limbs; i++) any |= limb[i];
@@ -200,21 +259,35 @@ template <int W, bool S> struct ap_int_base {
     }
 
     // ---- to native types ----
-    explicit operator bool() const { return !is_zero(); }
-    template <class T, class = typename std::enable_if<std::is_integral<T>::value && !std::is_same<T, bool>::value>::type>
+    explicit operator bool() const {
+        return !is_zero();
+    }
+    template <class T, class = typename std::enable_if<std::is_integral<T>::value &&
+                                                       !std::is_same<T, bool>::value>::type>
     operator T() const {
         return static_cast<T>(limb[0]);
     }
-    int to_int() const { return static_cast<int>(limb[0]); }
-    unsigned to_uint() const { return static_cast<unsigned>(limb[0]); }
-    int64_t to_int64() const { return static_cast<int64_t>(limb[0]); }
-    uint64_t to_uint64() const { return limb[0]; }
-    bool to_bool() const { return !is_zero(); }
+    int to_int() const {
+        return static_cast<int>(limb[0]);
+    }
+    unsigned to_uint() const {
+        return static_cast<unsigned>(limb[0]);
+    }
+    int64_t to_int64() const {
+        return static_cast<int64_t>(limb[0]);
+    }
+    uint64_t to_uint64() const {
+        return limb[0];
+    }
+    bool to_bool() const {
+        return !is_zero();
+    }
     double to_double() const {
         ap_int_base<W + 1, true> size = *this;
         if (negative()) size = -size;
         double value = 0;
-        for (int i = size.limbs - 1; i >= 0; i--) value = value * 18446744073709551616.0 + static_cast<double>(size.limb[i]);
+        for (int i = size.limbs - 1; i >= 0; i--)
+            value = value * 18446744073709551616.0 + static_cast<double>(size.limb[i]);
         return negative() ? -value : value;
     }
     // Radix 2, 8, 10 or 16; of a negative number in radix 10 its sign and size, else its bits.
@@ -235,17 +308,27 @@ template <int W, bool S> struct ap_int_base {
     }
 
     // ---- of one operand ----
-    ap_int_base<W + 1, true> operator-() const { return ap_int_base<1, false>() - *this; }
-    const ap_int_base &operator+() const { return *this; }
-    bool operator!() const { return is_zero(); }
+    ap_int_base<W + 1, true> operator-() const {
+        return ap_int_base<1, false>() - *this;
+    }
+    const ap_int_base &operator+() const {
+        return *this;
+    }
+    bool operator!() const {
+        return is_zero();
+    }
     ap_int_base operator~() const {
         ap_int_base out;
         for (int i = 0; i < limbs; i++) out.limb[i] = ~limb[i];
         out.trim();
         return out;
     }
-    ap_int_base &operator++() { return *this += 1; }
-    ap_int_base &operator--() { return *this -= 1; }
+    ap_int_base &operator++() {
+        return *this += 1;
+    }
+    ap_int_base &operator--() {
+        return *this -= 1;
+    }
     ap_int_base operator++(int) {
         const ap_int_base before = *this;
         *this += 1;
@@ -298,11 +381,11 @@ template <int W, bool S> struct ap_int_base {
         top = S ? static_cast<uint64_t>(static_cast<int64_t>(top << spare) >> spare) : top << spare >> spare;
     }
 
-#define MIXQ_AP_ASSIGN(op)                                                                                             \
-    template <class T, class = typename std::enable_if<ap_standin::operand<T>::valid>::type>                           \
-    ap_int_base &operator op##=(const T &other) {                                                                      \
-        assign(typename ap_standin::operand<decltype(*this op other)>::type(*this op other));                          \
-        return *this;                                                                                                  \
+#define MIXQ_AP_ASSIGN(op)                                                                                   \
+    template <class T, class = typename std::enable_if<ap_standin::operand<T>::valid>::type>                 \
+    ap_int_base &operator op##=(const T &other) {                                                            \
+        assign(typename ap_standin::operand<decltype(*this op other)>::type(*this op other));                \
+        return *this;                                                                                        \
     }
 #define MIXQ_AP_ASSIGN_ALL(X) X(+) X(-) X(*) X(/) X(%) X(&) X(|) X(^) X(<<) X(>>)
     template <class T> ap_int_base &operator+=(const T &other);
@@ -346,7 +429,9 @@ template <int W, bool S> struct ap_int_base {
 
 namespace ap_standin {
 
-template <class T> typename operand<T>::type value(const T &x) { return typename operand<T>::type(x); }
+template <class T> typename operand<T>::type value(const T &x) {
+    return typename operand<T>::type(x);
+}
 
 template <class R, class A, class B> R add(const A &a, const B &b, bool subtract) {
     R out;
@@ -372,8 +457,8 @@ template <class R, class A, class B> R multiply(const A &a, const B &b) {
         for (int i = 0; i < R::limbs; i++) {
             uint64_t carry = 0;
             for (int k = 0; i + k < R::limbs; k++) {
-                const unsigned __int128 sum = static_cast<unsigned __int128>(a.extended(i)) * b.extended(k) +
-                                              out.limb[i + k] + carry;
+                const unsigned __int128 sum =
+                    static_cast<unsigned __int128>(a.extended(i)) * b.extended(k) + out.limb[i + k] + carry;
                 out.limb[i + k] = static_cast<uint64_t>(sum);
                 carry = static_cast<uint64_t>(sum >> 64);
             }
@@ -397,8 +482,9 @@ template <class A, class B> int compare(const A &a, const B &b) {
 }
 
 // Long division of magnitudes, bit by bit; rounds towards zero, the remainder has the sign of a.
-template <class A, class B> void divide(const A &a, const B &b, typename result<A, B>::div *quotient,
-                                        typename result<A, B>::mod *remainder) {
+template <class A, class B>
+void divide(const A &a, const B &b, typename result<A, B>::div *quotient,
+            typename result<A, B>::mod *remainder) {
     constexpr int most = larger(A::width, B::width) + 1;
     if (b.is_zero()) fail("division by 0");
     ap_int_base<most + 1, true> n = a, d = b, rest;
@@ -419,25 +505,32 @@ template <class A, class B> void divide(const A &a, const B &b, typename result<
     if (remainder) remainder->assign(rest);
 }
 
-template <class T> int64_t shift_amount(const T &n) { return value(n).to_int64(); }
+template <class T> int64_t shift_amount(const T &n) {
+    return value(n).to_int64();
+}
 
 } // namespace ap_standin
 
-#define MIXQ_AP_BINARY(op, kind, body)                                                                                 \
-    template <class A, class B, class = ap_standin::when_any<A, B>>                                                    \
-    typename ap_standin::result<A, B>::kind operator op(const A &a0, const B &b0) {                                    \
-        typedef typename ap_standin::result<A, B>::kind R;                                                             \
-        const auto a = ap_standin::value(a0);                                                                          \
-        const auto b = ap_standin::value(b0);                                                                          \
-        body                                                                                                           \
+#define MIXQ_AP_BINARY(op, kind, body)                                                                       \
+    template <class A, class B, class = ap_standin::when_any<A, B>>                                          \
+    typename ap_standin::result<A, B>::kind operator op(const A &a0, const B &b0) {                          \
+        typedef typename ap_standin::result<A, B>::kind R;                                                   \
+        const auto a = ap_standin::value(a0);                                                                \
+        const auto b = ap_standin::value(b0);                                                                \
+        body                                                                                                 \
     }
 MIXQ_AP_BINARY(+, plus, return ap_standin::add<R>(a, b, false);)
 MIXQ_AP_BINARY(-, minus, return ap_standin::add<R>(a, b, true);)
 MIXQ_AP_BINARY(*, mult, return ap_standin::multiply<R>(a, b);)
-MIXQ_AP_BINARY(/, div, R q; ap_standin::divide(a, b, &q, static_cast<typename ap_standin::result<A, B>::mod *>(nullptr)); return q;)
-MIXQ_AP_BINARY(%, mod, R r; ap_standin::divide(a, b, static_cast<typename ap_standin::result<A, B>::div *>(nullptr), &r); return r;)
-#define MIXQ_AP_LOGIC(op)                                                                                              \
-    MIXQ_AP_BINARY(op, logic, R out; for (int i = 0; i < R::limbs; i++) out.limb[i] = a.extended(i) op b.extended(i);  \
+MIXQ_AP_BINARY(/, div, R q;
+               ap_standin::divide(a, b, &q, static_cast<typename ap_standin::result<A, B>::mod *>(nullptr));
+               return q;)
+MIXQ_AP_BINARY(%, mod, R r;
+               ap_standin::divide(a, b, static_cast<typename ap_standin::result<A, B>::div *>(nullptr), &r);
+               return r;)
+#define MIXQ_AP_LOGIC(op)                                                                                    \
+    MIXQ_AP_BINARY(op, logic, R out;                                                                         \
+                   for (int i = 0; i < R::limbs; i++) out.limb[i] = a.extended(i) op b.extended(i);          \
                    out.trim(); return out;)
 MIXQ_AP_LOGIC(&)
 MIXQ_AP_LOGIC(|)
@@ -445,9 +538,10 @@ MIXQ_AP_LOGIC(^)
 #undef MIXQ_AP_LOGIC
 #undef MIXQ_AP_BINARY
 
-#define MIXQ_AP_COMPARE(op)                                                                                            \
-    template <class A, class B, class = ap_standin::when_any<A, B>> bool operator op(const A &a, const B &b) {         \
-        return ap_standin::compare(ap_standin::value(a), ap_standin::value(b)) op 0;                                   \
+#define MIXQ_AP_COMPARE(op)                                                                                  \
+    template <class A, class B, class = ap_standin::when_any<A, B>>                                          \
+    bool operator op(const A &a, const B &b) {                                                               \
+        return ap_standin::compare(ap_standin::value(a), ap_standin::value(b)) op 0;                         \
     }
 MIXQ_AP_COMPARE(==)
 MIXQ_AP_COMPARE(!=)
@@ -457,24 +551,27 @@ MIXQ_AP_COMPARE(<=)
 MIXQ_AP_COMPARE(>=)
 #undef MIXQ_AP_COMPARE
 
-#define MIXQ_AP_SHIFT(op, forward, backward)                                                                           \
-    template <class A, class N, class = ap_standin::when_ap<A>,                                                        \
-              class = typename std::enable_if<ap_standin::operand<N>::valid>::type>                                    \
-    typename ap_standin::operand<A>::type operator op(const A &a, const N &n) {                                        \
-        const int64_t by = ap_standin::shift_amount(n);                                                                \
-        const uint64_t most = 1u << 30, size = by < 0 ? 0 - static_cast<uint64_t>(by) : static_cast<uint64_t>(by);     \
-        const unsigned clipped = static_cast<unsigned>(size < most ? size : most);                                     \
-        return ap_standin::operand<N>::sign && by < 0 ? ap_standin::value(a).backward(clipped)                         \
-                                                      : ap_standin::value(a).forward(clipped);                         \
+#define MIXQ_AP_SHIFT(op, forward, backward)                                                                 \
+    template <class A, class N, class = ap_standin::when_ap<A>,                                              \
+              class = typename std::enable_if<ap_standin::operand<N>::valid>::type>                          \
+    typename ap_standin::operand<A>::type operator op(const A &a, const N &n) {                              \
+        const int64_t by = ap_standin::shift_amount(n);                                                      \
+        const uint64_t most = 1u << 30,                                                                      \
+                       size = by < 0 ? 0 - static_cast<uint64_t>(by) : static_cast<uint64_t>(by);            \
+        const unsigned clipped = static_cast<unsigned>(size < most ? size : most);                           \
+        return ap_standin::operand<N>::sign && by < 0 ? ap_standin::value(a).backward(clipped)               \
+                                                      : ap_standin::value(a).forward(clipped);               \
     }
 MIXQ_AP_SHIFT(<<, left, right)
 MIXQ_AP_SHIFT(>>, right, left)
 #undef MIXQ_AP_SHIFT
 
-#define MIXQ_AP_ASSIGN(op)                                                                                             \
-    template <int W, bool S> template <class T> ap_int_base<W, S> &ap_int_base<W, S>::operator op##=(const T &other) { \
-        assign(*this op other);                                                                                        \
-        return *this;                                                                                                  \
+#define MIXQ_AP_ASSIGN(op)                                                                                   \
+    template <int W, bool S>                                                                                 \
+    template <class T>                                                                                       \
+    ap_int_base<W, S> &ap_int_base<W, S>::operator op##=(const T &other) {                                   \
+        assign(*this op other);                                                                              \
+        return *this;                                                                                        \
     }
 MIXQ_AP_ASSIGN(+)
 MIXQ_AP_ASSIGN(-)
@@ -492,7 +589,9 @@ MIXQ_AP_ASSIGN(>>)
 template <int W, bool S> struct ap_range_ref {
     ap_int_base<W, S> &of;
     int high, low;
-    ap_int_base<W, false> get() const { return of.bits(high, low); }
+    ap_int_base<W, false> get() const {
+        return of.bits(high, low);
+    }
     template <class T, class = typename std::enable_if<ap_standin::operand<T>::valid>::type>
     ap_range_ref &operator=(const T &value) {
         of.set_bits(high, low, ap_standin::value(value));
@@ -507,12 +606,24 @@ template <int W, bool S> struct ap_range_ref {
     template <class T, class = typename std::enable_if<std::is_integral<T>::value>::type> operator T() const {
         return static_cast<T>(get().limb[0]);
     }
-    int length() const { return high - low + 1; }
-    int to_int() const { return get().to_int(); }
-    unsigned to_uint() const { return get().to_uint(); }
-    uint64_t to_uint64() const { return get().to_uint64(); }
-    bool or_reduce() const { return get().or_reduce(); }
-    bool xor_reduce() const { return get().xor_reduce(); }
+    int length() const {
+        return high - low + 1;
+    }
+    int to_int() const {
+        return get().to_int();
+    }
+    unsigned to_uint() const {
+        return get().to_uint();
+    }
+    uint64_t to_uint64() const {
+        return get().to_uint64();
+    }
+    bool or_reduce() const {
+        return get().or_reduce();
+    }
+    bool xor_reduce() const {
+        return get().xor_reduce();
+    }
     bool and_reduce() const {
         for (int i = low; i <= high; i++)
             if (!of.get_bit(i)) return false;
@@ -523,9 +634,15 @@ template <int W, bool S> struct ap_range_ref {
 template <int W, bool S> struct ap_bit_ref {
     ap_int_base<W, S> &of;
     int at;
-    bool get() const { return of.get_bit(at); }
-    operator bool() const { return get(); }
-    bool operator~() const { return !get(); }
+    bool get() const {
+        return of.get_bit(at);
+    }
+    operator bool() const {
+        return get();
+    }
+    bool operator~() const {
+        return !get();
+    }
     template <class T> ap_bit_ref &operator=(const T &value) {
         of.set_bit(at, static_cast<bool>(value));
         return *this;
@@ -551,27 +668,28 @@ template <class A, class B> struct ap_concat_ref {
     static constexpr int width = A::width + B::width;
 };
 template <class A, class B, class = ap_standin::when_any<A, B>>
-ap_concat_ref<typename ap_standin::operand<A>::type, typename ap_standin::operand<B>::type> operator,(const A &a, const B &b) {
+ap_concat_ref<typename ap_standin::operand<A>::type, typename ap_standin::operand<B>::type>
+operator,(const A &a, const B &b) {
     return {ap_standin::value(a), ap_standin::value(b)};
 }
 
-#define MIXQ_AP_TYPE(name, is_signed)                                                                                  \
-    template <int W> struct name : ap_int_base<W, is_signed> {                                                         \
-        typedef ap_int_base<W, is_signed> base;                                                                        \
-        name() {}                                                                                                      \
-        name(const name &) = default;                                                                                  \
-        template <class T, class = typename std::enable_if<ap_standin::operand<T>::valid>::type>                       \
-        name(const T &value) : base(value) {}                                                                          \
-        name(double value) : base(value) {}                                                                            \
-        name(float value) : base(value) {}                                                                             \
-        name(const char *text) : base(text) {}                                                                         \
-        name(const char *text, int radix) : base(text, radix) {}                                                       \
-        name &operator=(const name &) = default;                                                                       \
-        template <class T, class = typename std::enable_if<ap_standin::operand<T>::valid>::type>                       \
-        name &operator=(const T &value) {                                                                              \
-            base::operator=(base(value));                                                                              \
-            return *this;                                                                                              \
-        }                                                                                                              \
+#define MIXQ_AP_TYPE(name, is_signed)                                                                        \
+    template <int W> struct name : ap_int_base<W, is_signed> {                                               \
+        typedef ap_int_base<W, is_signed> base;                                                              \
+        name() {}                                                                                            \
+        name(const name &) = default;                                                                        \
+        template <class T, class = typename std::enable_if<ap_standin::operand<T>::valid>::type>             \
+        name(const T &value) : base(value) {}                                                                \
+        name(double value) : base(value) {}                                                                  \
+        name(float value) : base(value) {}                                                                   \
+        name(const char *text) : base(text) {}                                                               \
+        name(const char *text, int radix) : base(text, radix) {}                                             \
+        name &operator=(const name &) = default;                                                             \
+        template <class T, class = typename std::enable_if<ap_standin::operand<T>::valid>::type>             \
+        name &operator=(const T &value) {                                                                    \
+            base::operator=(base(value));                                                                    \
+            return *this;                                                                                    \
+        }                                                                                                    \
     };
 MIXQ_AP_TYPE(ap_int, true)
 MIXQ_AP_TYPE(ap_uint, false)

@@ -1,5 +1,6 @@
-// hls_stream.h - hls::stream for simulation without Vitis: a queue without end. Reading an empty one ends the program (in
-// hardware it would wait for ever), and so does one that is not empty when it dies, unless told that this is right.
+// hls_stream.h - hls::stream for simulation without Vitis: a queue without end. Reading an empty one ends the
+// program (in hardware it would wait for ever), and so does one that is not empty when it dies, unless told
+// that this is right.
 #ifndef MIXQ_HLS_STANDIN_HLS_STREAM_H
 #define MIXQ_HLS_STANDIN_HLS_STREAM_H
 
@@ -15,14 +16,21 @@ template <class T, int DEPTH = 0> class stream {
     stream() : name_("stream") {}
     explicit stream(const char *name) : name_(name) {}
     ~stream() {
-        if (!empty()) std::fprintf(stderr, "hls::stream '%s': %zu values were never read\n", name_.c_str(), size());
+        if (!empty())
+            std::fprintf(stderr, "hls::stream '%s': %zu values were never read\n", name_.c_str(), size());
     }
     stream(const stream &) = delete;
     stream &operator=(const stream &) = delete;
 
-    bool empty() const { return first_ == values_.size(); }
-    bool full() const { return false; }
-    size_t size() const { return values_.size() - first_; }
+    bool empty() const {
+        return first_ == values_.size();
+    }
+    bool full() const {
+        return false;
+    }
+    size_t size() const {
+        return values_.size() - first_;
+    }
     T read() {
         T value;
         read(value);
@@ -46,14 +54,22 @@ template <class T, int DEPTH = 0> class stream {
         }
         return true;
     }
-    void write(const T &value) { values_.push_back(value); }
+    void write(const T &value) {
+        values_.push_back(value);
+    }
     bool write_nb(const T &value) {
         write(value);
         return true;
     }
-    void operator>>(T &value) { read(value); }
-    void operator<<(const T &value) { write(value); }
-    const T &peek(size_t i) const { return values_[first_ + i]; } // simulation only
+    void operator>>(T &value) {
+        read(value);
+    }
+    void operator<<(const T &value) {
+        write(value);
+    }
+    const T &peek(size_t i) const {
+        return values_[first_ + i];
+    } // simulation only
 
   private:
     std::string name_;
