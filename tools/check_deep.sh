@@ -103,6 +103,20 @@ packings() {
     build-ci/mixq pack verify --all --vectors 100000
 }
 
+# Whole networks through the HLS C++.
+hls() {
+    cmake --preset ci && cmake --build --preset ci && tools/check_hls.sh
+}
+
+# The stand-ins of Vitis' types at every width, with sanitizers.
+standin() {
+    local compiler
+    for compiler in g++ clang++; do
+        "$compiler" -std=c++14 -O1 -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all -Ihls/standin \
+            tests/hls/standin_check.cpp -o build-deep/standin && build-deep/standin || return 1
+    done
+}
+
 # A hundred layers of Verilog more than the tests have.
 layers() {
     MIXQ_RTL_TEST=by_chance MIXQ_RTL_LAYERS=16 MIXQ_RTL_FROM=100 build-ci/tests/test_rtl_layer
@@ -124,6 +138,8 @@ step packings packings
 step accelerators accelerators
 step fuzz fuzz
 step exact exact
+step standin standin
+step hls hls
 step format format
 step tidy tidy
 step cppcheck cpp_check

@@ -12,6 +12,10 @@ typedef struct mq_embedded_file {
 
 extern const mq_embedded_file mixq_builtin_models[];  /* models/ *.yaml */
 extern const mq_embedded_file mixq_builtin_factors[]; /* factors/ *.csv */
+extern const mq_embedded_file mixq_hls_library[];     /* hls/ *.[hc]* */
+extern const mq_embedded_file mixq_hls_standin[];     /* hls/standin/ *.h */
+extern const mq_embedded_file mixq_host_files[];      /* host/ *.[chm]* */
+extern const mq_embedded_file mixq_host_sim[];        /* host/sim/ * */
 extern const mq_embedded_file mixq_rtl_library[];     /* rtl/ *.v */
 extern const mq_embedded_file mixq_rtl_models[];      /* rtl/sim/ *.v */
 extern const mq_embedded_file mixq_rtl_benches[];     /* rtl/bench/ * */

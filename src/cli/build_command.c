@@ -14,7 +14,8 @@
 #include "inet/manifest.h"
 
 typedef struct build_job {
-    const char *out;
+    const char *out, *target;
+    unsigned targets;
     char source[MQ_PATH]; /* the export folder */
     mq_inet *net;
     mq_device device;
@@ -133,7 +134,8 @@ static mq_status write_build(const cli_args *args, build_job *job, mq_error *err
                                       .source = job->source,
                                       .out = job->out,
                                       .force = cli_flag(args, "--force"),
-                                      .facts = &facts};
+                                      .facts = &facts,
+                                      .targets = job->targets};
     snprintf(facts.part, sizeof facts.part, "%s", job->device.part);
     MQ_TRY(mq_alloc((size_t)e->count, sizeof *facts.stage, "estimates", &facts.stage, error));
     facts.count = e->count;
@@ -160,11 +162,11 @@ static mq_status print_json(const build_job *job, mq_error *error) {
     }
     json_t *root = json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:s, s:f, s:I, s:f, s:f, s:I, s:I, s:I, s:f, s:b, s:o}", "out", job->out,
-        "target", "rtl", "model", b->model, "top", b->top, "device", b->device, "net_sha256", b->network,
-        "clock_mhz", b->clock_mhz, "cycles", (json_int_t)b->cycles, "fps", job->estimate.fps, "latency_us",
-        job->estimate.latency_us, "dsp", (json_int_t)b->expected.dsp, "lut", (json_int_t)b->expected.lut,
-        "ff", (json_int_t)b->expected.ff, "bram36", (double)b->expected.bram18 / 2, "fits",
-        (int)job->estimate.fits, "layers", layers);
+        "target", job->target, "model", b->model, "top", b->top, "device", b->device, "net_sha256",
+        b->network, "clock_mhz", b->clock_mhz, "cycles", (json_int_t)b->cycles, "fps", job->estimate.fps,
+        "latency_us", job->estimate.latency_us, "dsp", (json_int_t)b->expected.dsp, "lut",
+        (json_int_t)b->expected.lut, "ff", (json_int_t)b->expected.ff, "bram36",
+        (double)b->expected.bram18 / 2, "fits", (int)job->estimate.fits, "layers", layers);
     return cli_print_json(root, error);
 }
 
@@ -188,14 +190,28 @@ static void print_text(const build_job *job, bool all) {
     printf("  next: mixq verify %s\n", job->out);
 }
 
+/* --target rtl, hls or both. */
+static mq_status read_targets(const cli_args *args, const char **target, unsigned *targets, mq_error *error) {
+    static const char *const words[] = {"rtl", "hls", "rtl,hls", "hls,rtl", NULL};
+    static const unsigned values[] = {MQ_TARGET_RTL, MQ_TARGET_HLS, MQ_TARGET_RTL | MQ_TARGET_HLS,
+                                      MQ_TARGET_RTL | MQ_TARGET_HLS};
+    int choice = -1;
+    MQ_TRY(cli_choice(args, "--target", words, &choice, error));
+    if (choice < 0) return mq_fail(error, MQ_USAGE, "mixq build: --target rtl, hls or rtl,hls expected");
+    *target = words[choice == 3 ? 2 : choice];
+    *targets = values[choice];
+    return MQ_OK;
+}
+
 static mq_status run(const cli_args *args, mq_error *error) {
-    static const char *const targets[] = {"rtl", NULL};
+    const char *target = NULL;
+    unsigned targets = 0;
     build_job *job;
     mq_status status;
-    int target = -1;
-    MQ_TRY(cli_choice(args, "--target", targets, &target, error));
-    if (target < 0) return mq_fail(error, MQ_USAGE, "mixq build: --target rtl expected");
+    MQ_TRY(read_targets(args, &target, &targets, error));
     MQ_TRY(mq_alloc(1, sizeof *job, "a build", &job, error));
+    job->target = target;
+    job->targets = targets;
     MQ_TRY_GOTO(cli_required(args, "--out", &job->out, error), done);
     MQ_TRY_GOTO(open_device(args, job, error), done);
     MQ_TRY_GOTO(mq_accelerator_check_place(job->out, cli_flag(args, "--force"), error), done);
@@ -220,7 +236,7 @@ done:
 
 static const cli_option OPTIONS[] = {
     {"--device", "X", "a name of `mixq devices`, or a .yaml file"},
-    {"--target", "T", "what is written: rtl (Verilog)"},
+    {"--target", "T", "what is written: rtl (Verilog), hls (C++ for Vitis HLS) or rtl,hls"},
     {"--out", "DIR", "the folder to write"},
     {"--target-fps", "N", "as small as possible at this rate (default: as fast as the device allows)"},
     {"--parallelism", "FILE", "input and output channels at once of every convolution: config_simd_pe.txt"},
@@ -233,23 +249,27 @@ static const cli_option OPTIONS[] = {
 
 const cli_command cli_build = {
     .name = "build",
-    .usage = "NET --device X --target rtl --out DIR [--target-fps N | --parallelism FILE | --plan FILE] "
+    .usage = "NET --device X --target rtl,hls --out DIR [--target-fps N | --parallelism FILE | --plan FILE] "
              "[--clock MHZ] [--force]",
-    .summary = "Generate the accelerator of an export: Verilog, test benches, golden vectors, scripts",
+    .summary =
+        "Generate the accelerator of an export: Verilog or HLS C++, benches, golden vectors, host driver",
     .least_words = 1,
     .most_words = 1,
     .options = OPTIONS,
-    .details = "NET is a folder of `mixq export`, or its net.json; export it with --vectors N, so that the "
-               "build can be\n"
-               "verified on the trained network's codes. DIR gets rtl/ and mem/ (the accelerator), sim/ "
-               "(test benches\n"
-               "for Verilator and Icarus), synth/ (scripts for Yosys and Vivado), vectors/, the network, "
-               "plan.json,\n"
-               "build.json and manifest.json with the SHA-256 of every file: all of it or nothing.\n\n"
-               "Examples:\n"
-               "  mixq export main --out export --data shapes:64 --vectors 3\n"
-               "  mixq build export --device ultra96v2 --target rtl --out accelerator\n"
-               "  mixq build export --device ultra96v2 --target rtl --out slow --target-fps 200 --clock 150\n"
-               "  mixq verify accelerator --stalls\n",
+    .details =
+        "NET is a folder of `mixq export`, or its net.json; export it with --vectors N, so that the "
+        "build can be\n"
+        "verified on the trained network's codes. DIR gets rtl/ and mem/ (the accelerator), sim/ "
+        "(test benches\n"
+        "for Verilator and Icarus), synth/ (scripts for Yosys and Vivado), or hls/ (C++ for Vitis HLS with a "
+        "bench),\n"
+        "host/ (a driver in C), vectors/, the network, "
+        "plan.json,\n"
+        "build.json and manifest.json with the SHA-256 of every file: all of it or nothing.\n\n"
+        "Examples:\n"
+        "  mixq export main --out export --data shapes:64 --vectors 3\n"
+        "  mixq build export --device ultra96v2 --target rtl --out accelerator\n"
+        "  mixq build export --device ultra96v2 --target rtl --out slow --target-fps 200 --clock 150\n"
+        "  mixq verify accelerator --stalls\n",
     .run = run,
 };

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/commands.h"
+#include "cli/verify_hls.h"
 #include "cli/verify_rtl.h"
 #include "cli/verify_vectors.h"
 #include "cli/work_folder.h"
@@ -255,11 +256,36 @@ static mq_status simulate(verify_job *job, int stalls, verify_step *step, mq_err
     return status;
 }
 
+static bool no_rtl(const verify_job *job, verify_step *step) {
+    char name[MQ_BUILD_NAME + 16];
+    snprintf(name, sizeof name, "rtl/%s.v", job->build->top);
+    step->skipped = !mq_manifest_has(job->manifest, name);
+    if (step->skipped) snprintf(step->note, sizeof step->note, "the build has no Verilog");
+    return step->skipped;
+}
+
+/* The HLS C++, compiled and run, every layer. */
+static mq_status check_hls(verify_job *job, verify_step *step, mq_error *error) {
+    verify_hls_result result;
+    if (!mq_manifest_has(job->manifest, "hls/top.cpp")) {
+        step->skipped = true;
+        snprintf(step->note, sizeof step->note, "the build has no HLS C++");
+        return MQ_OK;
+    }
+    mq_status status = verify_hls_run(job->dir, job->work.path, job->net, job->vectors, &result, error);
+    step->mismatches = result.mismatches;
+    snprintf(step->note, sizeof step->note, "%zu frames, %d layers; compiled in %.1f s, run in %.1f s",
+             job->vectors->count, result.layers, result.times.compile_s, result.times.run_s);
+    return status;
+}
+
 static mq_status check_rtl(verify_job *job, verify_step *step, mq_error *error) {
+    if (no_rtl(job, step)) return MQ_OK;
     return simulate(job, 0, step, error);
 }
 
 static mq_status check_stalls(verify_job *job, verify_step *step, mq_error *error) {
+    if (no_rtl(job, step)) return MQ_OK;
     if (job->stalls) return simulate(job, STALLS, step, error);
     step->skipped = true;
     snprintf(step->note, sizeof step->note, "only with --stalls");
@@ -271,10 +297,10 @@ static const struct {
     mq_status (*check)(verify_job *job, verify_step *step, mq_error *error);
     bool build; /* of build folders only */
 } RUNGS[] = {
-    {"files", check_files, false},      {"certificate", check_certificate, false},
-    {"trained", check_trained, false},  {"integer", check_integer, false},
-    {"packed", check_packed, false},    {"rtl", check_rtl, true},
-    {"rtl_stalls", check_stalls, true},
+    {"files", check_files, false},     {"certificate", check_certificate, false},
+    {"trained", check_trained, false}, {"integer", check_integer, false},
+    {"packed", check_packed, false},   {"hls", check_hls, true},
+    {"rtl", check_rtl, true},          {"rtl_stalls", check_stalls, true},
 };
 enum { RUNG_COUNT = sizeof RUNGS / sizeof *RUNGS };
 
@@ -332,8 +358,8 @@ static mq_status climb(const cli_args *args, verify_job *job, mq_error *error) {
 }
 
 static mq_status open_job(const cli_args *args, verify_job *job, mq_error *error) {
-    static const char *const rungs[] = {"files",  "certificate", "trained",    "integer",
-                                        "packed", "rtl",         "rtl_stalls", NULL};
+    static const char *const rungs[] = {"files", "certificate", "trained",    "integer", "packed",
+                                        "hls",   "rtl",         "rtl_stalls", NULL};
     static const char *const simulators[] = {"verilator", "icarus", NULL};
     char path[MQ_PATH];
     int64_t most = 0;
@@ -389,7 +415,7 @@ static mq_status run(const cli_args *args, mq_error *error) {
 static const cli_option OPTIONS[] = {
     {"--images", "N", "only the first N images of the vectors"},
     {"--checkpoint", "CKPT", "prove the certificate and evaluate the vectors again from the trained network"},
-    {"--upto", "STEP", "the last step: files, certificate, trained, integer, packed, rtl or rtl_stalls"},
+    {"--upto", "STEP", "the last step: files, certificate, trained, integer, packed, hls, rtl or rtl_stalls"},
     {"--stalls", NULL, "of a build: also with random stalls on both streams (--seed)"},
     {"--simulator", "S", "of a build: verilator, or icarus for small networks (verilator)"},
     {"--dump", "DIR", "of a build: every layer's codes out of the Verilog; compare with mixq diff"},
@@ -409,7 +435,9 @@ const cli_command cli_verify = {
         "manifest.json),\n"
         "certificate (all of it that the files say too), trained (the stored codes of the trained network),\n"
         "integer (the reference simulator gives these codes in every layer) and packed (so does every\n"
-        "multiplication word by word through the DSP slices of plan.json); of a build also rtl (the Verilog\n"
+        "multiplication word by word through the DSP slices of plan.json); of a build also hls (so does its "
+        "C++\n"
+        "for Vitis HLS, compiled) and rtl (the Verilog\n"
         "in Verilator gives these codes behind every layer; cycles are those from frame to frame) and with\n"
         "--stalls rtl_stalls. The first step that fails ends it, with exit code 1 and the place named. A "
         "build\n"

@@ -2,6 +2,8 @@
  * all (docs/accelerator.md, "Build folder").
  *
  *   rtl/ mem/ sim/ synth/   Verilog, its memories, test benches, scripts
+ *   hls/                    C++ for Vitis HLS (hls_build.h)
+ *   host/                   driver, example, what answers it in a simulation (hls_host.h)
  *   net.json weights.safetensors certificate.json vectors/   copies of the export, as far as it has them
  *   plan.json build.json manifest.json */
 #ifndef MIXQ_GEN_ACCELERATOR_H
@@ -9,7 +11,10 @@
 
 #include "gen/rtl_graph.h"
 
+enum { MQ_TARGET_RTL = 1, MQ_TARGET_HLS = 2 };
+
 typedef struct mq_accelerator_request {
+    unsigned targets; /* MQ_TARGET_RTL | MQ_TARGET_HLS; 0: RTL */
     const mq_inet *net;
     const mq_inet_plan *plan;
     const char *source;    /* export folder of the network, whose files are copied */

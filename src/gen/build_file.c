@@ -35,10 +35,10 @@ mq_status mq_build_save(const mq_build *b, const mq_inet *net, const char *dir, 
     }
     json_t *root = json_pack(
         "{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:f, s:o, s:i, s:i, s:I, s:o, s:o, s:o}", "format", FORMAT,
-        "version", VERSION, "target", "rtl", "model", b->model, "network", b->network, "top", b->top,
-        "device", b->device, "part", b->part, "clock_mhz", b->clock_mhz, "images", stream_json(&b->in),
-        "in_bits", b->in_bits, "out_bits", b->out_bits, "cycles", (json_int_t)b->cycles, "estimate",
-        counts_json(&b->expected), "budget", counts_json(&b->budget), "stages", stages);
+        "version", VERSION, "target", b->target[0] ? b->target : "rtl", "model", b->model, "network",
+        b->network, "top", b->top, "device", b->device, "part", b->part, "clock_mhz", b->clock_mhz, "images",
+        stream_json(&b->in), "in_bits", b->in_bits, "out_bits", b->out_bits, "cycles", (json_int_t)b->cycles,
+        "estimate", counts_json(&b->expected), "budget", counts_json(&b->budget), "stages", stages);
     if (!root) return mq_fail_memory(error, MQ_BUILD_FILE, 0);
     mq_status status = mq_json_save(path, root, error);
     json_decref(root);

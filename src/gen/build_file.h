@@ -25,6 +25,7 @@ typedef struct mq_build_stage {
 
 typedef struct mq_build {
     char model[MQ_INET_MAX_NAME], top[MQ_BUILD_NAME];
+    char target[16];              /* "rtl", "hls", "rtl,hls"; written, not read; "": rtl */
     char network[MQ_DIGEST_TEXT]; /* sha256 of net.json */
     char device[MQ_PLAN_NAME], part[MQ_BUILD_PART];
     double clock_mhz;

@@ -1,7 +1,9 @@
 /* test_cli_build.c - build, verify and synth as a user runs them, on a trained tiny network. */
 #include "helper_cli.h"
 
+#include "base/file.h"
 #include "base/folder.h"
+#include "base/memory.h"
 #include "base/process.h"
 #include "inet/manifest.h"
 
@@ -124,9 +126,27 @@ static void flipped(void **state) {
     cli_works(state, "verify b --simulator icarus");
 }
 
+/* The C++ for Vitis HLS: compiled, every layer compared; with a weight's bit flipped the files differ. */
+static void hls(void **state) {
+    setenv("CXXFLAGS", "-O0", 0);
+    json_t *r = cli_json(
+        state, "build e --device ultra96v2 --target hls --multipliers dsp --target-fps 20000 --out h");
+    assert_string_equal(cli_text(r, "target"), "hls");
+    json_decref(r);
+    cli_works(state, "verify h --upto hls --images 1");
+    size_t size;
+    uint8_t *bytes;
+    if (mq_file_read(temp_dir_path(state, "h/hls/conv1_data.h"), 1 << 24, &bytes, &size, NULL) != MQ_OK)
+        fail_msg("no conv1_data.h");
+    bytes[size / 2] ^= 1;
+    cli_put(state, "h/hls/conv1_data.h", bytes, size);
+    mq_free(bytes);
+    verify_fails(state, "h --upto hls", "hls/conv1_data.h");
+}
+
 static void refused(void **state) {
     cli_fails(state, 2, "--target rtl", "build e --device ultra96v2 --out x");
-    cli_fails(state, 2, "--target|rtl", "build e --device ultra96v2 --target hls --out x");
+    cli_fails(state, 2, "--target|rtl", "build e --device ultra96v2 --target c --out x");
     cli_fails(state, 2, "ultra96v2", "build e --device nothing --target rtl --out x");
     cli_fails(state, 2, "--device", "build e --target rtl --out x");
     cli_fails(state, 2, "--out", "build e --device ultra96v2 --target rtl");
@@ -189,6 +209,7 @@ static void synthesised(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(built), cmocka_unit_test(flipped),
-                                       cmocka_unit_test(refused), cmocka_unit_test(synthesised)};
+                                       cmocka_unit_test(hls), cmocka_unit_test(refused),
+                                       cmocka_unit_test(synthesised)};
     return cmocka_run_group_tests(tests, make, temp_dir_remove);
 }
