@@ -19,11 +19,11 @@ plain_type plain_type_of(int64_t low, int64_t high);
 
 typedef struct plain_node {
     char name[MQ_INET_MAX_NAME + 16]; /* unique in C */
-    plain_type type;                 /* of its codes; of a CONV's or LINEAR's accumulator, partial sums too */
-    bool fused;                      /* CONV, LINEAR: requantised by all its readers as soon as it is summed;
-                                      * REQUANT: by its layer */
-    int buffer;                      /* its codes' place, -1: none */
-    int thresholds;                  /* REQUANT: channels with stored thresholds */
+    plain_type type; /* of its codes; of a CONV's or LINEAR's accumulator, partial sums too */
+    bool fused;      /* CONV, LINEAR: requantised by all its readers as soon as it is summed;
+                      * REQUANT: by its layer */
+    int buffer;      /* its codes' place, -1: none */
+    int thresholds;  /* REQUANT: channels with stored thresholds */
     plain_type threshold_type;
 } plain_node;
 
