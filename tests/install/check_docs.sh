@@ -10,6 +10,17 @@ diff -r "$source/docs/commands" "$work/commands" >"$work/difference" || {
     echo "docs/commands is not what the program says: make docs"
     exit 1
 }
+# Links between pages lead somewhere, and the tour names files that are there.
+for page in "$source"/*.md "$source"/docs/*.md "$source"/docs/commands/*.md; do
+    for link in $(grep -oE '\]\([^):#]+(\.md)?(#[^)]*)?\)' "$page" | sed -E 's/^\]\(//; s/[#)].*//'); do
+        [ -e "$(dirname "$page")/$link" ] || { echo "$page: nothing at $link"; exit 1; }
+    done
+done
+for name in $(grep -oE '[a-z_/0-9*]+\.[ch]`' "$source/docs/tour.md" | tr -d '`'); do
+    found=$(find "$source/src" -path "*/${name##*/}" | head -1)
+    [ -n "$found" ] || { echo "docs/tour.md: no file $name"; exit 1; }
+    case $name in src/*) compgen -G "$source/$name" >/dev/null || { echo "docs/tour.md: no file $name"; exit 1; } ;; esac
+done
 "$mixq" help --format bash >"$work/completion"
 complete_as() { # words..., the last one unfinished
     bash -c 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _mixq; echo "${COMPREPLY[*]}"' - "$work/completion" "$@"
