@@ -87,9 +87,9 @@ cpp_check() {
         --suppress=invalidPointerCast --suppress=invalidFunctionArg src
 }
 
-# Repair logic synthesised, against the LUT model.
+# Repair logic and the units of rtl/ synthesised, against their LUT models and limits.
 luts() {
-    tests/gen/check_luts.sh
+    tests/gen/check_luts.sh && tests/gen/unit_luts.sh
 }
 
 # Every packing proved again with 10^5 random vectors; `mixq pack verify --all` takes 10^7.

@@ -33,6 +33,7 @@ static const char STYLE[] =
     "h2{border-color:#565f69}}"
     "@media print{body{max-width:none;font-size:11px}section h2{break-before:page}h2,h3{break-after:avoid}"
     "figure,tr,svg{break-inside:avoid}.wide,figure{overflow:visible}nav{display:none}code{font-size:8px}"
+    "table{font-size:8.5px}th,td{padding:.15em .4em}"
     "svg,svg *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}";
 
 mq_status mq_report_add(mq_report *report, const char *path, mq_error *error) {

@@ -151,7 +151,11 @@ static void resource_row(const json_t *name, const json_t *cycles, const json_t 
                          const long long *most, mq_page *page) {
     mq_page_say(page, "<tr><th scope=row>");
     mq_page_text(page, json_is_string(name) ? json_string_value(name) : "?");
-    mq_page_say(page, "</th><td class=n>%lld</td>", (long long)json_integer_value(cycles));
+    mq_page_say(page, "</th>");
+    if (cycles)
+        mq_page_say(page, "<td class=n>%lld</td>", (long long)json_integer_value(cycles));
+    else
+        mq_page_say(page, "<td></td>");
     for (int r = 0; r < RESOURCES; r++) {
         long long v = number(counts, resources[r]);
         mq_page_say(page, "<td class=n>%lld", v);

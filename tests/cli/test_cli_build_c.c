@@ -45,6 +45,7 @@ static void refusals(void **state) {
     cli_works(state, "export run --out net2");
     cli_fails(state, 2, "--target", "build net2 --out never");
     cli_fails(state, 2, "--target", "build net2 --target cobol --out never");
+    cli_fails(state, 2, "--clock: belongs to --target rtl", "build net2 --target c --out never --clock 100");
     cli_fails(state, 2, "--out is missing", "build net2 --target c");
     cli_fails(state, 2, "not empty|--force", "build net2 --target c --out data");
     cli_fails(state, 2, "a folder expected", "build net2 --target c --out tiny.yaml");
