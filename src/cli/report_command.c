@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "accel/estimate.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "cli/commands.h"
 #include "report/report.h"
@@ -34,12 +36,47 @@ static mq_status write_report(const cli_args *args, const mq_report *r, mq_error
     return MQ_OK;
 }
 
+static json_t *counts(const mq_resources *r) {
+    return json_pack("{s:I, s:I, s:I, s:I}", "dsp", (json_int_t)r->of[MQ_RES_DSP], "lut",
+                     (json_int_t)r->of[MQ_RES_LUT], "ff", (json_int_t)r->of[MQ_RES_FF], "bram18",
+                     (json_int_t)r->of[MQ_RES_RAM18]);
+}
+
+/* A plan for a device without a build: what the stages would take, in the words of build.json. */
+static mq_status estimate(mq_net_data *d, mq_error *error) {
+    mq_device device;
+    mq_estimate e;
+    if (d->build || !d->plan || !d->plan->device[0]) return MQ_OK;
+    MQ_TRY(mq_device_open(d->plan->device, &device, error));
+    MQ_TRY(mq_estimate_make(d->net, d->plan, &device, d->plan->clock_mhz, &e, error));
+    json_t *stages = json_array();
+    for (int i = 0; i < e.count; i++)
+        json_array_append_new(
+            stages, json_pack("{s:s, s:I, s:o}", "node", d->net->nodes[e.layer[i].node].name, "cycles",
+                              (json_int_t)e.layer[i].cycles, "estimate", counts(&e.layer[i].used)));
+    d->build = json_pack("{s:s, s:s, s:f, s:I, s:o, s:o, s:o}", "device", device.name, "part", device.part,
+                         "clock_mhz", e.clock_mhz, "cycles", (json_int_t)e.cycles, "estimate",
+                         counts(&e.used), "budget", counts(&e.budget), "stages", stages);
+    mq_estimate_free(&e);
+    return d->build ? MQ_OK : mq_fail_memory(error, "an estimate", 0);
+}
+
+/* A device that is not known here takes only the resources off the page. */
+static void estimate_all(mq_report *report) {
+    for (int i = 0; i < report->net_count; i++) {
+        mq_error error = {0};
+        if (estimate(&report->net[i], &error) != MQ_OK)
+            mq_log(MQ_LOG_WARN, "%s: no resources on the page: %s", report->net[i].path, error.text);
+    }
+}
+
 static mq_status run(const cli_args *args, mq_error *error) {
     mq_report *report;
     mq_status status = MQ_OK;
     MQ_TRY(mq_alloc(1, sizeof *report, "the report", &report, error));
     for (int i = 0; i < args->word_count && status == MQ_OK; i++)
         status = mq_report_add(report, args->word[i], error);
+    if (status == MQ_OK) estimate_all(report);
     if (status == MQ_OK) status = write_report(args, report, error);
     mq_report_clear(report);
     mq_free(report);

@@ -131,6 +131,23 @@ static void resources(void **state) {
     has(text, "70000");
     free(text);
     unlink(temp_dir_path(state, "net/build.json"));
+
+    /* of a plan alone the same numbers are estimated */
+    cli_works(state, "build net --device ultra96v2 --target rtl --multipliers dsp --out accelerator");
+    cli_works(state, "report accelerator --out built.html");
+    unlink(temp_dir_path(state, "accelerator/build.json"));
+    cli_works(state, "report accelerator --out planned.html");
+    char *built = text_of(state, "built.html"), *planned = text_of(state, "planned.html");
+    char *from = strstr(built, "<h3>Resources</h3>"), *to = strstr(planned, "<h3>Resources</h3>");
+    assert_non_null(from);
+    assert_non_null(to);
+    /* the stages one by one (a build has the output's too), and all of them */
+    assert_memory_equal(from, to, (size_t)(strstr(from, "<th scope=row>output") - from));
+    from = strstr(from, "<th scope=row>all");
+    to = strstr(to, "<th scope=row>all");
+    assert_memory_equal(from, to, (size_t)(strstr(from, "<h3>Certificate") - from));
+    free(built);
+    free(planned);
 }
 
 /* ---- in a browser ---- */
