@@ -8,7 +8,8 @@ int main(int argc, char **argv) {
     mq_sim *sim;
     static unsigned char image[1 << 20];
     static int64_t out[1 << 10];
-    if (argc < 2 || mq_inet_load(argv[1], &net, &error) != MQ_OK || mq_sim_create(net, &sim, &error) != MQ_OK ||
+    if (argc < 2 || mq_inet_load(argv[1], &net, &error) != MQ_OK ||
+        mq_sim_create(net, &sim, &error) != MQ_OK ||
         mq_sim_run(sim, image, 1, MQ_SIM_NCHW, NULL, out, NULL, &error) != MQ_OK) {
         fprintf(stderr, "%s\n", error.text);
         return 1;
