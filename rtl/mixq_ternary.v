@@ -28,21 +28,9 @@ module mixq_ternary #(
 );
 `ifdef MIXQ_PRIMITIVES
   localparam BLOCKS = (W + 7) / 8;
-  // entry t of a table: t = {first, majority, c, b, a}
-  function [63:0] table_of(input init, input na, input nb, input nc);
-    integer t;
-    reg x, y, z;
-    begin
-      table_of = 64'b0;
-      for (t = 0; t < 32; t = t + 1) begin
-        x = (t & 16) != 0 && GATE != 0 ? init : ((t & 1) != 0) ^ na;
-        y = ((t & 2) != 0) ^ nb;
-        z = ((t & 4) != 0) ^ nc;
-        table_of[t] = (x & y) | (x & z) | (y & z);
-        table_of[32+t] = x ^ y ^ z ^ ((t & 8) != 0);
-      end
-    end
-  endfunction
+  // tables over {I5, first, majority, c, b, a}
+  localparam [63:0] A = 64'hAAAAAAAA_AAAAAAAA, B = 64'hCCCCCCCC_CCCCCCCC, C = 64'hF0F0F0F0_F0F0F0F0;
+  localparam [63:0] M = 64'hFF00FF00_FF00FF00, FIRST = GATE != 0 ? 64'hFFFF0000_FFFF0000 : 64'b0;
   /* verilator lint_off UNUSED */
   wire [BLOCKS*8:0] majority;  // of the bit below
   wire [BLOCKS*8-1:0] half, sum, carry;
@@ -52,8 +40,11 @@ module mixq_ternary #(
   generate
     for (i = 0; i < BLOCKS * 8; i = i + 1) begin : bits
       if (i < W) begin : in
+        localparam [63:0] X = (FIRST & {64{INIT[i]}}) | (~FIRST & (A ^ {64{NA[i]}}));
+        localparam [63:0] Y = B ^ {64{NB[i]}}, Z = C ^ {64{NC[i]}};
+        localparam [63:0] SUM = X ^ Y ^ Z ^ M, TWO = (X & Y) | (X & Z) | (Y & Z);
         LUT6_2 #(
-            .INIT(table_of(INIT[i], NA[i], NB[i], NC[i]))
+            .INIT({SUM[63:32], TWO[31:0]})
         ) lut (
             .I0(a[i]), .I1(b[i]), .I2(c[i]), .I3(majority[i]), .I4(first), .I5(1'b1),
             .O5(majority[i+1]), .O6(half[i])

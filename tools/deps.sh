@@ -6,9 +6,10 @@
 set -euo pipefail
 
 packages=(build-essential cmake ninja-build pkg-config libdnnl-dev libyaml-dev libjansson-dev zlib1g-dev libmd-dev
-          libgmp-dev libjpeg62-turbo-dev libpng-dev libexpat1-dev libcmocka-dev verilator iverilog dataset-fashion-mnist)
+          libgmp-dev libjpeg62-turbo-dev libpng-dev libexpat1-dev libcmocka-dev verilator iverilog yosys
+          dataset-fashion-mnist)
 if [ "${1:-}" = deep ]; then
-    packages+=(git yosys clang clang-tidy clang-format cppcheck valgrind libomp-dev llvm man-db chromium)
+    packages+=(git clang clang-tidy clang-format cppcheck valgrind libomp-dev llvm man-db chromium)
 fi
 if [ "${1:-}" = torch ]; then
     packages+=(python3-torch python3-numpy python3-yaml libopenblas0-openmp)

@@ -11,7 +11,7 @@
 #include "accel/streams.h"
 #include "base/memory.h"
 
-enum { LARGER = 64, TRIES = 4 };
+enum { LARGER = 64, TRIES = 8 };
 
 typedef struct job {
     const mq_inet *net;
@@ -100,7 +100,8 @@ static mq_status collect_times(job *j) {
 static mq_status attempt(job *j, int64_t cycles, bool optimise, mq_choice_result *out) {
     mq_choice_graph graph;
     MQ_TRY(mq_choice_graph_make(j->net, j->candidates, j->layers, cycles, &j->budget, &graph, j->error));
-    mq_status status = mq_choice_search(&graph, j->layers, &j->budget, optimise, out, j->error);
+    mq_status status =
+        mq_choice_search(&graph, j->layers, &j->budget, optimise, MQ_CHOICE_ROUNDS, out, j->error);
     mq_choice_graph_free(&graph);
     return status;
 }
@@ -222,7 +223,7 @@ static mq_status explain(job *j) {
     }
     if (status == MQ_OK) {
         mq_choice_result r;
-        status = mq_choice_search(&graph, j->layers, &large, true, &r, j->error);
+        status = mq_choice_search(&graph, j->layers, &large, true, MQ_CHOICE_ROUNDS, &r, j->error);
         if (status == MQ_OK)
             status =
                 mq_fail(j->error, MQ_BAD_INPUT,
@@ -234,6 +235,33 @@ static mq_status explain(job *j) {
         mq_choice_result_free(&r);
     }
     mq_choice_graph_free(&graph);
+    return status;
+}
+
+/* Nodes that no stage is built for, whatever the parallelism: the smallest accelerator says which. */
+static mq_status check_nodes(job *j) {
+    mq_inet_plan plan = {.dsp = j->device->dsp, .count = j->layers, .in_pixels = 1};
+    mq_pipeline pipeline;
+    MQ_TRY(mq_alloc((size_t)j->layers, sizeof *plan.layer, "a plan", &plan.layer, j->error));
+    for (int i = 0, n = 0; i < j->net->node_count; i++) {
+        if (!is_layer(&j->net->nodes[i])) continue;
+        mq_layer_shape s = mq_layer_shape_of(j->net, i);
+        int steps = (s.depthwise ? 1 : s.in_c) * s.kernel_h;
+        plan.layer[n] = (mq_plan_layer){.node = i,
+                                        .multiplier = MQ_PLAN_LUT,
+                                        .chain = 1,
+                                        .simd = 1,
+                                        .pe = 1,
+                                        .rows = 1,
+                                        .blocks = s.lead > 1 ? s.lead : 1,
+                                        .out_pixels = 1,
+                                        .requant = s.requants ? MQ_PLAN_THRESHOLD : MQ_PLAN_NO_REQUANT};
+        if (s.lead > steps) plan.layer[n].out_pixels = s.lead;
+        n++;
+    }
+    mq_status status = mq_pipeline_make(j->net, &plan, &pipeline, j->error);
+    if (status == MQ_OK) mq_pipeline_free(&pipeline);
+    mq_free(plan.layer);
     return status;
 }
 
@@ -274,6 +302,7 @@ static mq_status excess(job *j, const mq_inet_plan *plan, bool *fits) {
 static mq_status allocate(job *j, mq_inet_plan **out) {
     const double target = j->request->target_fps;
     int64_t wanted = target > 0 ? (int64_t)(j->clock_mhz * 1e6 / target) : 0;
+    if (target > 0 && wanted < 1) wanted = 1; /* nothing is that fast */
     MQ_TRY(make_candidates(j, &j->budget));
     MQ_TRY(collect_times(j));
     for (int i = 0; i < TRIES; i++) {
@@ -315,7 +344,8 @@ mq_status mq_accel_allocate(const mq_inet *net, const mq_accel_request *request,
     if (request->fixed && request->fixed_count != j.layers)
         return mq_fail(error, MQ_USAGE, "parallelism of %d layers, the network has %d", request->fixed_count,
                        j.layers);
-    mq_status status = mq_pack_explorer_create(&j.explorer, error);
+    mq_status status = check_nodes(&j);
+    if (status == MQ_OK) status = mq_pack_explorer_create(&j.explorer, error);
     if (status == MQ_OK) status = allocate(&j, out);
     free_candidates(&j);
     mq_choice_result_free(&j.best);

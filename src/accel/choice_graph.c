@@ -156,17 +156,11 @@ typedef struct entry {
     double price;
 } entry;
 
-static int by_price(const void *a, const void *b) {
-    const entry *x = a, *y = b;
-    if (x->out != y->out) return x->out < y->out ? -1 : 1;
-    if (x->price != y->price) return x->price < y->price ? -1 : 1;
-    return x->item.candidate < y->item.candidate ? -1 : 1;
-}
-
 static int by_cell(const void *a, const void *b) {
     const entry *x = a, *y = b;
     if (x->class != y->class) return x->class < y->class ? -1 : 1;
     if (x->out != y->out) return x->out < y->out ? -1 : 1;
+    if (x->price != y->price) return x->price < y->price ? -1 : 1;
     return x->item.candidate < y->item.candidate ? -1 : 1;
 }
 
@@ -213,30 +207,17 @@ static bool within(const mq_choice_item *a, const mq_choice_item *b) {
     return true;
 }
 
-/* Drops what another entry for the same beats beats whose class takes at least as much. */
-static mq_status thin(builder *b, const mq_choice_step *s, entry *list, int *count) {
-    size_t classes = (size_t)s->classes, inputs = (size_t)s->inputs;
-    uint8_t *over; /* [a][b]: a takes all that b takes */
-    MQ_TRY(mq_alloc(classes * classes, 1, "states", &over, b->error));
-    for (size_t x = 0; x < classes; x++)
-        for (size_t y = 0; y < classes; y++) {
-            bool all = true;
-            for (size_t i = 0; i < inputs && all; i++)
-                all = s->takes[x * inputs + i] >= s->takes[y * inputs + i];
-            over[x * classes + y] = all;
-        }
+/* Drops what another entry of its cell beats; the list is sorted, the beating one comes first. */
+static void thin(entry *list, int *count) {
     int kept = 0;
     for (int i = 0, first = 0; i < *count; i++) {
-        if (kept > first && list[first].out != list[i].out) first = kept;
+        if (kept > first && (list[first].class != list[i].class || list[first].out != list[i].out))
+            first = kept;
         bool beaten = false;
-        for (int k = first; k < kept && !beaten; k++)
-            beaten = within(&list[k].item, &list[i].item) &&
-                     over[(size_t)list[k].class * classes + (size_t)list[i].class];
+        for (int k = first; k < kept && !beaten; k++) beaten = within(&list[k].item, &list[i].item);
         if (!beaten) list[kept++] = list[i];
     }
     *count = kept;
-    mq_free(over);
-    return MQ_OK;
 }
 
 static bool same_demand(const mq_ports *a, const mq_ports *b) {
@@ -300,9 +281,8 @@ static mq_status layer_step(builder *b, int t, int layer) {
     MQ_TRY(mq_arena_alloc(b->g->arena, MOST_KEYS, sizeof *out_key, "states", &out_key, b->error));
     mq_status status = collect(b, s, &b->candidates[layer], input, out_key, &list, &count);
     if (status == MQ_OK && count) {
-        qsort(list, (size_t)count, sizeof *list, by_price);
-        status = thin(b, s, list, &count);
         qsort(list, (size_t)count, sizeof *list, by_cell);
+        thin(list, &count);
     }
     if (status == MQ_OK) status = fill(b, s, list, count);
     mq_free(list);

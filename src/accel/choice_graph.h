@@ -3,7 +3,7 @@
  * Nodes of the network are taken in order. A state after node t says what beats every stream has that is
  * still to be read. A layer's candidates lead from states whose beats suit their ports to states with their
  * own beats; other nodes lead from each state to one other. Candidates with the same demands and beats are a
- * cell; in a cell, and over cells that take at least the same beats, only those that no other beats are kept.
+ * cell; in a cell only those are kept that no other beats.
  */
 #ifndef MIXQ_ACCEL_CHOICE_GRAPH_H
 #define MIXQ_ACCEL_CHOICE_GRAPH_H

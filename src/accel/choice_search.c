@@ -7,7 +7,7 @@
 
 #include "base/memory.h"
 
-enum { ROUNDS = 60, BOUNDS = 6, CHUNK = 4096 };
+enum { BOUNDS = 6, CHUNK = 4096 };
 
 static const double ROUNDING = 1e-9;
 
@@ -25,6 +25,7 @@ typedef struct search {
     const mq_resources *budget;
     price_vector share; /* 1 / budget */
     bool optimise;
+    int rounds;
     mq_arena *arena;
     double **come;
     int32_t **from, **item; /* state before; item of a layer, arc of others */
@@ -171,7 +172,7 @@ static mq_status relax(search *s, bool *decided) {
     *decided = false;
     if (!s->optimise)
         for (int i = 0; i < MQ_RESOURCES; i++) mu[i] = 1.0 / MQ_RESOURCES;
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < s->rounds; round++) {
         double weight = 0;
         for (int i = 0; i < MQ_RESOURCES; i++) {
             p[i] = ((s->optimise ? 1 : 0) + mu[i]) * s->share[i];
@@ -252,6 +253,10 @@ static mq_status keep(exact *x, front *f, const int32_t used[MQ_RESOURCES], int 
                       const vector *next) {
     search *s = x->s;
     int kept = 0;
+    if (s->out->vectors >= MQ_CHOICE_VECTORS) {
+        s->out->undecided = true;
+        return MQ_OK;
+    }
     for (int i = 0; i < f->count; i++) {
         bool beaten = true;
         for (int r = 0; r < MQ_RESOURCES; r++) beaten = beaten && f->of[i]->used[r] <= used[r];
@@ -425,8 +430,9 @@ static mq_status prepare(search *s) {
 }
 
 mq_status mq_choice_search(const mq_choice_graph *graph, int layers, const mq_resources *budget,
-                           bool optimise, mq_choice_result *out, mq_error *error) {
-    search s = {.g = graph, .budget = budget, .optimise = optimise, .out = out, .error = error};
+                           bool optimise, int rounds, mq_choice_result *out, mq_error *error) {
+    search s = {
+        .g = graph, .budget = budget, .optimise = optimise, .rounds = rounds, .out = out, .error = error};
     *out = (mq_choice_result){0};
     if (graph->stuck >= 0) return MQ_OK;
     for (int i = 0; i < MQ_RESOURCES; i++) s.share[i] = 1.0 / (double)(budget->of[i] > 0 ? budget->of[i] : 1);

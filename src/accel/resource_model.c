@@ -11,6 +11,7 @@ static const struct {
     double control;       /* counters, address and credit logic of a layer; layers less their counted parts */
     double mover_control; /* of pool, reorg, concat, input, output; counted by hand */
     double ff_per_lut;    /* 1.34 .. 1.46 over the layers */
+    double ff_per_slice;  /* operands on their way along a cascade; rtl/ w3a3 28, w4a4 20 */
     double tree_margin;   /* bits of a ternary tree's sums over its operands': two carries */
     double hold;          /* LUTs per bit of a result that waits to leave; layers */
     double mux4;          /* row multiplexer, LUTs per bit and 4 rows; one LUT6 */
@@ -27,6 +28,7 @@ static const struct {
 } MODEL = {.control = 235,
            .mover_control = 60,
            .ff_per_lut = 1.42,
+           .ff_per_slice = 28,
            .tree_margin = 2,
            .hold = 0.5,
            .mux4 = 1,
@@ -67,8 +69,11 @@ int64_t mq_model_ram18(int64_t width, int64_t depth) {
     return best;
 }
 
+/* Of a shallow ROM no more than all functions of its address. */
 static double rom_luts(int64_t width, int64_t depth) {
-    return depth < 2 ? 0 : (double)width * (double)ceil_div(depth, MODEL.rom_words);
+    if (depth < 2) return 0;
+    if (depth < 24 && width > (int64_t)1 << depth) width = (int64_t)1 << depth;
+    return (double)width * (double)ceil_div(depth, MODEL.rom_words);
 }
 
 /* Written and read: LUT RAM while it is shallow. */
@@ -309,7 +314,10 @@ mq_resources mq_model_layer_with(const mq_layer_shape *s, const mq_row_model *r,
     }
     for (int i = 0; i < (s->requants ? s->requants : 1); i++)
         add_buffer(width, fifo_depth(s, f), &luts, &ram18);
-    return resources(dsp, luts, ram18);
+    mq_resources sum = resources(dsp, luts, ram18);
+    if (r)
+        sum.of[MQ_RES_FF] += (int64_t)(MODEL.ff_per_slice * (double)(dsp - (int64_t)f->lanes * s->requants));
+    return sum;
 }
 
 /* ---- other stages ---- */

@@ -3,7 +3,7 @@
 
 #include "base/memory.h"
 
-enum { FRAMES = 4, FIRST_DEPTH = 2 };
+enum { FRAMES = 4, FIRST_DEPTH = 2, MARGIN = 8 };
 
 typedef struct job {
     const mq_pipeline *p;
@@ -83,13 +83,16 @@ static mq_status find(job *j) {
         MQ_TRY(mq_streams_refuse(j->p, &run, j->error));
         j->goal = run.interval;
     }
-    /* Most often only the joins need one. */
+    /* Most often only the joins need one, and there the stream that leaves first: it is made small last. */
     depth = j->plan->stream[0].depth;
-    for (int i = 0; i < j->plan->streams; i++)
-        if (j->p->net->nodes[j->plan->stream[i].to].input_count < 2) j->plan->stream[i].depth = 0;
-    MQ_TRY(try_depths(j, &good, &run));
+    good = false;
+    for (int64_t more = depth; !good && more <= 4 * depth; more *= 2) {
+        for (int i = 0; i < j->plan->streams; i++)
+            j->plan->stream[i].depth = j->p->net->nodes[j->plan->stream[i].to].input_count < 2 ? 0 : more;
+        MQ_TRY(try_depths(j, &good, &run));
+    }
     if (!good) set_all(j, depth);
-    for (int i = 0; i < j->plan->streams; i++)
+    for (int i = j->plan->streams - 1; i >= 0; i--)
         if (j->plan->stream[i].depth) MQ_TRY(shrink(j, &j->plan->stream[i]));
     return MQ_OK;
 }
@@ -99,8 +102,11 @@ mq_status mq_streams_depths(const mq_pipeline *pipeline, mq_inet_plan *plan, mq_
     MQ_TRY(list_edges(&j));
     MQ_TRY(find(&j));
     int kept = 0;
-    for (int i = 0; i < plan->streams; i++)
-        if (plan->stream[i].depth) plan->stream[kept++] = plan->stream[i];
+    for (int i = 0; i < plan->streams; i++) {
+        if (!plan->stream[i].depth) continue;
+        plan->stream[kept] = plan->stream[i];
+        plan->stream[kept++].depth += plan->stream[i].depth / MARGIN; /* for what beats alone do not show */
+    }
     plan->streams = kept;
     return MQ_OK;
 }

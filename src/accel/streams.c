@@ -39,6 +39,7 @@ typedef struct actor {
     bool running, flushing;
     int latency;
     int64_t queued, reserved, capacity; /* beats behind the requantiser: there, and promised */
+    int held;                           /* beats of the block before, which the next block completes */
     flight *flight;
     int first, count, room;
 } actor;
@@ -76,7 +77,7 @@ static mq_status make_layer(simulation *s, actor *a) {
     int beats = g->npx / a->to.pixels;
     a->capacity = mq_pipeline_fifo(a->stage->layer, g);
     a->latency = mq_pipeline_latency(a->stage->layer);
-    a->room = (int)(a->capacity / beats) + 2;
+    a->room = (int)(a->capacity / beats) + 3;
     return mq_arena_alloc(s->arena, (size_t)a->room, sizeof *a->flight, "a simulation", &a->flight, s->error);
 }
 
@@ -199,9 +200,15 @@ static bool start_block(simulation *s, actor *a) {
     return true;
 }
 
+static void fly(simulation *s, actor *a, int beats) {
+    if (beats) a->flight[(a->first + a->count++) % a->room] = (flight){s->now + a->latency, beats};
+}
+
 static void end_block(simulation *s, actor *a) {
     const mq_stage *g = &a->stage->stage;
     a->running = false;
+    fly(s, a, a->held);
+    a->held = 0;
     if (a->place < 0) { /* flushed */
         a->place = 0;
         return;
@@ -211,8 +218,11 @@ static void end_block(simulation *s, actor *a) {
             last = (a->to.w + a->to.pixels - 1) / a->to.pixels - block * beats;
     int64_t sent = last < beats ? (last > 0 ? last : 0) : beats;
     a->reserved -= beats - sent;
-    a->flight[(a->first + a->count++) % a->room] =
-        (flight){s->now + a->latency + (g->lead > 0 ? g->steps : 0), (int)sent};
+    /* The last coefficients of a block wait for the next one, be it of the next row. */
+    if (g->flush > 0)
+        a->held = (int)sent;
+    else
+        fly(s, a, (int)sent);
     if (++a->place < (int64_t)g->groups * g->in_blocks) return;
     a->place = 0;
     if (++a->y < g->out_h) return;
@@ -240,7 +250,7 @@ static bool run_layer(simulation *s, actor *a) {
         end_block(s, a);
         moved = true;
     }
-    if (!a->running && a->count < a->room && start_block(s, a)) moved = true;
+    if (!a->running && a->count + 1 < a->room && start_block(s, a)) moved = true;
     int64_t first, end, rows = g->linear ? 2 * a->from.h : g->kernel_h + 1;
     window(a, &first, &end);
     if (s->edge[a->in[0]].held > 0 && a->row_in < first + rows) {

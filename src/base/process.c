@@ -1,9 +1,10 @@
-/* process.c - fork, exec, wait. */
+/* process.c - spawn, wait, end. */
 #include "base/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 #include "base/memory.h"
 #include "base/stop.h"
 
-enum { POLL_NS = 20 * 1000 * 1000, POLLS_PER_SECOND = 50, NOT_STARTED = 127, MOST_LOG = 1 << 28 };
+enum { POLL_NS = 20 * 1000 * 1000, POLLS_PER_SECOND = 50, MOST_LOG = 1 << 28 };
 
 bool mq_program_found(const char *name) {
     const char *path = getenv("PATH");
@@ -30,13 +31,27 @@ bool mq_program_found(const char *name) {
     return false;
 }
 
-static void become(const mq_process *p, int log) {
-    setpgid(0, 0);
-    int in = open("/dev/null", O_RDONLY);
-    if (in < 0 || dup2(in, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0) _exit(NOT_STARTED);
-    if (p->folder && chdir(p->folder) != 0) _exit(NOT_STARTED);
-    execvp(p->words[0], (char *const *)(uintptr_t)p->words);
-    _exit(NOT_STARTED);
+/* Starts it in a process group of its own; an errno. */
+static int start(const mq_process *p, int log, pid_t *pid) {
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    int code = posix_spawn_file_actions_init(&actions);
+    if (code) return code;
+    code = posix_spawnattr_init(&attributes);
+    if (code == 0) {
+        code = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+        if (!code) code = posix_spawn_file_actions_adddup2(&actions, log, 1);
+        if (!code) code = posix_spawn_file_actions_adddup2(&actions, log, 2);
+        if (!code && p->folder) code = posix_spawn_file_actions_addchdir_np(&actions, p->folder);
+        if (!code) code = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+        if (!code) code = posix_spawnattr_setpgroup(&attributes, 0);
+        if (!code)
+            code = posix_spawnp(pid, p->words[0], &actions, &attributes, (char *const *)(uintptr_t)p->words,
+                                environ);
+        posix_spawnattr_destroy(&attributes);
+    }
+    posix_spawn_file_actions_destroy(&actions);
+    return code;
 }
 
 static double now(void) {
@@ -53,15 +68,14 @@ static void end(pid_t pid) {
 
 mq_status mq_process_run(const mq_process *p, int *code, mq_error *error) {
     const char *name = p->words[0];
-    const double start = now();
+    const double began = now();
     int state = 0, log = open(p->log ? p->log : "/dev/null", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     *code = -1;
     if (log < 0) return mq_fail_errno(error, "cannot write", p->log);
-    pid_t pid = fork();
-    if (pid == 0) become(p, log);
-    if (pid > 0) setpgid(pid, pid); /* whoever is first */
+    pid_t pid;
+    int failed = start(p, log, &pid);
     close(log);
-    if (pid < 0) return mq_fail(error, MQ_INTERNAL, "%s: cannot be started: %s", name, strerror(errno));
+    if (failed) return mq_fail(error, MQ_INTERNAL, "%s: cannot be started: %s", name, strerror(failed));
     for (long polls = 1;; polls++) {
         pid_t done = waitpid(pid, &state, WNOHANG);
         if (done == pid) break;
@@ -70,7 +84,7 @@ mq_status mq_process_run(const mq_process *p, int *code, mq_error *error) {
             end(pid);
             return mq_fail(error, MQ_INTERRUPTED, "interrupted");
         }
-        double seconds = now() - start;
+        double seconds = now() - began;
         if (p->seconds > 0 && seconds > p->seconds) {
             end(pid);
             return mq_fail(error, MQ_CHECK_FAILED, "%s: not done after %.0f s", name, p->seconds);
@@ -79,7 +93,6 @@ mq_status mq_process_run(const mq_process *p, int *code, mq_error *error) {
         nanosleep(&(struct timespec){0, POLL_NS}, NULL);
     }
     *code = WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state);
-    if (*code == NOT_STARTED) return mq_fail(error, MQ_INTERNAL, "%s: cannot be started", name);
     return MQ_OK;
 }
 

@@ -200,7 +200,7 @@ static void accumulator(const rtl_shape *x, mq_rtl_text *t, const lane *l, int w
     if (!*a) snprintf(a, sizeof a, "%d'b0", w);
     if (!*b) snprintf(b, sizeof b, "%d'b0", w);
     mq_rtl_say(t,
-               "  wire [%d:0] next_%d_%d;\n  reg [%d:0] acc_%d_%d;\n  always @(posedge clk) acc_%d_%d <= "
+               "  wire [%d:0] next_%d_%d;\n  reg [%d:0] acc_%d_%d = 0;\n  always @(posedge clk) acc_%d_%d <= "
                "next_%d_%d;\n"
                "  assign acc[%d:%d] = acc_%d_%d;\n"
                "  mixq_ternary #(.W(%d), .GATE(1), .INIT(%d'h%llx), .NB(%d'h%llx), .NC(%d'h%llx)) sum_%d_%d "
@@ -450,6 +450,7 @@ mq_status rtl_array(rtl_shape *x, mq_rtl_text *t, mq_error *error) {
                 int levels = levels_of(count_of(x, wg, v));
                 if (levels > x->tree_levels) x->tree_levels = levels;
             }
+        x->array = LATENCY + x->longest - 1 + x->tree_levels;
         return MQ_OK;
     }
     int64_t u = 0, w = 0;

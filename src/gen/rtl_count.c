@@ -89,10 +89,9 @@ mq_status mq_rtl_count(const char *dir, const char *work, const char *module, do
     snprintf(script, sizeof script, "synth/%s.ys", module);
     snprintf(name, sizeof name, "%s.log", module);
     MQ_TRY(mq_path_join(work, name, log, error));
-    const char *const words[] = {"yosys", "-q", "-s", script, NULL};
+    const char *const words[] = {"yosys", "-q", "-l", name, "-s", script, NULL};
     mq_process process = {.words = words,
                           .folder = work,
-                          .log = log,
                           .seconds = seconds,
                           .waiting = say_seconds,
                           .context = (void *)(uintptr_t)module};

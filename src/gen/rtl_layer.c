@@ -11,7 +11,7 @@
 #include "gen/rtl_requant.h"
 #include "gen/rtl_shape.h"
 
-enum { NAME = 96, LATENCY = 4, BEFORE = 3 /* cycles from walk's addresses to the slices' ports */ };
+enum { NAME = 96, BEFORE = 3 /* cycles from walk's addresses to the slices' ports */ };
 
 static int columns(const rtl_shape *x) {
     return x->layer->pe / x->s.weight_groups;
@@ -29,6 +29,9 @@ static void story(const rtl_shape *x, const char *module, mq_rtl_text *t) {
                module, x->node->name, s->kernel_h, s->kernel_w, s->in_h, s->in_w, s->in_c, s->out_h, s->out_w,
                s->out_c, s->depthwise ? 1 : x->layer->simd, x->layer->rows, s->npx, x->layer->pe, s->steps,
                (long long)(s->cycles + s->flush));
+    if (x->lut)
+        mq_rtl_say(t, "//\n// Multipliers of LUTs: plain products of %d-bit weights and %d-bit codes.\n",
+                   x->weight_bits, x->bits);
     for (int k = 0; k < x->kinds; k++) {
         const mq_packing *p = x->kind[k].p;
         mq_rtl_say(t, "//\n// %d slices of %d taps: U = ", x->layer->piece[k].count, x->kind[k].taps);
@@ -133,11 +136,27 @@ static void unit(const rtl_shape *x, mq_rtl_text *t, const char *bus, int k, int
     }
 }
 
+/* LUT multipliers: the codes of all slices and pixels. */
+static void codes(const rtl_shape *x, mq_rtl_text *t, int g) {
+    int rows = x->layer->rows, bits = x->slices * x->s.npx * x->bits;
+    char text[NAME], from[NAME], to[NAME];
+    mq_rtl_say(t, "\n  wire [%d:0] a%d = {", bits - 1, g);
+    for (int q = x->slices - 1; q >= 0; q--)
+        for (int pixel = x->s.npx - 1; pixel >= 0; pixel--) {
+            code_text(x, x->s.depthwise ? g : q / rows, q % rows, pixel, text, sizeof text);
+            mq_rtl_say(t, "%s%s", text, q || pixel ? ", " : "};\n");
+        }
+    snprintf(from, sizeof from, "a%d", g);
+    snprintf(to, sizeof to, "u%d", g);
+    delayed(t, from, to, bits, 1);
+}
+
 static void units(const rtl_shape *x, mq_rtl_text *t) {
     int64_t bits = 0;
     for (int k = 0; k < x->kinds; k++) bits += (int64_t)rtl_unit_bits(x, k) * x->slices * x->layer->blocks;
     int buses = x->s.depthwise ? columns(x) : 1, rows = x->layer->rows;
-    for (int g = 0; g < buses; g++) {
+    for (int g = 0; x->lut && g < buses; g++) codes(x, t, g);
+    for (int g = 0; !x->lut && g < buses; g++) {
         char bus[16];
         snprintf(bus, sizeof bus, "u%d", g);
         mq_rtl_say(t, "\n  wire [%lld:0] %s;\n", (long long)bits - 1, bus);
@@ -175,10 +194,14 @@ static mq_status pe_columns(const rtl_shape *x, mq_rtl_text *t, mq_error *error)
     int64_t bits = 0;
     int each = x->s.weight_groups * x->coefficients * x->acc;
     for (int i = 0; i < x->pieces; i++) bits += (int64_t)x->kind[x->piece[i].kind].weight_bits * x->slices;
+    if (x->lut) bits = rtl_weight_word_bits(x, 0) / x->layer->pe;
     mq_rtl_say(t, "\n  wire [%d:0] acc;\n", each * columns(x) - 1);
     for (int g = 0; g < columns(x); g++) {
         mq_rtl_say(t, "  wire [%lld:0] w%d;\n", (long long)bits - 1, g);
         int to = 0;
+        if (x->lut)
+            mq_rtl_say(t, "  assign w%d = w_0[%lld:%lld];\n", g, (long long)(bits * (g + 1) - 1),
+                       (long long)(bits * g));
         for (int i = 0; i < x->pieces; i++)
             for (int q = 0; q < x->slices; q++) {
                 int n = x->kind[x->piece[i].kind].weight_bits, *from = &at[x->q_skew[q]];
@@ -359,7 +382,7 @@ static mq_status write(rtl_shape *x, mq_rtl_text *t, mq_error *error) {
     if (x->requant)
         MQ_TRY(mq_rtl_requant(x->build, x->requant, x->layer, x->offset, x->acc, x->module, &requant,
                               &requant_latency, error));
-    x->latency = BEFORE + LATENCY + x->longest - 1 + x->tree_levels + 1;
+    x->latency = BEFORE + x->array + 1;
     /* beats between a block's start and the return of its credits, at full speed */
     int wait = x->latency + 2 * x->s.steps + x->slots * x->spacing + requant_latency + 6;
     int most = x->slots * ((wait + x->s.steps - 1) / x->s.steps + 1);
@@ -388,7 +411,7 @@ static mq_status write(rtl_shape *x, mq_rtl_text *t, mq_error *error) {
     mq_free(requant);
     queue(x, t);
     mq_rtl_say(t, "/* verilator lint_on UNUSED */\n");
-    return status == MQ_OK ? rtl_array(x, t, error) : status;
+    return status != MQ_OK ? status : x->lut ? rtl_lut_array(x, t, error) : rtl_array(x, t, error);
 }
 
 mq_status mq_rtl_layer(const mq_rtl_build *build, const mq_plan_layer *layer, const mq_stream *in,

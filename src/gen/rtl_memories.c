@@ -15,18 +15,26 @@
 
 int64_t rtl_weight_word_bits(const rtl_shape *x, int skew) {
     int64_t bits = 0;
+    if (x->lut) return (int64_t)x->slices * x->s.kernel_w * x->weight_bits * x->layer->pe;
     for (int i = 0; i < x->pieces; i++)
         for (int q = 0; q < x->slices; q++)
             if (x->q_skew[q] == skew) bits += x->kind[x->piece[i].kind].weight_bits;
     return bits * (x->layer->pe / x->s.weight_groups);
 }
 
+/* Kernel row and channel of slice q in step `step`. */
+static void place(const rtl_shape *x, int step, int q, int *ky, int *c) {
+    int rows = x->layer->rows, row_steps = x->s.kernel_h / rows, words = x->s.steps / row_steps;
+    *ky = step / words * rows + q % rows;
+    *c = step % words * x->layer->simd + q / rows;
+}
+
 /* The word of slice q of piece i in step `step` of the columns' first output channel o. */
 static int put_word(const rtl_shape *x, mq_rtl_memory *m, int word, int at, int o, int step, int i, int q) {
     const rtl_kind *k = &x->kind[x->piece[i].kind];
     const mq_packing *p = k->p;
-    int rows = x->layer->rows, row_steps = x->s.kernel_h / rows, words = x->s.steps / row_steps;
-    int ky = step / words * rows + q % rows, c = step % words * x->layer->simd + q / rows;
+    int ky, c;
+    place(x, step, q, &ky, &c);
     int32_t w[MQ_PACK_OPERANDS];
     for (int n = 0; n < p->weights; n++)
         w[n] = rtl_weight(x, o + p->weight[n].group, c, ky,
@@ -40,6 +48,15 @@ static int put_word(const rtl_shape *x, mq_rtl_memory *m, int word, int at, int 
     return at;
 }
 
+/* LUT multipliers: the codes of all taps of slice q. */
+static int put_taps(const rtl_shape *x, mq_rtl_memory *m, int word, int at, int o, int step, int q) {
+    int ky, c;
+    place(x, step, q, &ky, &c);
+    for (int kx = 0; kx < x->s.kernel_w; kx++)
+        at = mq_rtl_put(m, word, at, rtl_weight(x, o, c, ky, kx), x->weight_bits);
+    return at;
+}
+
 static mq_status weights(const rtl_shape *x, int skew, mq_error *error) {
     mq_rtl_memory m;
     char name[RTL_MODULE + 32];
@@ -48,12 +65,13 @@ static mq_status weights(const rtl_shape *x, int skew, mq_error *error) {
                               &m, error));
     for (int word = 0; word < m.depth; word++) {
         int at = 0;
-        for (int o = 0; o < x->layer->pe; o += wg)
+        for (int o = 0; o < x->layer->pe; o += wg) {
+            int first = word / x->s.steps * x->layer->pe + o, step = word % x->s.steps;
+            for (int q = 0; x->lut && q < x->slices; q++) at = put_taps(x, &m, word, at, first, step, q);
             for (int i = 0; i < x->pieces; i++)
                 for (int q = 0; q < x->slices; q++)
-                    if (x->q_skew[q] == skew)
-                        at = put_word(x, &m, word, at, word / x->s.steps * x->layer->pe + o,
-                                      word % x->s.steps, i, q);
+                    if (x->q_skew[q] == skew) at = put_word(x, &m, word, at, first, step, i, q);
+        }
     }
     snprintf(name, sizeof name, "%s_w%d.hex", x->module, skew);
     mq_status status = mq_rtl_memory_save(&m, x->build->dir, name, error);

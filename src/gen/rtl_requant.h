@@ -18,9 +18,9 @@ void mq_rtl_thresholds(const mq_inet_requant *requant, int c, int64_t offset, in
  *     rq_in_valid, rq_in_group [max(1, clog2(groups))], rq_in_acc [pe*out_pixels*acc_bits],
  *     rq_out_valid, rq_out_code [pe*out_pixels*bits].
  * Groups are of layer->pe channels; lane = pixel*pe + channel. offset[c]: true accumulator = hw + offset[c];
- * NULL for 0. *latency: cycles from rq_in_valid to rq_out_valid. MQ_PLAN_THRESHOLD takes a beat a cycle,
- * MQ_PLAN_AFFINE one every pe*out_pixels/lanes cycles. MQ_BAD_INPUT names the node: what does not fit the
- * slices. */
+ * NULL for 0. Channels past the last give the code nearest to 0 for the accumulator 0. *latency: cycles from
+ * rq_in_valid to rq_out_valid. MQ_PLAN_THRESHOLD takes a beat a cycle, MQ_PLAN_AFFINE one every
+ * pe*out_pixels/lanes cycles. MQ_BAD_INPUT names the node: what does not fit the slices. */
 mq_status mq_rtl_requant(const mq_rtl_build *build, const mq_inet_node *requant, const mq_plan_layer *layer,
                          const int64_t *offset, int acc_bits, const char *module, char **instance,
                          int *latency, mq_error *error) MQ_MUST_CHECK;

@@ -53,10 +53,10 @@ static mq_status print_yosys(const mq_build *b, int which, mq_outfile *file, mq_
     for (int i = 0; which == b->count && i < b->count; i++)
         MQ_TRY(mq_outfile_printf(file, error, "read_verilog -lib rtl/%s.v\n", b->stage[i].module));
     return mq_outfile_printf(file, error,
-                             "read_verilog rtl/%s.v\nhierarchy -check -top %s\n"
+                             "read_verilog rtl/%s.v\n"
                              "synth_xilinx -family xcup -flatten -noiopad -nosrl -top %s\n"
                              "tee -q -o %s.json stat -json -top %s\n",
-                             module, module, module, module, module);
+                             module, module, module, module);
 }
 
 static mq_status print_vivado(const mq_build *b, int which, mq_outfile *file, mq_error *error) {

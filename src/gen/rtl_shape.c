@@ -270,15 +270,20 @@ mq_status rtl_shape_make(const mq_rtl_build *build, const mq_plan_layer *layer, 
     for (int i = 0; layer->requant != MQ_PLAN_NO_REQUANT && i < build->net->node_count; i++)
         if (build->net->nodes[i].kind == MQ_INET_REQUANT && build->net->nodes[i].input[0] == layer->node)
             x->requant = &build->net->nodes[i];
+    if (layer->requant != MQ_PLAN_NO_REQUANT && !x->requant)
+        return mq_fail(error, MQ_BAD_INPUT, "%s: its plan has a requantiser, but none reads it",
+                       x->node->name);
     MQ_TRY(mq_stage_make(build->net, layer, in, &x->s, error));
     x->coefficients = x->s.npx + x->s.kernel_w - 1;
-    if (x->lut)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: LUT multipliers; no stage is built of them", x->node->name);
+    x->weight_bits = x->s.linear ? x->node->linear.weight_bits : x->node->conv.weight_bits;
+    if (in->is_signed)
+        return mq_fail(error, MQ_BAD_INPUT, "%s: signed codes arrive; no stage is built for them",
+                       x->node->name);
     mq_status status = packings(x, error);
     if (status == MQ_OK) status = ring(x, error);
     if (status == MQ_OK) status = accumulators(x, error);
     if (status == MQ_OK) status = beats(x, error);
-    if (status == MQ_OK) status = rtl_array(x, NULL, error);
+    if (status == MQ_OK) status = x->lut ? rtl_lut_array(x, NULL, error) : rtl_array(x, NULL, error);
     if (status != MQ_OK) rtl_shape_free(x);
     return status;
 }

@@ -37,7 +37,8 @@ typedef struct rtl_shape {
     char module[RTL_MODULE];
     mq_stage s;
     mq_stream in, out;
-    bool lut;
+    bool lut;         /* multipliers of LUTs: kinds and pieces are 0 */
+    int weight_bits;  /* of one weight */
     int bits;         /* of an incoming code */
     int zero;         /* point of all activations */
     int word;         /* channels of a word of the ring */
@@ -57,8 +58,10 @@ typedef struct rtl_shape {
     int64_t *offset;                /* [groups*pe]: true accumulator = hardware's + offset; owned */
     bool offsets;                   /* some are not 0 */
     int slots, spacing, pre, beats; /* of a block; cycles apart; of the row before; of a row */
-    int tree_levels, latency;       /* cycles from walk's addresses to complete accumulators */
-    int room;                       /* of the queue */
+    int tree_levels;
+    int array;   /* cycles from the multipliers' ports to the accumulators' inputs */
+    int latency; /* from walk's addresses to complete accumulators */
+    int room;    /* of the queue */
 } rtl_shape;
 
 mq_status rtl_shape_make(const mq_rtl_build *build, const mq_plan_layer *layer, const mq_stream *in,
@@ -76,8 +79,10 @@ int rtl_bits(int64_t values);
 uint64_t rtl_low(int64_t value, int bits);
 
 /* rtl_array.c: module <module>_pe, the multipliers, trees and accumulators of weight_groups output channels.
- * Called with text NULL it only sets x->tree_levels. */
+ * Called with text NULL it only sets x->tree_levels and x->array. rtl_lut_layer.c has the same of LUT
+ * multipliers for one output channel. */
 mq_status rtl_array(rtl_shape *x, mq_rtl_text *text, mq_error *error) MQ_MUST_CHECK;
+mq_status rtl_lut_array(rtl_shape *x, mq_rtl_text *text, mq_error *error) MQ_MUST_CHECK;
 /* Bits of one activation unit at its ports: port word, lowest bits, C. */
 int rtl_unit_bits(const rtl_shape *x, int kind);
 

@@ -152,7 +152,8 @@ static mq_status print_readers(writer *w, int i) {
         forks[k] = forked[k];
         MQ_TRY(print_nets(w, forks[k], beat_bits(s)));
     }
-    if (readers > 1) MQ_TRY(print_text(w, mq_rtl_fork(s, stem(w, i), forks, readers, &text, w->error), &text));
+    if (readers > 1)
+        MQ_TRY(print_text(w, mq_rtl_fork(s, stem(w, i), forks, readers, &text, w->error), &text));
     for (int e = 0, reader = 0; e < w->g->edges; e++) {
         if (w->g->edge[e].from != i) continue;
         edge_name(w, &w->g->edge[e], name, sizeof name);

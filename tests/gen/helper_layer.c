@@ -83,6 +83,11 @@ static void plan_layer(layer_case *l, mq_pack_explorer *explorer) {
     if (w->packing) {
         p->kinds = 1;
         p->piece[0] = (mq_plan_piece){(kernel + w->taps - 1) / w->taps, w->taps, *w->packing};
+        if (w->second) {
+            p->kinds = 2;
+            p->piece[0].count = 1;
+            p->piece[1] = (mq_plan_piece){(kernel - w->taps) / w->second_taps, w->second_taps, *w->second};
+        }
         return;
     }
     mq_pack_request request = {.class = w->class ? w->class : MQ_CLASS_II,
@@ -231,7 +236,7 @@ static const char PARTS[] =
     "end\nendmodule\n"
     "module layer_sink #(parameter W = 1, COUNT = 1, FRAMES = 1, STALL = 0, SEED = 1, FILE = \"none\", NAME "
     "= \"\") (\n"
-    "    input clk, input rst, input integer t, input valid, output ready, input [W-1:0] data, output "
+    "    input clk, input rst, input [31:0] t, input valid, output ready, input [W-1:0] data, output "
     "done);\n"
     "  reg [W-1:0] mem[0:COUNT-1];\n  initial $readmemh(FILE, mem);\n  integer n = 0, wrong = 0;\n"
     "  reg [31:0] r = SEED * 2246822519 + 7;\n  reg go = 0;\n  assign ready = go;\n  assign done = n >= "
@@ -330,6 +335,13 @@ void layers_verilator(layer_case *l, int count, const char *dir, const char *fla
     read_log(l, count, dir);
 }
 
+void layers_again(layer_case *l, int count, const char *dir) {
+    char command[256];
+    snprintf(command, sizeof command, "cd %s && ./obj/Vbench > log.txt 2>&1", dir);
+    run(dir, command);
+    read_log(l, count, dir);
+}
+
 void layers_icarus(layer_case *l, int count, const char *dir, int cycles) {
     char command[2048];
     FILE *f = open_in(dir, "clocked", ".v", "w");
@@ -344,6 +356,14 @@ void layers_icarus(layer_case *l, int count, const char *dir, int cycles) {
              dir, MIXQ_SOURCE_DIR, MIXQ_SOURCE_DIR);
     run(dir, command);
     read_log(l, count, dir);
+}
+
+void layers_need(const char *simulator) {
+    char command[128];
+    snprintf(command, sizeof command, "command -v %s > /dev/null 2>&1", simulator);
+    if (system(command) == 0) return;
+    print_message("%s is not installed\n", simulator);
+    skip();
 }
 
 void layers_check(const layer_case *l, int count) {

@@ -23,6 +23,8 @@ typedef struct layer_want {
     mq_pack_class class;
     const mq_packing *packing; /* instead of mq_pack_build's */
     int taps;
+    const mq_packing *second; /* with packing: the other kind of piece, of second_taps taps */
+    int second_taps;
 } layer_want;
 
 enum { LAYER_FRAMES = 3 };
@@ -47,7 +49,11 @@ void layer_write(layer_case *l, const char *dir, uint64_t seed);
 void layer_free(layer_case *l);
 /* Simulates all; every case gets its mismatches. */
 void layers_verilator(layer_case *l, int count, const char *dir, const char *flags, int cycles);
+/* The same program once more, with what the memory files hold now. */
+void layers_again(layer_case *l, int count, const char *dir);
 void layers_icarus(layer_case *l, int count, const char *dir, int cycles);
+/* Skips the test where the simulator is not installed. */
+void layers_need(const char *simulator);
 /* Fails the test when a case has mismatches. */
 void layers_check(const layer_case *l, int count);
 

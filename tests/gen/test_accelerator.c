@@ -175,7 +175,7 @@ static void folder_is_whole(void **state) {
     must(mq_build_load(build_dir, net, &read, &error), &error);
     assert_int_equal(read->count, build->count);
     assert_memory_equal(&read->stage[3].out, &build->stage[3].out, sizeof read->stage[3].out);
-    assert_int_equal(read->in_bits, 64); /* 2 pixels x 3 bytes */
+    assert_int_equal(read->in_bits, mq_axis_bits(8 * 3 * plan->in_pixels));
     mq_build_free(read);
 }
 
@@ -193,7 +193,7 @@ static void refusals(void **state) {
     /* A stage that cannot be: nothing is left, and what was there still is. */
     int entries = temp_dir_count(state);
     mq_plan_layer kept = plan->layer[1];
-    plan->layer[1].pe = 3; /* depthwise words of 3 from beats of 4 */
+    plan->layer[1].simd = 2; /* of a depthwise layer */
     assert_int_equal(write_build(temp_dir_path(state, "broken"), false, &built, &error), MQ_BAD_INPUT);
     assert_non_null(strstr(error.text, "conv1"));
     assert_int_equal(write_build(build_dir, true, &built, &error), MQ_BAD_INPUT);

@@ -172,6 +172,7 @@ static void put_case(rtl_bench *b, const requant_case *t, int which, const char 
             uint32_t how = below(&d, 8);
             if (how == 0) hw = most;
             if (how == 1) hw = -most - 1;
+            if (how == 2) hw = 0;
             int steps = r.node.requant.high - r.node.requant.low;
             if (how < 5 && how > 1 && c < t->channels && r.kind[c] && steps) {
                 int64_t at = r.threshold[c * steps + (int)below(&d, (uint32_t)steps)];
@@ -182,9 +183,10 @@ static void put_case(rtl_bench *b, const requant_case *t, int which, const char 
                 code = code_of(&r, c, hw);
             else if (t->lanes)
                 code = r.node.requant.low > 0 ? r.node.requant.low : 0;
-            else /* thresholds of 0: the lowest or the highest */
-                code = hw >= 0 ? (t->is_signed ? (1 << (t->bits - 1)) - 1 : (1 << t->bits) - 1)
-                               : (t->is_signed ? -(1 << (t->bits - 1)) : 0);
+            else { /* 0 for the accumulator 0 */
+                int top = t->is_signed ? (1 << (t->bits - 1)) - 1 : (1 << t->bits) - 1;
+                code = hw > 0 ? top : hw == 0 || !t->is_signed ? 0 : -top - 1;
+            }
             rtl_put(b, source, l * t->acc_bits, (uint64_t)hw, t->acc_bits);
             rtl_put(b, *sink, l * t->bits, (uint64_t)(int64_t)code, t->bits);
         }
