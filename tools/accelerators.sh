@@ -3,7 +3,8 @@
 # device, verified over 3 frames with and without stalls, synthesised. tools/accelerators.sh [-d DEVICE] [-s] [NETWORK...]
 #   -d DEVICE   ultra96v2 by default
 #   -s          without synthesis
-#   NETWORK     vgg_tiny ultranet ultranet_bypass skynet skynetk5, all by default; NAME=DIR takes the export in DIR
+#   NETWORK     vgg_tiny ultranet ultranet_bypass skynet skynetk5 ultranet_searched (the published search's bits) ultranet_ends
+#               (8 bits at both ends, 4 between), all by default; NAME=DIR takes the export in DIR
 # Results go to build-accelerators/<network>/; the end is a table, and a failure when one network failed.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -18,28 +19,30 @@ while getopts d:s option; do
     esac
 done
 shift $((OPTIND - 1))
-[ $# -gt 0 ] || set -- vgg_tiny ultranet ultranet_bypass skynet skynetk5
+[ $# -gt 0 ] || set -- vgg_tiny ultranet ultranet_bypass skynet skynetk5 ultranet_searched ultranet_ends
 out=build-accelerators
 rows=()
 bad=0
 
-# Weight and activation bits: those of the published networks (8-bit images, 4 bits elsewhere), a searched vgg_tiny.
-bits() {
+# Model, weight and activation bits: those of the published networks (8-bit images, 4 bits elsewhere), a searched vgg_tiny.
+described() {
     case $1 in
-    vgg_tiny) echo "822222 833363" ;;
-    ultranet | ultranet_bypass) echo "444444444 844444444" ;;
-    skynet | skynetk5) echo "4444444444444 8444444444444" ;;
+    vgg_tiny) echo "vgg_tiny 822222 833363" ;;
+    ultranet | ultranet_bypass) echo "$1 444444444 844444444" ;;
+    skynet | skynetk5) echo "$1 4444444444444 8444444444444" ;;
+    ultranet_searched) echo "ultranet 532555558 733677665" ;;
+    ultranet_ends) echo "ultranet 844444448 844444444" ;;
     *) echo "no bits known for $1: give NAME=DIR" >&2 && return 1 ;;
     esac
 }
 
 # A trained export of a network in $out/<network>/net.
 export_network() {
-    local name=$1 data=shapes:64 dir=$out/$1 w a
+    local name=$1 data=shapes:64 dir=$out/$1 model w a
     [ "$name" = vgg_tiny ] && data=fashion-mnist
-    bits "$name" >/dev/null || return 1
-    read -r w a < <(bits "$name")
-    "$mixq" train --model "$name" --data "$data" --bitw "$w" --bita "$a" --epochs 1 --limit 64 --batch 8 --out "$dir/run" --force &&
+    described "$name" >/dev/null || return 1
+    read -r model w a < <(described "$name")
+    "$mixq" train --model "$model" --data "$data" --bitw "$w" --bita "$a" --epochs 1 --limit 64 --batch 8 --out "$dir/run" --force &&
         "$mixq" export "$dir/run" --out "$dir/net" --data "$data" --vectors 3 --force
 }
 
