@@ -1,6 +1,7 @@
 # mixq: the short commands; `make help` lists them. The build itself is CMake and Ninja (CMakeLists.txt, CMakePresets.json).
 .DEFAULT_GOAL := build
-.PHONY: build deps deps-deep check check-deep demo bench-torch bench-scaling format clean help
+PREFIX ?= /usr/local
+.PHONY: build install docs deps deps-deep check check-deep demo bench-torch bench-scaling format clean help
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -8,6 +9,14 @@ help: ## this list
 build: ## the program, optimised: build/mixq
 	cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release
 	cmake --build build --target mixq
+
+install: build ## program, library, headers, manual page into PREFIX (/usr/local); DESTDIR for packages
+	cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+	cmake --build build --target mixq mixq_library mixq_manual
+	cmake --install build
+
+docs: build ## docs/commands/: a page per command, from the program's tables of options
+	@tools/write_docs.sh build/mixq
 
 deps: ## install what building, testing and the demo need (Debian packages; as root or through sudo)
 	@tools/deps.sh

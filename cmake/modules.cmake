@@ -22,7 +22,7 @@ endfunction()
 
 # The command line: one file per sub-command. These need the training side.
 set(MIXQ_TRAIN_COMMANDS search_command train_command test_command import_command export_command export_vectors bench_command bench_step
-                        cost_command bits_file run_options)
+                        cost_command bits_file run_options confusion)
 
 function(mixq_program)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/*.c)

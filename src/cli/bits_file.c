@@ -15,6 +15,11 @@ json_t *bits_file_make(const mq_net *net, const mq_bits *bits, const mq_cost_mod
     if (!root) return NULL;
     json_object_set_new(root, "dsp_ops_M", priced ? json_real(report.dsp_ops_M) : json_null());
     json_object_set_new(root, "factors", json_string(factors));
+    json_t *layers = json_array(); /* names, in the order of the digits */
+    for (int i = 0; i < net->layer_count; i++)
+        if (!net->layers[i].pinned)
+            json_array_append_new(layers, json_string(net->nodes[net->layers[i].node].name));
+    json_object_set_new(root, "layers", layers);
     if (priced) {
         json_object_set_new(root, "bit_ops_M", json_real(report.bit_ops_M));
         json_object_set_new(root, "weight_bits_M", json_real(report.weight_bits_M));

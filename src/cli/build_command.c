@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "cli/build_plain_c.h"
 #include "cli/commands.h"
 #include "gen/accelerator.h"
 #include "gen/parallelism.h"
@@ -190,16 +191,26 @@ static void print_text(const build_job *job, bool all) {
     printf("  next: mixq verify %s\n", job->out);
 }
 
-/* --target rtl, hls or both. */
+/* --target rtl, hls, both, or c. */
 static mq_status read_targets(const cli_args *args, const char **target, unsigned *targets, mq_error *error) {
-    static const char *const words[] = {"rtl", "hls", "rtl,hls", "hls,rtl", NULL};
+    static const char *const words[] = {"rtl", "hls", "rtl,hls", "hls,rtl", "c", NULL};
     static const unsigned values[] = {MQ_TARGET_RTL, MQ_TARGET_HLS, MQ_TARGET_RTL | MQ_TARGET_HLS,
-                                      MQ_TARGET_RTL | MQ_TARGET_HLS};
+                                      MQ_TARGET_RTL | MQ_TARGET_HLS, 0};
     int choice = -1;
     MQ_TRY(cli_choice(args, "--target", words, &choice, error));
-    if (choice < 0) return mq_fail(error, MQ_USAGE, "mixq build: --target rtl, hls or rtl,hls expected");
+    if (choice < 0) return mq_fail(error, MQ_USAGE, "mixq build: --target rtl, hls, rtl,hls or c expected");
     *target = words[choice == 3 ? 2 : choice];
     *targets = values[choice];
+    return MQ_OK;
+}
+
+/* Options that a program in C has no use for. */
+static mq_status check_plain_c(const cli_args *args, mq_error *error) {
+    static const char *const hardware[] = {"--device", "--target-fps", "--parallelism",
+                                           "--plan",   "--clock",      "--multipliers"};
+    for (size_t i = 0; i < sizeof hardware / sizeof *hardware; i++)
+        if (cli_value(args, hardware[i]))
+            return mq_fail(error, MQ_USAGE, "%s: belongs to --target rtl and hls, not to c", hardware[i]);
     return MQ_OK;
 }
 
@@ -209,6 +220,10 @@ static mq_status run(const cli_args *args, mq_error *error) {
     build_job *job;
     mq_status status;
     MQ_TRY(read_targets(args, &target, &targets, error));
+    if (!targets) {
+        MQ_TRY(check_plain_c(args, error));
+        return build_plain_c(args, error);
+    }
     MQ_TRY(mq_alloc(1, sizeof *job, "a build", &job, error));
     job->target = target;
     job->targets = targets;
@@ -235,8 +250,8 @@ done:
 }
 
 static const cli_option OPTIONS[] = {
-    {"--device", "X", "a name of `mixq devices`, or a .yaml file"},
-    {"--target", "T", "what is written: rtl (Verilog), hls (C++ for Vitis HLS) or rtl,hls"},
+    {"--device", "X", "rtl, hls: a name of `mixq devices`, or a .yaml file"},
+    {"--target", "T", "what is written: rtl (Verilog), hls (C++ for Vitis HLS), rtl,hls, or c (plain C11)"},
     {"--out", "DIR", "the folder to write"},
     {"--target-fps", "N", "as small as possible at this rate (default: as fast as the device allows)"},
     {"--parallelism", "FILE", "input and output channels at once of every convolution: config_simd_pe.txt"},
@@ -249,10 +264,11 @@ static const cli_option OPTIONS[] = {
 
 const cli_command cli_build = {
     .name = "build",
-    .usage = "NET --device X --target rtl,hls --out DIR [--target-fps N | --parallelism FILE | --plan FILE] "
-             "[--clock MHZ] [--force]",
-    .summary =
-        "Generate the accelerator of an export: Verilog or HLS C++, benches, golden vectors, host driver",
+    .usage = "NET (--device X --target rtl,hls [--target-fps N | --parallelism FILE | --plan FILE] [--clock "
+             "MHZ] | "
+             "--target c) --out DIR [--force]",
+    .summary = "Generate the accelerator of an export: Verilog or HLS C++ with benches and driver; or a C "
+               "program of it",
     .least_words = 1,
     .most_words = 1,
     .options = OPTIONS,
@@ -263,13 +279,19 @@ const cli_command cli_build = {
         "(test benches\n"
         "for Verilator and Icarus), synth/ (scripts for Yosys and Vivado), or hls/ (C++ for Vitis HLS with a "
         "bench),\n"
-        "host/ (a driver in C), vectors/, the network, "
-        "plan.json,\n"
-        "build.json and manifest.json with the SHA-256 of every file: all of it or nothing.\n\n"
+        "host/ (a driver in C), vectors/, the network, plan.json, build.json and manifest.json with the "
+        "SHA-256 "
+        "of\n"
+        "every file: all of it or nothing.\n\n"
+        "With --target c DIR gets MODEL.c and MODEL.h, where the export has vectors also MODEL_bench.c, "
+        "which "
+        "runs\n"
+        "and compares them, and manifest.json.\n\n"
         "Examples:\n"
         "  mixq export main --out export --data shapes:64 --vectors 3\n"
         "  mixq build export --device ultra96v2 --target rtl --out accelerator\n"
         "  mixq build export --device ultra96v2 --target rtl --out slow --target-fps 200 --clock 150\n"
-        "  mixq verify accelerator --stalls\n",
+        "  mixq verify accelerator --stalls\n"
+        "  mixq build export --target c --out program\n",
     .run = run,
 };

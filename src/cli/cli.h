@@ -42,6 +42,12 @@ typedef struct cli_command {
 
 /* The table, in the order of --help; ends with NULL. */
 extern const cli_command *const cli_commands[];
+/* Options that every command takes; ends with name NULL. --set only counts where a command has settings. */
+extern const cli_option cli_common_options[];
+
+/* help_command.c: what --help prints, of one command and of all. */
+void cli_help_command(const cli_command *command);
+void cli_help_all(void);
 
 /* The value of an option, or NULL when not given. The name must be in the command's table. */
 const char *cli_value(const cli_args *args, const char *name);

@@ -13,7 +13,7 @@
 #include "base/stop.h"
 #include "base/text.h"
 
-static const cli_option COMMON[] = {
+const cli_option cli_common_options[] = {
     {"--seed", "N", "seed of everything random (0)"},
     {"--threads", "N", "threads (all cores)"},
     {"--set", "KEY=VALUE", "a setting of the recipe, see below; may be repeated"},
@@ -24,11 +24,12 @@ static const cli_option COMMON[] = {
     {"--version", NULL, "the version"},
     {NULL, NULL, NULL},
 };
-enum { COMMON_COUNT = sizeof COMMON / sizeof *COMMON - 1 };
+enum { COMMON_COUNT = sizeof cli_common_options / sizeof *cli_common_options - 1 };
 
 static const cli_option *option_at(const cli_command *command, int i) {
-    if (i < COMMON_COUNT) return &COMMON[i];
-    return command && command->options ? &command->options[i - COMMON_COUNT] : &COMMON[COMMON_COUNT];
+    if (i < COMMON_COUNT) return &cli_common_options[i];
+    return command && command->options ? &command->options[i - COMMON_COUNT]
+                                       : &cli_common_options[COMMON_COUNT];
 }
 
 static int find_option(const cli_command *command, const char *name) {
@@ -124,44 +125,6 @@ mq_status cli_print_json(json_t *object, mq_error *error) {
     free(text);
     if (written < 0 || fflush(stdout) != 0) return mq_fail_errno(error, "cannot write", "standard output");
     return MQ_OK;
-}
-
-/* ---- help ---- */
-
-static void print_options(const cli_option *options, bool settings) {
-    for (; options->name; options++) {
-        if (!settings && strcmp(options->name, "--set") == 0) continue;
-        char left[64];
-        snprintf(left, sizeof left, "%s%s%s", options->name, options->argument ? " " : "",
-                 options->argument ? options->argument : "");
-        printf("  %-26s %s\n", left, options->help);
-    }
-}
-
-static void help_command(const cli_command *command) {
-    printf("mixq %s %s\n\n%s\n", command->name, command->usage, command->summary);
-    if (command->options && command->options->name) {
-        printf("\nOptions:\n");
-        print_options(command->options, true);
-    }
-    printf("\nCommon options:\n");
-    print_options(COMMON, command->settable != NULL);
-    if (command->settable) {
-        printf("\nKeys of --set:");
-        for (int i = 0; command->settable[i]; i++) printf(" %s", command->settable[i]);
-        printf("\n");
-    }
-    if (command->details) printf("\n%s", command->details);
-}
-
-static void help_all(void) {
-    printf("mixq %s - from a network description and a data set to a verified FPGA accelerator\n\n"
-           "mixq COMMAND [words] [options]\n\nCommands:\n",
-           mq_version());
-    for (int i = 0; cli_commands[i]; i++)
-        printf("  %-10s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
-    printf("\n`mixq COMMAND --help` explains one. Exit codes: 0 ok, 1 a check failed, 2 usage, 3 bad input,\n"
-           "4 internal, 130 interrupted (after saving).\n");
 }
 
 /* ---- parsing ---- */
@@ -284,9 +247,8 @@ static int finish(mq_status status, mq_error *error) {
 
 int main(int argc, char **argv) {
     mq_error error = {0};
-    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0) {
-        help_all();
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        cli_help_all();
         return argc < 2 ? MQ_USAGE : finish(MQ_OK, &error);
     }
     if (strcmp(argv[1], "--version") == 0) {
@@ -309,7 +271,7 @@ int main(int argc, char **argv) {
     }
     mq_status status = parse(argc - 2, argv + 2, &args, &error);
     if (status == MQ_OK && cli_flag(&args, "--help")) {
-        help_command(args.command);
+        cli_help_command(args.command);
         return finish(MQ_OK, &error);
     }
     if (status == MQ_OK) status = check(&args, &error);

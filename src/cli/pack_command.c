@@ -24,6 +24,7 @@ static const struct {
     {"--one-bit", true, "table"},
     {"--compare", false, "table"},
     {"--csv", false, "table"},
+    {"--plot", false, "table"},
     {"--svg", false, "show"},
     {"--file", false, "show verify"},
     {"--all", true, "verify"},
@@ -80,6 +81,7 @@ static const cli_option OPTIONS[] = {
     {"--compare", "TABLE", "table: cell by cell against a cost table (published)"},
     {"--csv", "T",
      "table: as a cost table, ideal or ours (what can be built), for kernels 1, 3, 5, 7 or --kernel"},
+    {"--plot", "FILE", "table: also as a figure (SVG); - prints one for a terminal"},
     {"--svg", "FILE", "show: also a drawing of the main packing"},
     {"--file", "FILE", "show, verify: a packing written by hand (JSON)"},
     {"--all", NULL, "verify: every cell of kernels 1, 3, 5, 7, dense and depthwise, both ranges"},
@@ -94,7 +96,8 @@ const cli_command cli_pack = {
     .least_words = 1,
     .most_words = 2,
     .options = OPTIONS,
-    .details = "Examples:\n  mixq pack table --kernel 3\n  mixq pack show --wbit 4 --abit 4 --kernel 1\n"
+    .details = "Examples:\n  mixq pack table --kernel 3\n  mixq pack table --kernel 3 --plot table.svg\n  "
+               "mixq pack show --wbit 4 --abit 4 --kernel 1\n"
                "  mixq pack table --compare published\n  mixq pack verify --all\n"
                "  mixq pack known net --accumulate 3\n",
     .run = run,

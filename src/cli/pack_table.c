@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/pack_request.h"
+#include "cli/plot_file.h"
 #include "pack/factors.h"
 #include "pack/published.h"
 
@@ -75,6 +76,7 @@ typedef struct table_job {
     bool csv;  /* a cost table: of what can be built (ours), or of the plans (ideal) */
     bool ours;
     json_t *cells;
+    double plot[MQ_PACK_BITS * MQ_PACK_BITS]; /* [wbit - least][abit - least], NaN where there is none */
 } table_job;
 
 static mq_status table_of_kernel(table_job *job, int kernel, mq_error *error) {
@@ -96,6 +98,8 @@ static mq_status table_of_kernel(table_job *job, int kernel, mq_error *error) {
             mults[r->abit] = plan.mults;
             luts[r->abit] = plan.luts;
             of_bound[r->abit] = plan.mults / plan.bound;
+            job->plot[(r->wbit - job->least) * (MQ_PACK_BITS + 1 - job->least) + r->abit - job->least] =
+                plan.mults;
             if (job->args->json) {
                 mq_proof proof;
                 MQ_TRY(pack_prove_plan(&plan, PACK_TABLE_VECTORS, job->args->seed, &proof, error));
@@ -139,6 +143,41 @@ static mq_status tables(table_job *job, mq_error *error) {
     return MQ_OK;
 }
 
+/* --plot: the numbers of the table as a figure. */
+static mq_status plot(const table_job *job, const char *path, mq_error *error) {
+    const mq_pack_request *r = &job->request;
+    const int count = MQ_PACK_BITS + 1 - job->least;
+    char title[160], name[2][MQ_PACK_BITS][4];
+    const char *row[MQ_PACK_BITS], *column[MQ_PACK_BITS];
+    double most = 1;
+    for (int i = 0; i < count; i++) {
+        snprintf(name[0][i], sizeof name[0][i], "w%d", job->least + i);
+        snprintf(name[1][i], sizeof name[1][i], "a%d", job->least + i);
+        row[i] = name[0][i];
+        column[i] = name[1][i];
+    }
+    for (int i = 0; i < count * count; i++)
+        if (job->plot[i] > most) most = job->plot[i];
+    snprintf(title, sizeof title,
+             "%d x %d%s on %s, class %s, %s weights: multiplications per slice and cycle", r->kernel,
+             r->kernel, r->depthwise ? " depthwise" : "", r->dsp.name, PACK_CLASSES[r->class - 1],
+             PACK_RANGES[r->symmetric]);
+    const mq_grid grid = {.title = title,
+                          .rows_label = "weights",
+                          .columns_label = "activation bits",
+                          .rows = count,
+                          .columns = count,
+                          .decimals = 2,
+                          .row = row,
+                          .column = column,
+                          .value = job->plot,
+                          .high = most};
+    mq_page page;
+    mq_page_begin(&page, error);
+    mq_figure_grid(&grid, plot_form(path), &page);
+    return plot_write(path, &page, error);
+}
+
 /* Both kinds of layers in one file, as factors/ has them. */
 static mq_status cost_table(table_job *job, mq_error *error) {
     printf("depthwise,kernel,wbit,a1,a2,a3,a4,a5,a6,a7,a8\n");
@@ -173,11 +212,17 @@ mq_status pack_run_table(const cli_args *args, mq_error *error) {
                        "--csv: a cost table has full-range weights, stride 1, dense and depthwise layers");
     if (job.request.stride > (job.request.kernel ? job.request.kernel : 1))
         return mq_fail(error, MQ_USAGE, "--stride: got %d, expected at most the kernel", job.request.stride);
+    const char *plotted = cli_value(args, "--plot");
+    if (plotted && (job.csv || against))
+        return mq_fail(error, MQ_USAGE, "--plot does not go with --csv or --compare");
+    if (plotted) MQ_TRY(plot_check(args, plotted, error));
+    for (int i = 0; i < MQ_PACK_BITS * MQ_PACK_BITS; i++) job.plot[i] = NAN;
     job.least = job.csv || cli_flag(args, "--one-bit") ? 1 : PACK_LOWEST_BITS;
     MQ_TRY(mq_pack_explorer_create(&job.explorer, error));
     if (args->json) job.cells = json_array();
     mq_status status = job.csv ? cost_table(&job, error) : tables(&job, error);
     mq_pack_explorer_free(job.explorer);
+    if (status == MQ_OK && plotted) status = plot(&job, plotted, error);
     if (status != MQ_OK || !args->json) {
         json_decref(job.cells);
         return status;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "cli/bits_file.h"
 #include "cli/commands.h"
+#include "cli/plot_file.h"
 #include "cli/run_options.h"
 #include "search/search.h"
 
@@ -136,7 +137,22 @@ static mq_status report(const cli_args *args, const run_setup *setup, const sear
     return MQ_OK;
 }
 
+/* --plot: the run folder's figures of bits and quality. */
+static mq_status plot(const char *folder, const char *path, mq_error *error) {
+    mq_run_data data;
+    mq_page page;
+    bool drawn;
+    MQ_TRY(mq_run_data_read(folder, &data, error));
+    mq_page_begin(&page, error);
+    mq_status status = mq_figure_bits(&data, plot_form(path), &page, &drawn, error);
+    mq_run_data_clear(&data);
+    mq_status written = plot_write(path, &page, error);
+    return status == MQ_OK ? written : status;
+}
+
 static mq_status run(const cli_args *args, mq_error *error) {
+    const char *plotted = cli_value(args, "--plot");
+    if (plotted) MQ_TRY(plot_check(args, plotted, error));
     run_setup setup;
     search_context context = {0};
     mq_status status;
@@ -153,6 +169,7 @@ static mq_status run(const cli_args *args, mq_error *error) {
         MQ_TRY_GOTO(bits_file_read(setup.settings.out, setup.net, &context.bits, error), done);
         MQ_TRY_GOTO(mq_cost_at(&context.search.cost, setup.net, &context.bits, &context.cost, error), done);
     }
+    if (plotted) MQ_TRY_GOTO(plot(setup.settings.out, plotted, error), done);
     status = report(args, &setup, &context, &result, error);
 done:
     run_setup_free(&setup);
@@ -166,6 +183,8 @@ static const cli_option OPTIONS[] = {
     {"--cdt", "X", "price of bit operations (0)"},
     {"--bd", "X", "price of block RAM (0)"},
     {"--factors", "T", "cost table: ours (what can be built), ideal, published or a .csv file (ours)"},
+    {"--plot", "FILE",
+     "at the end the bits of every layer over the epochs (SVG); - prints them for a terminal"},
     {"--no-share", NULL, "seven float weight tensors per layer instead of one"},
     {"--fix", "LIST", "layers whose bits are not searched: conv0=w8a8,conv3=w4a4"},
     {NULL, NULL, NULL},

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "cli/commands.h"
+#include "cli/confusion.h"
 #include "cli/detect_results.h"
 #include "cli/integer_run.h"
 #include "cli/run_options.h"
@@ -156,7 +157,7 @@ static differences compare_answers(const findings found[ENGINES], size_t outputs
 }
 
 static mq_status report_json(const mq_checkpoint *checkpoint, engine which, const mq_scores *s,
-                             double constant, const differences *d, mq_error *error) {
+                             double constant, const differences *d, const confusion *c, mq_error *error) {
     const mq_net *net = checkpoint->net;
     const mq_objective *objective;
     MQ_TRY(mq_objective_for(net, &objective, error));
@@ -167,6 +168,7 @@ static mq_status report_json(const mq_checkpoint *checkpoint, engine which, cons
     for (int i = 0; root && i < MQ_LOSS_PARTS && objective->part_names[i]; i++)
         json_object_set_new(root, objective->part_names[i], json_real(mq_scores_part(s, i)));
     run_add_constant(root, net, constant);
+    if (root && c->count) json_object_set_new(root, "confusion", confusion_json(c));
     if (root && d) {
         json_object_set_new(root, "differing", json_integer((json_int_t)d->images));
         json_object_set_new(root, "outputs_differing", json_integer((json_int_t)d->outputs));
@@ -234,11 +236,17 @@ static mq_status evaluate(const cli_args *args, const mq_checkpoint *checkpoint,
         differences d = {0};
         if (compare) d = compare_answers(found, outputs_of(checkpoint->net));
         const mq_scores *s = &found[which].scores;
+        confusion c = {0};
         status = detect_results_write(&results, dataset, found[which].answers.found, error);
+        if (status == MQ_OK && found[which].answers.classes)
+            status =
+                confusion_make(dataset, found[which].answers.classes, checkpoint->net->classes, &c, error);
         if (status == MQ_OK && args->json)
-            status = report_json(checkpoint, (engine)which, s, constant, compare ? &d : NULL, error);
+            status = report_json(checkpoint, (engine)which, s, constant, compare ? &d : NULL, &c, error);
         else if (status == MQ_OK)
             report_text(checkpoint, (engine)which, s, constant, compare ? &d : NULL);
+        if (status == MQ_OK && !args->json && c.count) confusion_print(&c);
+        confusion_free(&c);
         if (status == MQ_OK && !args->json) detect_results_say(&results, dataset);
     }
     detect_results_close(&results);
@@ -279,7 +287,8 @@ static mq_status run(const cli_args *args, mq_error *error) {
 
 static const cli_option OPTIONS[] = {
     {"--data", "DATA",
-     "fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, dac-sdc:DIR, shapes[:N]; its test split is used"},
+     "fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, folder:DIR, npy:X,Y, dac-sdc:DIR, shapes[:N]; its test "
+     "split is used"},
     {"--limit", "N", "only the first N images"},
     {"--engine", "E", "float: as trained; integer: lowered in memory and simulated (float)"},
     {"--compare", NULL, "run both engines and count the images whose class (or cell) or outputs differ"},
@@ -301,7 +310,10 @@ const cli_command cli_test = {
     .options = OPTIONS,
     .settable = SETTABLE,
     .details =
-        "CKPT is a .safetensors checkpoint, or a run folder (its best.safetensors).\n"
+        "CKPT is a .safetensors checkpoint, or a run folder (its best.safetensors). A classifier's confusion "
+        "matrix "
+        "follows,\n"
+        "with --json as `confusion`: `classes` and `matrix`, rows true, columns found.\n"
         "Boxes of --save-images and --results are those of --engine. A line of --results, in file order:\n"
         "  NAME XMIN XMAX YMIN YMAX\n"
         "the image's path in the data set without its ending (shapes: its number) and the edges of the found "

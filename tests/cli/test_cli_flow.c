@@ -1,6 +1,8 @@
 /* test_cli_flow.c - the whole way through the program: search, training, test, import, export, simulation. */
 #include "helper_cli.h"
 
+#include <math.h>
+
 #include "golden_files.h"
 #include "io/npy.h"
 #include "io/safetensors.h"
@@ -28,7 +30,20 @@ static void search_train_test(void **state) {
     assert_true(cli_number(t, "best") > 0.5); /* guessing gives 0.1 */
 
     json_t *f = cli_json(state, "test main --data mnist:data --threads 1");
-    cli_has_keys(f, "model accuracy loss images");
+    cli_has_keys(f, "model accuracy loss images confusion");
+    json_t *matrix = json_object_get(json_object_get(f, "confusion"), "matrix");
+    double right = 0, images = 0; /* the diagonal is the accuracy; every class has 5 images */
+    for (size_t row = 0; row < 10; row++) {
+        double in_row = 0;
+        for (size_t column = 0; column < 10; column++) {
+            double n = json_number_value(json_array_get(json_array_get(matrix, row), column));
+            in_row += n;
+            if (row == column) right += n;
+        }
+        assert_true(in_row == 5);
+        images += in_row;
+    }
+    assert_true(fabs(right / images - cli_number(f, "accuracy")) < 1e-9);
     assert_string_equal(cli_text(f, "engine"), "float");
     assert_true(cli_number(f, "accuracy") == cli_number(t, "best"));
     assert_int_equal(cli_number(f, "images"), 50);

@@ -157,8 +157,26 @@ static void doctor(void **state) {
     cli_contains("doctor", cli_works(state, "doctor")->out, "processor:|threads:|fashion-mnist");
 }
 
+/* An export alone is enough for a report, a C program and the pages of help. */
+static void made_of_it(void **state) {
+    json_decref(cli_json(state, "report net --out page.html"));
+    json_t *r = cli_json(state, "build net --target c --out program");
+    assert_string_equal(cli_text(r, "function"), "tenths_run");
+    json_decref(r);
+    assert_true(cli_exists(state, "program/tenths.c"));
+    r = cli_json(state, "help");
+    assert_true(json_array_size(json_object_get(r, "commands")) > 5);
+    json_decref(r);
+    cli_contains("help", cli_works(state, "help report")->out, "mixq report FOLDER...|--out F.html");
+    cli_contains("help", cli_works(state, "help --format md")->out, "| [`mixq simulate`](simulate.md) |");
+    cli_fails(state, 2, "unknown command 'repord' (did you mean 'report'?)", "help repord");
+    cli_fails(state, 2, "--format man is of all commands", "help report --format man");
+    cli_fails(state, 2, "--format|text, md, man, bash", "help --format troff");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(made_of_it, make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(simulate, make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(models, temp_dir_make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(data_info, make, temp_dir_remove),

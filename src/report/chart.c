@@ -1,0 +1,216 @@
+/* chart.c - curves and points as SVG, and what all figures share: style, frame, axes. */
+#include "report/chart.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "report/axis.h"
+
+enum { PLOT = 340, HEIGHT = 290, LEFT = 62, TOP = 34, BOTTOM = 44, MARKS = 4 };
+
+const char mq_figure_style[] =
+    ".mq{font:12px system-ui,\"DejaVu Sans\",sans-serif;max-width:100%;height:auto}"
+    ".mq text{fill:#1a1a1a}.mq .title{font-weight:600;font-size:13px}.mq .small{font-size:10px}"
+    ".mq .back{fill:#fff}.mq .axis{stroke:#444;fill:none}.mq .rule{stroke:#d4d4d4;fill:none}"
+    ".mq .box{stroke:#444}.mq .line{fill:none;stroke-width:2}"
+    ".mq .s0{stroke:#0b61a4}.mq .s1{stroke:#a84300;stroke-dasharray:7 3}.mq "
+    ".s2{stroke:#1a7f37;stroke-dasharray:2 3}"
+    ".mq .s3{stroke:#7a35d6;stroke-dasharray:9 3 2 3}.mq .s4{stroke:#a4133c}.mq "
+    ".s5{stroke:#555;stroke-dasharray:7 3}"
+    ".mq .s6{stroke:#00707a;stroke-dasharray:2 3}.mq .s7{stroke:#7d5a00;stroke-dasharray:9 3 2 3}"
+    ".mq .m0{fill:#0b61a4}.mq .m1{fill:#a84300}.mq .m2{fill:#1a7f37}.mq .m3{fill:#7a35d6}.mq "
+    ".m4{fill:#a4133c}"
+    ".mq .m5{fill:#555}.mq .m6{fill:#00707a}.mq .m7{fill:#7d5a00}"
+    ".mq .c0{fill:#eef4fb}.mq .c1{fill:#d6e6f4}.mq .c2{fill:#b7d4ea}.mq .c3{fill:#8fc1de}.mq "
+    ".c4{fill:#5ba3cf}"
+    ".mq .c5{fill:#2a6fb0}.mq .c6{fill:#1a559a}.mq .c7{fill:#0b3b75}"
+    ".mq text.on0{fill:#111}.mq text.on1{fill:#fff}.mq .bar0{fill:#111}.mq .bar1{fill:#fff}"
+    ".mq .f0{fill:#c6dbef}.mq .f1{fill:#c7e9c0}.mq .f2{fill:#fdd0a2}.mq .f3{fill:#dadaeb}.mq "
+    ".f4{fill:#fcbba1}"
+    ".mq .f5{fill:#d9d9d9}"
+    "@media screen and (prefers-color-scheme:dark){"
+    ".mq text{fill:#e6edf3}.mq .back{fill:#0d1117}.mq .axis{stroke:#9aa4ae}.mq .rule{stroke:#30363d}"
+    ".mq .box{stroke:#9aa4ae}"
+    ".mq .s0{stroke:#6cb6ff}.mq .s1{stroke:#ffa657}.mq .s2{stroke:#7ee787}.mq .s3{stroke:#d2a8ff}"
+    ".mq .s4{stroke:#ff8fa3}.mq .s5{stroke:#b5b5b5}.mq .s6{stroke:#5fd7e0}.mq .s7{stroke:#e3c15f}"
+    ".mq .m0{fill:#6cb6ff}.mq .m1{fill:#ffa657}.mq .m2{fill:#7ee787}.mq .m3{fill:#d2a8ff}.mq "
+    ".m4{fill:#ff8fa3}"
+    ".mq .m5{fill:#b5b5b5}.mq .m6{fill:#5fd7e0}.mq .m7{fill:#e3c15f}"
+    ".mq .f0{fill:#1f4e79}.mq .f1{fill:#1f5c33}.mq .f2{fill:#6b3f12}.mq .f3{fill:#4b3a75}.mq "
+    ".f4{fill:#702a2a}"
+    ".mq .f5{fill:#444b53}}";
+
+void mq_svg_open(mq_page *page, bool alone, int width, int height, const char *title, const char *about) {
+    int id = page->figures++;
+    mq_page_say(page,
+                "<svg class=\"mq\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" ",
+                width, height, width);
+    mq_page_say(page, "height=\"%d\" role=\"img\" aria-labelledby=\"t%d d%d\"><title id=\"t%d\">", height, id,
+                id, id);
+    mq_page_text(page, title);
+    mq_page_say(page, "</title><desc id=\"d%d\">", id);
+    mq_page_text(page, about);
+    mq_page_say(page, "</desc>\n");
+    if (alone) mq_page_say(page, "<style>%s</style>\n", mq_figure_style);
+    mq_page_say(page, "<rect class=\"back\" width=\"%d\" height=\"%d\"/>\n", width, height);
+}
+
+void mq_svg_close(mq_page *page) {
+    mq_page_say(page, "</svg>\n");
+}
+
+/* ---- axes ---- */
+
+static void widen(double v, double *low, double *high) {
+    if (isnan(v)) return;
+    if (isnan(*low) || v < *low) *low = v;
+    if (isnan(*high) || v > *high) *high = v;
+}
+
+bool mq_axis_ranges(const mq_chart *chart, mq_axis *x, mq_axis *y) {
+    double xl = NAN, xh = NAN, yl = NAN, yh = NAN;
+    for (int s = 0; s < chart->count; s++)
+        for (int i = 0; i < chart->series[s].count; i++) {
+            if (isnan(chart->series[s].x[i]) || isnan(chart->series[s].y[i])) continue;
+            widen(chart->series[s].x[i], &xl, &xh);
+            widen(chart->series[s].y[i], &yl, &yh);
+        }
+    if (isnan(xl)) return false;
+    *x = mq_axis_make(xl, xh, 8);
+    if (chart->whole && x->step < 1) *x = mq_axis_whole(xl, xh);
+    *y = mq_axis_make(yl, yh, 5);
+    return true;
+}
+
+mq_axis mq_axis_make(double low, double high, int ticks) {
+    if (!(high - low > 1e-9 * fmax(fabs(low), fabs(high)))) {
+        double around = fabs(low) > 0 ? 0.1 * fabs(low) : 1;
+        low -= around;
+        high += around;
+    }
+    double step = pow(10, floor(log10((high - low) / ticks)));
+    static const double times[] = {1, 2, 5, 10};
+    for (int i = 0; i < 4; i++)
+        if ((high - low) / (step * times[i]) <= ticks) {
+            step *= times[i];
+            break;
+        }
+    mq_axis a = {.step = step, .low = floor(low / step) * step, .high = ceil(high / step) * step};
+    a.decimals = step < 1 ? (int)ceil(-log10(step) - 1e-9) : 0;
+    return a;
+}
+
+mq_axis mq_axis_whole(double low, double high) {
+    return (mq_axis){.low = low, .high = high > low ? high : low + 1, .step = 1};
+}
+
+/* ---- the chart ---- */
+
+static double place_x(const mq_axis *x, double v) {
+    return LEFT + (v - x->low) / (x->high - x->low) * PLOT;
+}
+static double place_y(const mq_axis *y, double v) {
+    return HEIGHT - BOTTOM - (v - y->low) / (y->high - y->low) * (HEIGHT - TOP - BOTTOM);
+}
+
+static void axes(const mq_chart *chart, const mq_axis *x, const mq_axis *y, mq_page *page) {
+    for (double v = y->low; v < y->high + y->step / 2; v += y->step) {
+        double at = place_y(y, v);
+        mq_page_say(page,
+                    "<path class=\"rule\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" "
+                    "text-anchor=\"end\">%.*f</text>\n",
+                    LEFT, at, LEFT + PLOT, LEFT - 6, at + 4, y->decimals, v);
+    }
+    for (double v = x->low; v < x->high + x->step / 2; v += x->step)
+        mq_page_say(page,
+                    "<path class=\"axis\" d=\"M%.1f %dv5\"/><text x=\"%.1f\" y=\"%d\" "
+                    "text-anchor=\"middle\">%.*f</text>\n",
+                    place_x(x, v), HEIGHT - BOTTOM, place_x(x, v), HEIGHT - BOTTOM + 17, x->decimals, v);
+    mq_page_say(page, "<path class=\"axis\" d=\"M%d %dV%dH%d\"/>\n", LEFT, TOP, HEIGHT - BOTTOM, LEFT + PLOT);
+    mq_page_say(page, "<text class=\"title\" x=\"%d\" y=\"18\">", LEFT);
+    mq_page_text(page, chart->title);
+    mq_page_say(page, "</text><text x=\"%d\" y=\"%d\" text-anchor=\"middle\">", LEFT + PLOT / 2, HEIGHT - 8);
+    mq_page_text(page, chart->x_label);
+    mq_page_say(page, "</text><text transform=\"translate(14 %d) rotate(-90)\" text-anchor=\"middle\">",
+                (TOP + HEIGHT - BOTTOM) / 2);
+    mq_page_text(page, chart->y_label);
+    mq_page_say(page, "</text>\n");
+}
+
+static void mark(mq_page *page, int s, double x, double y) {
+    mq_page_say(page, "<path class=\"m%d\" d=\"", s);
+    switch (s % MARKS) {
+    case 0:
+        mq_page_say(page, "M%.1f %.1fm-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z", x, y);
+        break;
+    case 1:
+        mq_page_say(page, "M%.1f %.1fm-4 -4h8v8h-8z", x, y);
+        break;
+    case 2:
+        mq_page_say(page, "M%.1f %.1fm0 -5l5 8h-10z", x, y);
+        break;
+    default:
+        mq_page_say(page, "M%.1f %.1fm0 -5l5 5l-5 5l-5 -5z", x, y);
+    }
+    mq_page_say(page, "\"/>");
+}
+
+static void draw_series(const mq_chart *chart, int s, const mq_axis *x, const mq_axis *y, mq_page *page) {
+    const mq_chart_series *v = &chart->series[s];
+    bool open = false;
+    if (!v->points) {
+        mq_page_say(page, "<path class=\"line s%d\" d=\"", s);
+        for (int i = 0; i < v->count; i++) {
+            bool there = !isnan(v->x[i]) && !isnan(v->y[i]);
+            if (there)
+                mq_page_say(page, "%c%.1f %.1f", open ? 'L' : 'M', place_x(x, v->x[i]), place_y(y, v->y[i]));
+            open = there;
+        }
+        mq_page_say(page, "\"/>\n");
+    }
+    if (v->points || v->count <= 30)
+        for (int i = 0; i < v->count; i++)
+            if (!isnan(v->x[i]) && !isnan(v->y[i])) mark(page, s, place_x(x, v->x[i]), place_y(y, v->y[i]));
+    int at = TOP + 8 + s * 20;
+    if (!v->points) mq_page_say(page, "<path class=\"line s%d\" d=\"M%d %dh24\"/>", s, LEFT + PLOT + 10, at);
+    mark(page, s, LEFT + PLOT + 22, at);
+    mq_page_say(page, "<text x=\"%d\" y=\"%d\">", LEFT + PLOT + 40, at + 4);
+    mq_page_text(page, v->name);
+    mq_page_say(page, "</text>\n");
+}
+
+static void describe(const mq_chart *chart, char *out, size_t size) {
+    size_t used = (size_t)snprintf(out, size, "%s against %s.", chart->y_label, chart->x_label);
+    for (int s = 0; s < chart->count && used < size; s++) {
+        const mq_chart_series *v = &chart->series[s];
+        int first = 0, last = v->count - 1;
+        while (first < v->count && isnan(v->y[first])) first++;
+        while (last >= 0 && isnan(v->y[last])) last--;
+        if (first > last) continue;
+        int n = snprintf(out + used, size - used, " %s: %.4g at %.4g", v->name, v->y[first], v->x[first]);
+        used += n > 0 ? (size_t)n : 0;
+        if (last > first && used < size) {
+            n = snprintf(out + used, size - used, " to %.4g at %.4g", v->y[last], v->x[last]);
+            used += n > 0 ? (size_t)n : 0;
+        }
+        if (used < size) used += (size_t)snprintf(out + used, size - used, ".");
+    }
+}
+
+void mq_chart_svg(const mq_chart *chart, bool alone, mq_page *page) {
+    mq_axis x, y;
+    char about[1024];
+    describe(chart, about, sizeof about);
+    size_t longest = 0;
+    for (int s = 0; s < chart->count; s++)
+        if (strlen(chart->series[s].name) > longest) longest = strlen(chart->series[s].name);
+    mq_svg_open(page, alone, LEFT + PLOT + 56 + 7 * (int)longest, HEIGHT, chart->title, about);
+    if (mq_axis_ranges(chart, &x, &y)) {
+        axes(chart, &x, &y, page);
+        for (int s = 0; s < chart->count; s++) draw_series(chart, s, &x, &y, page);
+    } else {
+        mq_page_say(page, "<text x=\"%d\" y=\"%d\">no numbers yet</text>\n", LEFT, HEIGHT / 2);
+    }
+    mq_svg_close(page);
+}
