@@ -16,6 +16,7 @@ typedef struct mq_trained_layer {
     double weight_step; /* of equal weights, whose codes are 0: that of unit deviation */
     mq_qtype input;     /* codes it reads */
     const float *bias;  /* [out] or NULL */
+    const double *scale, *offset; /* [out] of given quantisers, weight_step is 0 then; else NULL */
 } mq_trained_layer;
 
 mq_trained_layer mq_trained_layer_of(const mq_checkpoint *checkpoint, int node);
