@@ -69,6 +69,7 @@ static bool try_slope(const points *p, double g, float unit, float *factor, floa
     double least, most;
     *factor = (float)(g / (double)unit);
     interval(p, (double)*factor * (double)unit, &least, &most);
+    if (*factor == 0) return false;
     if (least == -DBL_MAX) least = most - 1;
     if (most == DBL_MAX) most = least + 1;
     *offset = (float)(least + (most - least) / 2);
@@ -93,8 +94,10 @@ bool mq_float_line(const mq_inet_requant *rule, int channel, int64_t first, int6
         else
             b = right;
     }
-    if (try_slope(&p, a + (b - a) / 2, unit, factor, offset)) return true;
-    /* Ties on a line that is exact: the slope of the rule itself. */
-    return rule->inc[channel] != 0 &&
-           try_slope(&p, ldexp((double)rule->inc[channel], -rule->shift), unit, factor, offset);
+    double g = a + (b - a) / 2;
+    if (try_slope(&p, g, unit, factor, offset)) return true;
+    /* Ties of powers of two have no margin at all, but a line of few bits meets them exactly, and rounds as they do. */
+    for (int bits = 0; bits <= 20; bits++)
+        if (try_slope(&p, ldexp(rint(ldexp(g, bits)), -bits), unit, factor, offset)) return true;
+    return false;
 }

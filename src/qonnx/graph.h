@@ -80,6 +80,8 @@ typedef struct mq_graph {
     const mq_real_input *real_input; /* of the input, once it is quantised */
     mq_qtype input_type;
     bool input_floor;
+    bool ours;   /* mixq wrote the file, others may have changed it */
+    bool pixels; /* the input's codes are k >> (8 - bits) of pixels k/256 */
 } mq_graph;
 
 /* "FILE: node NAME (OP): ..." */

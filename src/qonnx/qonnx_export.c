@@ -7,6 +7,7 @@
 
 #include "qonnx/float_line.h"
 #include "qonnx/own_file.h"
+#include "qonnx/pixels.h"
 
 #define DOMAIN "qonnx.custom_op.general"
 
@@ -49,7 +50,7 @@ static mq_onnx_new_node *put(exporter *x, const char *op, const char *name, cons
 
 /* Rounding to the codes of a type: a Quant node, or Clip and Round. */
 static void put_quant(exporter *x, const char *n, const char *input, const char *output, const mq_shape *shape,
-                      int bits, bool is_signed, bool narrow, float scale, bool down) {
+                      int bits, bool is_signed, bool narrow, float scale) {
     char a[TEXT], b[TEXT], c[TEXT];
     if (x->flavour == MQ_ONNX_QUANT) {
         add_scalar(x, name_of(n, "scale", a), scale);
@@ -58,7 +59,7 @@ static void put_quant(exporter *x, const char *n, const char *input, const char 
         mq_onnx_new_node *q = put(x, "Quant", n, (const char *const[]){input, a, b, c, NULL}, output, shape);
         mq_onnx_set_int(q, "signed", is_signed);
         mq_onnx_set_int(q, "narrow", narrow);
-        mq_onnx_set_text(q, "rounding_mode", down ? "FLOOR" : "ROUND");
+        mq_onnx_set_text(q, "rounding_mode", "ROUND");
         return;
     }
     float high = ldexpf(1, bits - is_signed) - 1, low = !is_signed ? 0 : narrow ? -high : -high - 1;
@@ -73,7 +74,7 @@ static void put_quant(exporter *x, const char *n, const char *input, const char 
     add_scalar(x, name_of(n, "high", b), high);
     put(x, "Clip", name_of(n, "clip", clipped), (const char *const[]){input, a, b, NULL}, clipped, shape);
     bool scaled = scale != 1;
-    put(x, down ? "Floor" : "Round", name_of(n, "round", rounded), (const char *const[]){clipped, NULL},
+    put(x, "Round", name_of(n, "round", rounded), (const char *const[]){clipped, NULL},
         scaled ? rounded : output, shape);
     if (!scaled) return;
     put(x, "Mul", name_of(n, "mul", c), (const char *const[]){rounded, name_of(n, "scale", steps), NULL}, output, shape);
@@ -104,8 +105,14 @@ static mq_status put_IMAGE(exporter *x, int index) {
     mq_shape shape = shape_of(&n->edge, false);
     mq_onnx_add_input(x->w, "input", &shape);
     if (!image->real) {
+        /* Rounding down, as rounding to the nearest of numbers half a code less half a pixel lower: never a tie. */
+        char pixel[TEXT] = "input", half[TEXT];
         x->unit[index] = ldexpf(1, -image->bits);
-        put_quant(x, n->name, "input", n->name, &shape, image->bits, false, false, x->unit[index], true);
+        if (image->bits < 8) {
+            add_scalar(x, name_of(n->name, "half", half), mq_pixel_shift(image->bits));
+            put(x, "Sub", name_of(n->name, "down", pixel), (const char *const[]){"input", half, NULL}, pixel, &shape);
+        }
+        put_quant(x, n->name, pixel, n->name, &shape, image->bits, false, false, x->unit[index]);
         return MQ_OK;
     }
     static const char *const ops[] = {"Add", "Sub", "Mul", "Div"};
@@ -123,7 +130,7 @@ static mq_status put_IMAGE(exporter *x, int index) {
         memcpy(from, to, sizeof from);
     }
     x->unit[index] = 1;
-    put_quant(x, n->name, from, n->name, &shape, image->bits, image->is_signed, image->narrow, 1, false);
+    put_quant(x, n->name, from, n->name, &shape, image->bits, image->is_signed, image->narrow, 1);
     return MQ_OK;
 }
 
@@ -141,8 +148,7 @@ static mq_status put_weights(exporter *x, const mq_inet_node *n, const int8_t *c
     if (x->flavour == MQ_ONNX_PLAIN) return MQ_OK;
     char own[TEXT], node[TEXT];
     snprintf(own, sizeof own, "%s", name);
-    put_quant(x, name_of(n->name, "weight", node), own, name_of(n->name, "weight", name), shape, bits, true, narrow, 1,
-              false);
+    put_quant(x, name_of(n->name, "weight", node), own, name_of(n->name, "weight", name), shape, bits, true, narrow, 1);
     return MQ_OK;
 }
 
@@ -223,7 +229,7 @@ static mq_status put_REQUANT(exporter *x, int index) {
     name_of(n->name, "norm", norm);
     const char *const inputs[] = {x->net->nodes[n->input[0]].name, tensor[0], tensor[1], tensor[2], tensor[3], NULL};
     mq_onnx_set_float(put(x, "BatchNormalization", norm, inputs, norm, &out), "epsilon", 0);
-    put_quant(x, n->name, norm, n->name, &out, r->bits, r->is_signed, r->narrow, 1, false);
+    put_quant(x, n->name, norm, n->name, &out, r->bits, r->is_signed, r->narrow, 1);
     return MQ_OK;
 }
 

@@ -113,7 +113,7 @@ static void put(text *t, const char *format, ...) {
 static void put_input(text *t, const mq_graph *g, double divisor) {
     const mq_draft *d = &g->draft[0];
     put(t, "input: {channels: %d, height: %d, width: %d", d->c, d->h, d->w);
-    if (!g->input_floor) {
+    if (!g->pixels) {
         put(t, ", pixel_divisor: %.9g, steps: [", (double)(float)divisor);
         for (int i = 0; i < g->real_input->count; i++) {
             const mq_real_step *s = &g->real_input->step[i];
@@ -257,6 +257,7 @@ static mq_status import(const char *name, const mq_onnx_model *model, const mq_q
     g->file = name;
     g->model = model;
     g->error = error;
+    g->ours = strcmp(model->producer, "mixq") == 0 || mq_onnx_meta(model, MQ_OWN_GRAPH);
     g->room = table_room(model);
     mq_status status = mq_arena_create(&g->arena, error);
     if (status == MQ_OK) status = mq_arena_alloc(g->arena, g->room, sizeof *g->table, "an ONNX graph", &g->table, error);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "qonnx/graph.h"
+#include "qonnx/pixels.h"
 
 static mq_status set_output(mq_graph *g, const mq_stream *s) {
     mq_stream *copy;
@@ -177,9 +178,14 @@ static mq_status quantise_input(mq_graph *g, const mq_stream *s) {
     g->real_input = s->input;
     g->input_type = s->type;
     g->input_floor = s->floor;
-    bool pixels = s->input->count == 0 && !s->type.is_signed && s->type.scale == ldexp(1, -s->type.bits);
-    if (s->floor && !pixels)
+    const mq_real_step *first = &s->input->step[0];
+    const int count = s->input->count;
+    bool pixels = !s->type.is_signed && s->type.scale == ldexp(1, -s->type.bits);
+    if (s->floor && !(pixels && count == 0))
         return mq_graph_fail(g, "rounding_mode FLOOR: only of pixels, unsigned in steps of 2^-bits");
+    bool shifted = count == 1 && first->op == MQ_REAL_SUB && first->count == 1 &&
+                   first->value[0] == mq_pixel_shift(s->type.bits);
+    g->pixels = s->floor || (g->ours && pixels && (s->type.bits == 8 ? count == 0 : shifted));
     return MQ_OK;
 }
 
