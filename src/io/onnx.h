@@ -95,6 +95,7 @@ void mq_onnx_writer_free(mq_onnx_writer *w); /* NULL is fine */
 void mq_onnx_opset(mq_onnx_writer *w, const char *domain, int64_t version);
 void mq_onnx_add_meta(mq_onnx_writer *w, const char *key, const char *value);
 void mq_onnx_add_real(mq_onnx_writer *w, const char *name, const mq_shape *shape, const float *values);
+void mq_onnx_add_double(mq_onnx_writer *w, const char *name, const mq_shape *shape, const double *values);
 void mq_onnx_add_whole(mq_onnx_writer *w, const char *name, const mq_shape *shape, const int64_t *values);
 void mq_onnx_add_input(mq_onnx_writer *w, const char *name, const mq_shape *shape); /* float32, as the next two */
 void mq_onnx_add_output(mq_onnx_writer *w, const char *name, const mq_shape *shape);

@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "io/onnx.h"
 
-enum { TYPE_FLOAT = 1, TYPE_INT64 = 7, IR_VERSION = 8, FIRST_ROOM = 8 };
+enum { TYPE_FLOAT = 1, TYPE_INT64 = 7, TYPE_DOUBLE = 11, IR_VERSION = 8, FIRST_ROOM = 8 };
 
 /* A growing list of pointers, as protobuf-c wants them. */
 typedef struct list {
@@ -117,6 +117,10 @@ static void add_tensor(mq_onnx_writer *w, const char *name, const mq_shape *shap
 
 void mq_onnx_add_real(mq_onnx_writer *w, const char *name, const mq_shape *shape, const float *values) {
     add_tensor(w, name, shape, TYPE_FLOAT, values, sizeof *values);
+}
+
+void mq_onnx_add_double(mq_onnx_writer *w, const char *name, const mq_shape *shape, const double *values) {
+    add_tensor(w, name, shape, TYPE_DOUBLE, values, sizeof *values);
 }
 
 void mq_onnx_add_whole(mq_onnx_writer *w, const char *name, const mq_shape *shape, const int64_t *values) {

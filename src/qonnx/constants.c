@@ -4,15 +4,13 @@
 
 #include "qonnx/graph.h"
 
-#define MAX_COUNT ((size_t)1 << 28)
-
 static mq_status new_known(mq_graph *g, const mq_shape *shape, bool real, mq_known **out, float **floats,
                            int64_t **wholes) {
     mq_known *k;
     MQ_TRY(mq_arena_alloc(g->arena, 1, sizeof *k, "an ONNX tensor", &k, g->error));
     k->shape = *shape;
-    if (!mq_shape_count(shape, &k->count) || k->count > MAX_COUNT)
-        return mq_graph_fail(g, "a result of too many elements");
+    if (!mq_shape_count(shape, &k->count)) return mq_graph_fail(g, "a result of too many elements");
+    MQ_TRY(mq_graph_spend(g, k->count));
     if (real) {
         MQ_TRY(mq_arena_alloc(g->arena, k->count, sizeof **floats, "an ONNX tensor", floats, g->error));
         k->real = *floats;

@@ -18,6 +18,12 @@ mq_status mq_graph_fail(const mq_graph *g, const char *format, ...) {
                    *n->domain ? "::" : "", n->op, text);
 }
 
+mq_status mq_graph_spend(mq_graph *g, size_t count) {
+    if (count > g->left) return mq_graph_fail(g, "more than %d numbers are made of the file's constants", MQ_GRAPH_NUMBERS);
+    g->left -= count;
+    return MQ_OK;
+}
+
 /* ---- the table of names: FNV-1a, open addressing, at most half full ---- */
 
 static size_t slot_of(const mq_graph *g, const char *name) {

@@ -75,6 +75,7 @@ typedef struct mq_graph {
     const mq_onnx_node *node; /* being read, for messages */
     mq_named *table;          /* hashed by name */
     size_t room, named;
+    size_t left; /* numbers that folding and chains may still make: a small file cannot take all memory */
     mq_draft draft[MQ_MAX_NODES];
     int draft_count;
     const mq_real_input *real_input; /* of the input, once it is quantised */
@@ -86,6 +87,10 @@ typedef struct mq_graph {
 
 /* "FILE: node NAME (OP): ..." */
 mq_status mq_graph_fail(const mq_graph *g, const char *format, ...) MQ_PRINTF(2, 3);
+
+enum { MQ_GRAPH_NUMBERS = 1 << 27 };
+/* Takes count numbers from what is left. */
+mq_status mq_graph_spend(mq_graph *g, size_t count) MQ_MUST_CHECK;
 
 const mq_named *mq_graph_find(const mq_graph *g, const char *name);
 mq_status mq_graph_set(mq_graph *g, const char *name, const mq_known *known, const mq_stream *stream) MQ_MUST_CHECK;

@@ -202,34 +202,118 @@ static mq_status put_LINEAR(exporter *x, int index) {
     return MQ_OK;
 }
 
+/* The channels' lines as a batch norm; *found false: some channel has none in float32. */
+static mq_status put_norm(exporter *x, const mq_inet_node *n, float unit, const mq_shape *out, const char *norm,
+                          bool *found) {
+    static const char *const names[] = {"factor", "offset", "mean", "variance"};
+    const mq_inet_edge *acc = &x->net->nodes[n->input[0]].edge;
+    float *values[4];
+    char tensor[4][TEXT];
+    *found = true;
+    for (int i = 0; i < 4; i++)
+        MQ_TRY(mq_arena_alloc(x->arena, (size_t)n->edge.c, sizeof *values[i], "batch norm", &values[i], x->error));
+    for (int c = 0; c < n->edge.c && *found; c++) {
+        values[3][c] = 1;
+        *found = mq_float_line(&n->requant, c, acc->channel_low[c], acc->channel_high[c], unit, &values[0][c],
+                               &values[1][c]);
+    }
+    if (!*found) return MQ_OK;
+    mq_shape shape = mq_shape1(n->edge.c);
+    for (int i = 0; i < 4; i++) mq_onnx_add_real(x->w, name_of(n->name, names[i], tensor[i]), &shape, values[i]);
+    const char *const inputs[] = {x->net->nodes[n->input[0]].name, tensor[0], tensor[1], tensor[2], tensor[3], NULL};
+    mq_onnx_set_float(put(x, "BatchNormalization", norm, inputs, norm, out), "epsilon", 0);
+    return MQ_OK;
+}
+
+/* Where no line of float32 is fine enough (8-bit codes of long sums): the thresholds themselves, whole numbers. */
+static mq_status put_thresholds(exporter *x, const mq_inet_node *n, float unit, const mq_shape *out, const char *codes) {
+    const mq_inet_edge *acc = &x->net->nodes[n->input[0]].edge;
+    const size_t channels = (size_t)n->edge.c, levels = (size_t)(n->requant.high - n->requant.low);
+    float *values, *sign;
+    int64_t *t;
+    bool falling, turned = false;
+    char tensor[TEXT], turn[TEXT], type[24];
+    const char *input = x->net->nodes[n->input[0]].name;
+    MQ_TRY(mq_arena_alloc(x->arena, channels * levels, sizeof *values, "thresholds", &values, x->error));
+    MQ_TRY(mq_arena_alloc(x->arena, levels, sizeof *t, "thresholds", &t, x->error));
+    MQ_TRY(mq_arena_alloc(x->arena, channels, sizeof *sign, "thresholds", &sign, x->error));
+    for (size_t c = 0; c < channels; c++) {
+        mq_threshold_list(&n->requant, (int)c, acc->channel_low[c], acc->channel_high[c], &falling, t);
+        sign[c] = falling ? -1 : 1;
+        turned = turned || falling;
+        for (size_t k = 0; k < levels; k++) {
+            values[c * levels + k] = (float)t[k] * unit;
+            if (t[k] < -EXACT_SUM || t[k] > EXACT_SUM)
+                return mq_fail(x->error, MQ_BAD_INPUT,
+                               "%s: channel %zu: threshold %lld: float32 holds whole numbers up to 2^24", n->name, c,
+                               (long long)t[k]);
+        }
+    }
+    if (turned) {
+        mq_shape shape = out->rank == 2 ? mq_shape2(1, n->edge.c) : mq_shape4(1, n->edge.c, 1, 1);
+        mq_onnx_add_real(x->w, name_of(n->name, "sign", tensor), &shape, sign);
+        put(x, "Mul", name_of(n->name, "turned", turn), (const char *const[]){input, tensor, NULL}, turn, out);
+        input = turn;
+    }
+    mq_shape shape = mq_shape2(n->edge.c, (int64_t)levels);
+    mq_onnx_add_real(x->w, name_of(n->name, "thresholds", tensor), &shape, values);
+    mq_onnx_add_value(x->w, codes, out);
+    mq_onnx_new_node *m =
+        mq_onnx_add_node(x->w, DOMAIN, "MultiThreshold", codes, (const char *const[]){input, tensor, NULL}, codes);
+    snprintf(type, sizeof type, "%sINT%d", n->requant.is_signed ? "" : "U", n->requant.bits);
+    mq_onnx_set_text(m, "out_dtype", type);
+    mq_onnx_set_float(m, "out_scale", 1);
+    mq_onnx_set_float(m, "out_bias", (float)n->requant.low);
+    mq_onnx_set_text(m, "data_layout", out->rank == 2 ? "NC" : "NCHW");
+    return MQ_OK;
+}
+
+/* The same in ONNX's own operators: the line in float64. */
+static mq_status put_double(exporter *x, const mq_inet_node *n, float unit, const mq_shape *out, const char *codes) {
+    enum { FLOAT = 1, DOUBLE = 11 };
+    const mq_inet_edge *acc = &x->net->nodes[n->input[0]].edge;
+    double *values[2];
+    char tensor[2][TEXT], wide[TEXT], product[TEXT], sum[TEXT], rounded[TEXT];
+    for (int i = 0; i < 2; i++)
+        MQ_TRY(mq_arena_alloc(x->arena, (size_t)n->edge.c, sizeof *values[i], "lines", &values[i], x->error));
+    for (int c = 0; c < n->edge.c; c++)
+        if (!mq_double_line(&n->requant, c, acc->channel_low[c], acc->channel_high[c], unit, &values[0][c],
+                            &values[1][c]))
+            return mq_fail(x->error, MQ_BAD_INPUT, "%s: channel %d: its codes follow no line that float64 computes",
+                           n->name, c);
+    mq_shape shape = out->rank == 2 ? mq_shape2(1, n->edge.c) : mq_shape4(1, n->edge.c, 1, 1);
+    mq_onnx_add_double(x->w, name_of(n->name, "factor", tensor[0]), &shape, values[0]);
+    mq_onnx_add_double(x->w, name_of(n->name, "offset", tensor[1]), &shape, values[1]);
+    name_of(n->name, "wide", wide);
+    name_of(n->name, "product", product);
+    name_of(n->name, "sum", sum);
+    name_of(n->name, "rounded", rounded);
+    const char *const input = x->net->nodes[n->input[0]].name;
+    mq_onnx_set_int(mq_onnx_add_node(x->w, "", "Cast", wide, (const char *const[]){input, NULL}, wide), "to", DOUBLE);
+    mq_onnx_add_node(x->w, "", "Mul", product, (const char *const[]){wide, tensor[0], NULL}, product);
+    mq_onnx_add_node(x->w, "", "Add", sum, (const char *const[]){product, tensor[1], NULL}, sum);
+    mq_onnx_add_node(x->w, "", "Round", rounded, (const char *const[]){sum, NULL}, rounded);
+    mq_onnx_add_value(x->w, codes, out);
+    mq_onnx_set_int(mq_onnx_add_node(x->w, "", "Cast", codes, (const char *const[]){rounded, NULL}, codes), "to", FLOAT);
+    return MQ_OK;
+}
+
 static mq_status put_REQUANT(exporter *x, int index) {
     const mq_inet_node *n = &x->net->nodes[index];
     const mq_inet_requant *r = &n->requant;
-    const mq_inet_edge *acc = &x->net->nodes[n->input[0]].edge;
     const float unit = x->unit[n->input[0]];
-    const size_t channels = (size_t)n->edge.c;
-    float *values[4]; /* scale, bias, mean, variance */
-    static const char *const names[] = {"factor", "offset", "mean", "variance"};
-    char tensor[4][TEXT], norm[TEXT];
-    for (int i = 0; i < 4; i++)
-        MQ_TRY(mq_arena_alloc(x->arena, channels, sizeof *values[i], "batch norm", &values[i], x->error));
-    for (size_t c = 0; c < channels; c++) {
-        values[3][c] = 1;
-        if (!mq_float_line(r, (int)c, acc->channel_low[c], acc->channel_high[c], unit, &values[0][c], &values[1][c]))
-            return mq_fail(x->error, MQ_BAD_INPUT,
-                           "%s: channel %zu: its codes follow no line that float32 computes: not to be said as a batch "
-                           "norm and a Quant node",
-                           n->name, c);
-    }
-    mq_shape shape = mq_shape1(n->edge.c);
-    for (int i = 0; i < 4; i++) mq_onnx_add_real(x->w, name_of(n->name, names[i], tensor[i]), &shape, values[i]);
+    char between[TEXT];
+    bool found;
     x->flat[index] = x->flat[n->input[0]];
     x->unit[index] = 1;
     mq_shape out = shape_of(&n->edge, x->flat[index]);
-    name_of(n->name, "norm", norm);
-    const char *const inputs[] = {x->net->nodes[n->input[0]].name, tensor[0], tensor[1], tensor[2], tensor[3], NULL};
-    mq_onnx_set_float(put(x, "BatchNormalization", norm, inputs, norm, &out), "epsilon", 0);
-    put_quant(x, n->name, norm, n->name, &out, r->bits, r->is_signed, r->narrow, 1);
+    name_of(n->name, "norm", between);
+    MQ_TRY(put_norm(x, n, unit, &out, between, &found));
+    if (!found && x->flavour == MQ_ONNX_QUANT)
+        MQ_TRY(put_thresholds(x, n, unit, &out, name_of(n->name, "steps", between)));
+    else if (!found)
+        MQ_TRY(put_double(x, n, unit, &out, name_of(n->name, "steps", between)));
+    put_quant(x, n->name, between, n->name, &out, r->bits, r->is_signed, r->narrow, 1);
     return MQ_OK;
 }
 

@@ -4,8 +4,8 @@
  * activations are whole numbers (Quant nodes of scale 1; the image's codes k >> (8-b) in steps of 2^-b), so sums of
  * products are exact below 2^24, and a requantisation is a batch norm, one float32 factor and offset per channel,
  * before a Quant. They are chosen as far from every rounding edge as the channel's staircase allows, and then
- * evaluated at both sides of every step, with and without a fused multiplication; what float32 cannot follow is
- * refused. The real scales stand in the last node. Input: [1, C, H, W] float32, of pixels k/256. */
+ * evaluated at both sides of every step, with and without a fused multiplication; where float32 cannot follow, QUANT
+ * has a MultiThreshold node of whole thresholds, PLAIN a line in float64. The real scales stand in the last node. Input: [1, C, H, W] float32, of pixels k/256. */
 #ifndef MIXQ_QONNX_QONNX_EXPORT_H
 #define MIXQ_QONNX_QONNX_EXPORT_H
 
@@ -16,7 +16,7 @@
 typedef enum mq_onnx_flavour { MQ_ONNX_QUANT, MQ_ONNX_PLAIN } mq_onnx_flavour;
 
 /* checkpoint: what the network was lowered from, carried along so that an import gives it back (QUANT), or NULL.
- * Atomic. A network by the published rules, or a layer that float32 cannot follow, is MQ_BAD_INPUT and named.
+ * Atomic. A network by the published rules, or a layer of thresholds beyond 2^24, is MQ_BAD_INPUT and named.
  * *inexact (may be NULL): layers whose sums may leave 2^24. */
 mq_status mq_qonnx_export(const mq_inet *net, const mq_checkpoint *checkpoint, mq_onnx_flavour flavour,
                           const char *path, int *inexact, mq_error *error) MQ_MUST_CHECK;

@@ -258,6 +258,7 @@ static mq_status import(const char *name, const mq_onnx_model *model, const mq_q
     g->model = model;
     g->error = error;
     g->ours = strcmp(model->producer, "mixq") == 0 || mq_onnx_meta(model, MQ_OWN_GRAPH);
+    g->left = MQ_GRAPH_NUMBERS;
     g->room = table_room(model);
     mq_status status = mq_arena_create(&g->arena, error);
     if (status == MQ_OK) status = mq_arena_alloc(g->arena, g->room, sizeof *g->table, "an ONNX graph", &g->table, error);

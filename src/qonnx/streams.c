@@ -13,6 +13,7 @@ static mq_status set_output(mq_graph *g, const mq_stream *s) {
 }
 
 static mq_status new_chain(mq_graph *g, int channels, long double **a, long double **b) {
+    MQ_TRY(mq_graph_spend(g, 8 * (size_t)channels));
     MQ_TRY(mq_arena_alloc(g->arena, (size_t)channels, sizeof **a, "scales", a, g->error));
     return mq_arena_alloc(g->arena, (size_t)channels, sizeof **b, "offsets", b, g->error);
 }
@@ -21,6 +22,7 @@ mq_status mq_stream_commit(mq_graph *g, mq_stream *s) {
     if (s->root < 0) return MQ_OK;
     mq_draft *d = &g->draft[s->root];
     double *scale, *offset;
+    MQ_TRY(mq_graph_spend(g, 4 * (size_t)d->c));
     MQ_TRY(mq_arena_alloc(g->arena, (size_t)d->c, sizeof *scale, "scales", &scale, g->error));
     MQ_TRY(mq_arena_alloc(g->arena, (size_t)d->c, sizeof *offset, "offsets", &offset, g->error));
     for (int c = 0; c < d->c; c++) {

@@ -98,6 +98,34 @@ void graph_end(const char *output, mq_shape shape, const char *path) {
     graph = NULL;
 }
 
+void graph_small(const char *path) {
+    mq_onnx_new_node *n;
+    const mq_shape scalar = {0};
+    graph_begin("x", mq_shape4(1, 2, 6, 6));
+    graph_values("k", scalar, &(float){2});
+    graph_node("", "Mul", "scale", "x k", "a");
+    graph_quant("q0", "a", 0.1f, 4, true, true);
+    graph_real("w0.w", mq_shape4(4, 2, 3, 3), -1, 1);
+    graph_quant("w0", "w0.w", 0.2f, 4, true, true);
+    n = graph_node("", "Conv", "conv", "q0 w0", "c");
+    mq_onnx_set_ints(n, "pads", (const int64_t[]){1, 1, 1, 1}, 4);
+    graph_norm("bn", "c", 4, 0.5f, 1);
+    graph_node("", "Relu", "relu", "bn", "r");
+    graph_quant("q1", "r", 0.3f, 4, false, false);
+    n = graph_node("", "MaxPool", "pool", "q1", "p");
+    mq_onnx_set_ints(n, "kernel_shape", (const int64_t[]){2, 2}, 2);
+    mq_onnx_set_ints(n, "strides", (const int64_t[]){2, 2}, 2);
+    mq_onnx_set_ints(graph_node("", "Transpose", "turn", "p", "t"), "perm", (const int64_t[]){0, 2, 3, 1}, 4);
+    graph_whole("row", 2, (const int64_t[]){1, -1});
+    graph_node("", "Reshape", "flat", "t row", "f");
+    graph_real("w1.w", mq_shape2(36, 3), -1, 1);
+    graph_quant("w1", "w1.w", 0.1f, 5, true, false);
+    graph_node("", "MatMul", "fc", "f w1", "m");
+    graph_values("o", scalar, &(float){0.5f});
+    graph_node("", "Add", "shift", "m o", "y");
+    graph_end("y", mq_shape2(1, 3), path);
+}
+
 /* ---- plain evaluation ---- */
 
 typedef struct value {
@@ -268,6 +296,17 @@ static void run_transpose(evaluation *e) {
     }
 }
 
+/* QONNX: out_bias + how many of the channel's thresholds are at most x. */
+static void run_thresholds(evaluation *e) {
+    const value *x = in(e, 0), *t = in(e, 1);
+    size_t plane = x->count / (size_t)x->shape.dim[1], levels = (size_t)t->shape.dim[1];
+    value *out = add(e, e->node->output[0], x->shape);
+    for (size_t i = 0; i < out->count; i++) {
+        out->v[i] = (double)mq_onnx_find_attr(e->node, "out_bias")->f;
+        for (size_t k = 0; k < levels; k++) out->v[i] += x->v[i] >= t->v[i / plane * levels + k];
+    }
+}
+
 /* To one row; no other reshape is in these graphs. */
 static void run_flatten(evaluation *e) {
     const value *x = in(e, 0);
@@ -289,7 +328,7 @@ void graph_evaluate(const mq_onnx_model *model, const float *x, double *out, siz
                  {"Mul", run_elementwise}, {"Div", run_elementwise}, {"Pow", run_elementwise}, {"MatMul", run_product},
                  {"Gemm", run_product},    {"Conv", run_conv},      {"Relu", run_relu},       {"MaxPool", run_pool},
                  {"Concat", run_concat},   {"Flatten", run_flatten}, {"Reshape", run_flatten}, {"Transpose", run_transpose},
-                 {"SpaceToDepth", run_depth}, {"BatchNormalization", run_norm}};
+                 {"SpaceToDepth", run_depth}, {"MultiThreshold", run_thresholds}, {"BatchNormalization", run_norm}};
     evaluation *e = calloc(1, sizeof *e);
     mq_shape shape = {.rank = model->input[0].rank};
     memcpy(shape.dim, model->input[0].dim, sizeof shape.dim);

@@ -22,6 +22,9 @@ void graph_quant(const char *name, const char *input, float scale, int bits, boo
 void graph_norm(const char *name, const char *input, int c, float low, float high);
 void graph_end(const char *output, mq_shape shape, const char *path);
 
+/* A network with most kinds of nodes; tests/qonnx/files/small.onnx is one. */
+void graph_small(const char *path);
+
 /* ---- using ---- */
 
 /* Imports path and loads the checkpoint; fails the test when that fails. */
