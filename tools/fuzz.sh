@@ -18,6 +18,7 @@ fuzz_packing() {
 
 fuzz_onnx() {
     mkdir -p build-fuzz/onnx build-fuzz/protobuf
+    cp tests/qonnx/files/*.onnx build-fuzz/onnx # seeds
     protoc-c --c_out=build-fuzz/protobuf -I src/io src/io/onnx_subset.proto
     echo '#include "base/embedded.h"
 const mq_embedded_file mixq_builtin_models[] = {{0}};' >build-fuzz/no_models.c
@@ -26,7 +27,7 @@ const mq_embedded_file mixq_builtin_models[] = {{0}};' >build-fuzz/no_models.c
         src/net/{net,parse,bits,params,checkpoint}.c src/quant/{tables,dorefa,weights,activations,image,softmax,mix_avx512}.c \
         src/tensor/*.c src/base/*.c src/io/{onnx_read,onnx_write,yaml,yaml_values,safetensors_read,safetensors_write,json}.c \
         -fopenmp -lprotobuf-c -lyaml -ljansson -lmd -lm -o build-fuzz/fuzz_onnx
-    build-fuzz/fuzz_onnx -max_total_time="$seconds" -max_len=4096 -rss_limit_mb=4096 -artifact_prefix=build-fuzz/ build-fuzz/onnx
+    build-fuzz/fuzz_onnx -max_total_time="$seconds" -max_len=8192 -rss_limit_mb=4096 -artifact_prefix=build-fuzz/ build-fuzz/onnx
 }
 
 for target in $which; do

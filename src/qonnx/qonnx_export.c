@@ -7,7 +7,7 @@
 
 #include "qonnx/float_line.h"
 #include "qonnx/own_file.h"
-#include "qonnx/pixels.h"
+#include "qonnx/pixel_shift.h"
 
 #define DOMAIN "qonnx.custom_op.general"
 

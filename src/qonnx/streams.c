@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "qonnx/graph.h"
-#include "qonnx/pixels.h"
+#include "qonnx/pixel_shift.h"
 
 static mq_status set_output(mq_graph *g, const mq_stream *s) {
     mq_stream *copy;

@@ -1,7 +1,7 @@
-/* pixels.h - how a QONNX file of ours says codes k >> (8 - b) of pixels k/256 with a Quant node that rounds to the
+/* pixel_shift.h - how a QONNX file of ours says codes k >> (8 - b) of pixels k/256 with a Quant node that rounds to the
  * nearest. Private to this folder. */
-#ifndef MIXQ_QONNX_PIXELS_H
-#define MIXQ_QONNX_PIXELS_H
+#ifndef MIXQ_QONNX_PIXEL_SHIFT_H
+#define MIXQ_QONNX_PIXEL_SHIFT_H
 
 #include <math.h>
 
