@@ -124,8 +124,8 @@ static mq_status run(const cli_args *args, mq_error *error) {
     MQ_TRY(mq_net_open(model, &net, error));
     mq_status status;
     if (net->given) {
-        status = mq_fail(error, MQ_USAGE, "%s: its quantisers are given (an imported network): it is not trained",
-                         net->name);
+        status = mq_fail(error, MQ_USAGE,
+                         "%s: its quantisers are given (an imported network): it is not trained", net->name);
         goto done;
     }
     MQ_TRY_GOTO(read_setup(args, net, &setup, &steps, error), done);

@@ -27,9 +27,9 @@
 #define FLOAT_FILE  "float.onnx"
 
 /* What an export may hold, in the order of moving. */
-static const char *const FILES[] = {"config.h",          "weights.hpp", "weights.safetensors", QONNX_FILE, PLAIN_FILE,
-                                    MQ_CERTIFICATE_FILE, MQ_PLAN_FILE,  MQ_MANIFEST_FILE,
-                                    MQ_INET_NET_FILE};
+static const char *const FILES[] = {"config.h",   "weights.hpp",    "weights.safetensors",
+                                    QONNX_FILE,   PLAIN_FILE,       MQ_CERTIFICATE_FILE,
+                                    MQ_PLAN_FILE, MQ_MANIFEST_FILE, MQ_INET_NET_FILE};
 enum { FILE_COUNT = sizeof FILES / sizeof *FILES, MOST_FILES = FILE_COUNT + MQ_INET_MAX_NODES };
 
 typedef struct export_job {
@@ -69,7 +69,8 @@ static mq_status read_formats(const cli_args *args, export_job *job, mq_error *e
         size_t n = strcspn(text, ","), i = 0;
         while (i < 3 && !(strlen(formats[i].word) == n && strncmp(formats[i].word, text, n) == 0)) i++;
         if (i == 3 || text[n + (text[n] == ',')] == (text[n] ? 0 : 1))
-            return mq_fail(error, MQ_USAGE, "--format: got '%.40s', expected hls, qonnx or onnx, or several with commas",
+            return mq_fail(error, MQ_USAGE,
+                           "--format: got '%.40s', expected hls, qonnx or onnx, or several with commas",
                            cli_value(args, "--format"));
         *formats[i].asked = true;
         text += n + (text[n] == ',');
@@ -205,7 +206,8 @@ static mq_status write_manifest(const export_job *job, const char *stage, mq_err
     return mq_manifest_write(stage, names, count, error);
 }
 
-static mq_status write_onnx(const export_job *job, const char *stage, mq_onnx_flavour flavour, mq_error *error) {
+static mq_status write_onnx(const export_job *job, const char *stage, mq_onnx_flavour flavour,
+                            mq_error *error) {
     const bool quant = flavour == MQ_ONNX_QUANT;
     char path[MQ_PATH];
     int inexact = 0;
@@ -300,8 +302,9 @@ static mq_status report(const cli_args *args, const export_job *job, mq_error *e
         return cli_print_json(root, error);
     }
     printf("%s: %s%s, weights %s activations %s, net.json%s%s%s, sha256 %s\n", job->out, net->model,
-           net->compat ? " by the published rules" : "", net->bitw, net->bita, job->qonnx ? ", " QONNX_FILE : "",
-           job->plain ? ", " PLAIN_FILE : "", job->headers ? ", config.h and weights.hpp" : "", net->sha256);
+           net->compat ? " by the published rules" : "", net->bitw, net->bita,
+           job->qonnx ? ", " QONNX_FILE : "", job->plain ? ", " PLAIN_FILE : "",
+           job->headers ? ", config.h and weights.hpp" : "", net->sha256);
     if (job->certificate) {
         const json_t *totals = json_object_get(job->certificate, "totals");
         printf("certified: %lld thresholds of %lld channels are the trained network's\n",
@@ -320,14 +323,15 @@ static mq_status export_float(const cli_args *args, const export_job *job, mq_er
     if (mq_path_exists(job->out) && !mq_path_is_dir(job->out))
         return mq_fail(error, MQ_USAGE, "--out %s: a folder expected, a file is there", job->out);
     if (mq_dir_has_entries(job->out) && !job->force)
-        return mq_fail(error, MQ_USAGE, "--out %s: the folder exists and is not empty: give --force to write into it",
+        return mq_fail(error, MQ_USAGE,
+                       "--out %s: the folder exists and is not empty: give --force to write into it",
                        job->out);
     MQ_TRY(mq_make_dirs(job->out, error));
     MQ_TRY(mq_path_join(job->out, FLOAT_FILE, path, error));
     MQ_TRY(mq_onnx_export_float(&job->checkpoint, path, error));
     if (args->json)
-        return cli_print_json(json_pack("{s:s, s:s, s:[s]}", "out", job->out, "model", net->name, "formats", "onnx"),
-                              error);
+        return cli_print_json(
+            json_pack("{s:s, s:s, s:[s]}", "out", job->out, "model", net->name, "formats", "onnx"), error);
     printf("%s: %s (float), " FLOAT_FILE "\n", job->out, net->name);
     return MQ_OK;
 }
@@ -364,8 +368,9 @@ static const cli_option OPTIONS[] = {
     {"--dsp", "D", "the slice that plan.json packs for: dsp48e2 (default), dsp48e1, dsp58, or NxM"},
     {"--compat", "RULES", "anypacking: the published rules to the last bit"},
     {"--lshift", "N", "with --compat: the shift of networks that the published framework does not have"},
-    {"--format", "F,F", "hls: config.h and weights.hpp of the published templates (hls where possible); qonnx:\n"
-                        "                      qonnx.onnx with Quant nodes; onnx: plain.onnx, of a float checkpoint float.onnx"},
+    {"--format", "F,F",
+     "hls: config.h and weights.hpp of the published templates (hls where possible); qonnx:\n"
+     "                      qonnx.onnx with Quant nodes; onnx: plain.onnx, of a float checkpoint float.onnx"},
     {"--vectors", "N", "also N images and the trained network's codes of every layer, for `mixq verify`"},
     {"--data", "DATA", "with --vectors: the first N of its test split"},
     {"--input", "F", "with --vectors: the first N images of a .npy or .safetensors, as in `mixq simulate`"},

@@ -83,7 +83,8 @@ mq_status export_vectors_open(const cli_args *args, const mq_inet *net, export_v
         return mq_fail(error, MQ_USAGE,
                        "--vectors holds the trained network's codes: not what --compat promises");
     out->count = (size_t)count;
-    return data ? read_data(data, args->seed, net, out, error) : read_input(input, &net->nodes[0], out, error);
+    return data ? read_data(data, args->seed, net, out, error)
+                : read_input(input, &net->nodes[0], out, error);
 }
 
 void export_vectors_close(export_vectors *v) {

@@ -47,8 +47,9 @@ static mq_status convert_pixels(const char *path, const mq_tensor *t, const mq_i
         if (v >= 0 && v <= 255 && v == rint(v))
             out[i] = table ? table[i / plane % channels][(int)v] : (uint8_t)v;
         else
-            status = mq_fail(error, MQ_BAD_INPUT, "%s: images: element %zu is %g: whole numbers from 0 to 255%s expected",
-                             path, i, v, table ? ", or real numbers as float32," : "");
+            status = mq_fail(error, MQ_BAD_INPUT,
+                             "%s: images: element %zu is %g: whole numbers from 0 to 255%s expected", path, i,
+                             v, table ? ", or real numbers as float32," : "");
     }
     mq_free(table);
     return status;
@@ -67,8 +68,9 @@ static mq_status convert(const char *path, const mq_tensor *t, const mq_inet_nod
     MQ_TRY(mq_alloc(mq_tensor_count(t), 1, "images", &out->images, error));
     out->count = (size_t)t->shape.dim[0];
     if (!in->real || t->dtype != MQ_F32) return convert_pixels(path, t, image, out->images, error);
-    mq_status status = mq_real_codes(in->real, (float)in->scale, (int)image->edge.low, (int)image->edge.high, t->data,
-                                     out->count, in->c, (size_t)in->h * (size_t)in->w, out->images, error);
+    mq_status status =
+        mq_real_codes(in->real, (float)in->scale, (int)image->edge.low, (int)image->edge.high, t->data,
+                      out->count, in->c, (size_t)in->h * (size_t)in->w, out->images, error);
     return status == MQ_OK ? MQ_OK : mq_fail_context(error, status, "%s", path);
 }
 
@@ -80,7 +82,8 @@ static mq_status from_npy(const char *path, const mq_inet_node *image, image_fil
     return status;
 }
 
-static mq_status from_safetensors(const char *path, const mq_inet_node *image, image_file *out, mq_error *error) {
+static mq_status from_safetensors(const char *path, const mq_inet_node *image, image_file *out,
+                                  mq_error *error) {
     mq_st_file *file;
     MQ_TRY(mq_st_load(path, &file, error));
     const mq_st_entry *entry = mq_st_find(file, "images");

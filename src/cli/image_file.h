@@ -12,9 +12,10 @@ typedef struct image_file {
     uint8_t *images; /* [count][c][h][w] bytes as the simulator takes them; owned */
 } image_file;
 
-/* path: a .npy, or a .safetensors with a tensor `images`: integers or float32 of shape [N, c, h, w] that hold whole
- * numbers 0..255. A network with a real input takes float32 as its own values, and integers as pixels that its
- * divisor scales; where it has one channel also shapes [N, h, w] and [N, h*w]. Anything else is MQ_BAD_INPUT. */
+/* path: a .npy, or a .safetensors with a tensor `images`: integers or float32 of shape [N, c, h, w] that hold
+ * whole numbers 0..255. A network with a real input takes float32 as its own values, and integers as pixels
+ * that its divisor scales; where it has one channel also shapes [N, h, w] and [N, h*w]. Anything else is
+ * MQ_BAD_INPUT. */
 mq_status image_file_open(const char *path, const mq_inet_node *image, image_file *out,
                           mq_error *error) MQ_MUST_CHECK;
 void image_file_close(image_file *file);

@@ -1,5 +1,5 @@
-/* import_command.c - `mixq import`: a checkpoint of the published framework, or a QONNX network, becomes a checkpoint
- * of ours. */
+/* import_command.c - `mixq import`: a checkpoint of the published framework, or a QONNX network, becomes a
+ * checkpoint of ours. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -32,17 +32,18 @@ static mq_status report_qonnx(const cli_args *args, const mq_checkpoint *c, bool
     char bitw[MQ_BITS_TEXT], bita[MQ_BITS_TEXT];
     mq_bits_text(c->net, &c->bits, bitw, bita);
     if (args->json)
-        return cli_print_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:b}", "out", out, "model", c->net->name,
-                                        "mode", mq_mode_name(c->mode), "bitw", bitw, "bita", bita, "epoch",
-                                        (json_int_t)c->epoch, "own", (int)own),
+        return cli_print_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:b}", "out", out, "model",
+                                        c->net->name, "mode", mq_mode_name(c->mode), "bitw", bitw, "bita",
+                                        bita, "epoch", (json_int_t)c->epoch, "own", (int)own),
                               error);
-    printf("%s: %s (%s), weights %s activations %s, from %s\n", out, c->net->name, mq_mode_name(c->mode), bitw, bita,
-           own ? "a QONNX file of mixq" : "QONNX");
+    printf("%s: %s (%s), weights %s activations %s, from %s\n", out, c->net->name, mq_mode_name(c->mode),
+           bitw, bita, own ? "a QONNX file of mixq" : "QONNX");
     return MQ_OK;
 }
 
 /* What cannot be lowered is refused here and not at the first export. */
-static mq_status check_qonnx(const cli_args *args, const char *partial, const char *out, bool own, mq_error *error) {
+static mq_status check_qonnx(const cli_args *args, const char *partial, const char *out, bool own,
+                             mq_error *error) {
     mq_checkpoint checkpoint;
     mq_inet *net;
     MQ_TRY(mq_checkpoint_load(partial, &checkpoint, error));
@@ -62,7 +63,8 @@ static mq_status run_qonnx(const cli_args *args, const char *out, mq_error *erro
     bool own;
     MQ_TRY(cli_double(args, "--pixel-divisor", 1e-6, 1e9, &options.pixel_divisor, error));
     if (cli_value(args, "--model"))
-        return mq_fail(error, MQ_USAGE, "--model belongs to checkpoints: an ONNX file says its network itself");
+        return mq_fail(error, MQ_USAGE,
+                       "--model belongs to checkpoints: an ONNX file says its network itself");
     if ((size_t)snprintf(partial, sizeof partial, "%s.partial", out) >= sizeof partial)
         return mq_fail(error, MQ_USAGE, "--out: too long a path");
     MQ_TRY(mq_qonnx_import(args->word[0], &options, partial, &own, error));
@@ -100,15 +102,17 @@ const cli_command cli_import = {
     .least_words = 1,
     .most_words = 1,
     .options = OPTIONS,
-    .details = "FILE is a .pt of AnyPackingNet (read as data: nothing in it is executed) or a .safetensors "
-               "with the same\n"
-               "tensor names. Search, fixed-precision and float checkpoints are recognised by their "
-               "tensors.\n"
-               "A FILE that ends in .onnx is QONNX: a network of Quant, Conv, MatMul, Gemm ... nodes. It becomes an\n"
-               "exact integer network for export, simulate and test --engine integer; it is not trained further.\n"
-               "What has no such form is refused, naming node and operator. An unchanged file of mixq export\n"
-               "--format qonnx gives the checkpoint back.\n\n"
-               "Examples:\n  mixq import checkpoint.pt --out vgg.safetensors\n"
-               "  mixq import network.onnx --out network.safetensors\n",
+    .details =
+        "FILE is a .pt of AnyPackingNet (read as data: nothing in it is executed) or a .safetensors "
+        "with the same\n"
+        "tensor names. Search, fixed-precision and float checkpoints are recognised by their "
+        "tensors.\n"
+        "A FILE that ends in .onnx is QONNX: a network of Quant, Conv, MatMul, Gemm ... nodes. It becomes "
+        "an\n"
+        "exact integer network for export, simulate and test --engine integer; it is not trained further.\n"
+        "What has no such form is refused, naming node and operator. An unchanged file of mixq export\n"
+        "--format qonnx gives the checkpoint back.\n\n"
+        "Examples:\n  mixq import checkpoint.pt --out vgg.safetensors\n"
+        "  mixq import network.onnx --out network.safetensors\n",
     .run = run,
 };

@@ -71,7 +71,8 @@ mq_status integer_check_dataset(const mq_inet *net, const mq_dataset *d, mq_erro
     return MQ_OK;
 }
 
-mq_status integer_pixels(const mq_inet *net, const uint8_t *pixels, size_t count, uint8_t *out, mq_error *error) {
+mq_status integer_pixels(const mq_inet *net, const uint8_t *pixels, size_t count, uint8_t *out,
+                         mq_error *error) {
     const mq_inet_node *n = &net->nodes[0];
     const mq_inet_image *image = &n->image;
     uint8_t(*table)[256];

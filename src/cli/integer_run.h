@@ -19,8 +19,8 @@ mq_status integer_check_dataset(const mq_inet *net, const mq_dataset *dataset, m
 /* Outputs of one image: c*h*w of the output node. */
 size_t integer_outputs(const mq_inet *net);
 
-/* A data set's pixels uint8 [count][h][w][c] as the network's bytes, where its input is real numbers; out may be
- * pixels. Without a real input nothing is to be done. */
+/* A data set's pixels uint8 [count][h][w][c] as the network's bytes, where its input is real numbers; out may
+ * be pixels. Without a real input nothing is to be done. */
 mq_status integer_pixels(const mq_inet *net, const uint8_t *pixels, size_t count, uint8_t *out,
                          mq_error *error) MQ_MUST_CHECK;
 

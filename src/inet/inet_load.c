@@ -144,7 +144,8 @@ static mq_status read_real_step(const json_t *item, const char *where, mq_real_s
     return MQ_OK;
 }
 
-static mq_status read_real(reader *r, const json_t *a, const char *where, mq_inet_node *node, mq_error *error) {
+static mq_status read_real(reader *r, const json_t *a, const char *where, mq_inet_node *node,
+                           mq_error *error) {
     static const char *const keys[] = {"signed", "narrow", "scale", "divisor", "steps", NULL};
     mq_real_input *real;
     json_t *steps;

@@ -1,8 +1,9 @@
 /* onnx.h - ONNX files: the container (protobuf), read and written. What a graph means is the room qonnx's.
  *
- * Schema: the published onnx.proto, of which onnx_subset.proto holds what is used; protobuf-c decodes. A file is
- * hostile: at most MQ_ONNX_MAX_FILE bytes, memory bounded by its size, no nesting, tensors whose bytes match their
- * shape, names without control characters. Tensors kept in other files are refused, so no path is ever followed. */
+ * Schema: the published onnx.proto, of which onnx_subset.proto holds what is used; protobuf-c decodes. A file
+ * is hostile: at most MQ_ONNX_MAX_FILE bytes, memory bounded by its size, no nesting, tensors whose bytes
+ * match their shape, names without control characters. Tensors kept in other files are refused, so no path is
+ * ever followed. */
 #ifndef MIXQ_IO_ONNX_H
 #define MIXQ_IO_ONNX_H
 
@@ -57,8 +58,8 @@ typedef struct mq_onnx_node {
 
 typedef struct mq_onnx_value {
     const char *name;
-    int type;            /* TensorProto.DataType; 1 = float32; 0: not said */
-    int rank;            /* -1: not said */
+    int type;             /* TensorProto.DataType; 1 = float32; 0: not said */
+    int rank;             /* -1: not said */
     int64_t dim[MQ_DIMS]; /* -1: not said, or a name */
 } mq_onnx_value;
 
@@ -97,7 +98,8 @@ void mq_onnx_add_meta(mq_onnx_writer *w, const char *key, const char *value);
 void mq_onnx_add_real(mq_onnx_writer *w, const char *name, const mq_shape *shape, const float *values);
 void mq_onnx_add_double(mq_onnx_writer *w, const char *name, const mq_shape *shape, const double *values);
 void mq_onnx_add_whole(mq_onnx_writer *w, const char *name, const mq_shape *shape, const int64_t *values);
-void mq_onnx_add_input(mq_onnx_writer *w, const char *name, const mq_shape *shape); /* float32, as the next two */
+void mq_onnx_add_input(mq_onnx_writer *w, const char *name,
+                       const mq_shape *shape); /* float32, as the next two */
 void mq_onnx_add_output(mq_onnx_writer *w, const char *name, const mq_shape *shape);
 void mq_onnx_add_value(mq_onnx_writer *w, const char *name, const mq_shape *shape);
 /* inputs ends with NULL. */

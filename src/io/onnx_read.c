@@ -12,14 +12,14 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "raw data is used as it lies in the file");
 
 enum { /* TensorProto.DataType */
-    TYPE_FLOAT = 1,
-    TYPE_UINT8 = 2,
-    TYPE_INT8 = 3,
-    TYPE_INT16 = 5,
-    TYPE_INT32 = 6,
-    TYPE_INT64 = 7,
-    TYPE_BOOL = 9,
-    TYPE_DOUBLE = 11
+       TYPE_FLOAT = 1,
+       TYPE_UINT8 = 2,
+       TYPE_INT8 = 3,
+       TYPE_INT16 = 5,
+       TYPE_INT32 = 6,
+       TYPE_INT64 = 7,
+       TYPE_BOOL = 9,
+       TYPE_DOUBLE = 11
 };
 
 /* Memory that protobuf may take. */
@@ -51,8 +51,8 @@ static void give(void *data, void *memory) {
 }
 
 static mq_status fail(const file *f, const char *where, const char *what) {
-    return mq_one_line(f->error, mq_fail(f->error, MQ_BAD_INPUT, "%s: %s%s%s", f->name, where,
-                                         *where ? ": " : "", what));
+    return mq_one_line(
+        f->error, mq_fail(f->error, MQ_BAD_INPUT, "%s: %s%s%s", f->name, where, *where ? ": " : "", what));
 }
 
 static const char *text_of(const char *s) {
@@ -140,12 +140,14 @@ static mq_status read_real(file *f, const Onnx__TensorProto *t, const char *wher
     return MQ_OK;
 }
 
-static mq_status read_whole(file *f, const Onnx__TensorProto *t, const char *where, size_t count, int64_t *to) {
+static mq_status read_whole(file *f, const Onnx__TensorProto *t, const char *where, size_t count,
+                            int64_t *to) {
     for (size_t i = 0; i < count; i++) {
-        int64_t v = t->has_raw_data                ? whole_at(t->raw_data.data, t->data_type, i)
+        int64_t v = t->has_raw_data              ? whole_at(t->raw_data.data, t->data_type, i)
                     : t->data_type == TYPE_INT64 ? t->int64_data[i]
                                                  : t->int32_data[i];
-        if (t->data_type == TYPE_BOOL && (v < 0 || v > 1)) return fail(f, where, "a bool that is neither 0 nor 1");
+        if (t->data_type == TYPE_BOOL && (v < 0 || v > 1))
+            return fail(f, where, "a bool that is neither 0 nor 1");
         to[i] = v;
     }
     return MQ_OK;
@@ -163,27 +165,28 @@ static mq_status read_tensor(file *f, const Onnx__TensorProto *t, mq_onnx_tensor
     for (size_t i = 0; i < t->n_dims; i++) out->shape.dim[i] = t->dims[i];
     size_t size = element_size(t->data_type), bytes, have;
     if (size == 0)
-        return mq_one_line(f->error,
-                           mq_fail(f->error, MQ_BAD_INPUT,
-                                   "%s: %s: data type %d: float, double, bool, uint8, int8, int16, int32 or int64 "
-                                   "expected",
-                                   f->name, where, (int)t->data_type));
+        return mq_one_line(
+            f->error, mq_fail(f->error, MQ_BAD_INPUT,
+                              "%s: %s: data type %d: float, double, bool, uint8, int8, int16, int32 or int64 "
+                              "expected",
+                              f->name, where, (int)t->data_type));
     if (!mq_shape_count(&out->shape, &out->count) || mq_mul_overflow(out->count, size, &bytes))
         return fail(f, where, "a shape that is no shape");
     if (t->has_raw_data) {
         have = t->raw_data.len;
     } else {
         bool real = t->data_type == TYPE_FLOAT, twice = t->data_type == TYPE_DOUBLE;
-        size_t n = real                            ? t->n_float_data
-                   : twice                         ? t->n_double_data
+        size_t n = real                         ? t->n_float_data
+                   : twice                      ? t->n_double_data
                    : t->data_type == TYPE_INT64 ? t->n_int64_data
                                                 : t->n_int32_data;
         if (mq_mul_overflow(n, size, &have)) have = SIZE_MAX;
     }
     if (have != bytes) {
         char shape[MQ_SHAPE_TEXT];
-        return mq_one_line(f->error, mq_fail(f->error, MQ_BAD_INPUT, "%s: %s: got %zu bytes of data, expected %zu, shape %s",
-                                             f->name, where, have, bytes, mq_shape_text(&out->shape, shape)));
+        return mq_one_line(f->error, mq_fail(f->error, MQ_BAD_INPUT,
+                                             "%s: %s: got %zu bytes of data, expected %zu, shape %s", f->name,
+                                             where, have, bytes, mq_shape_text(&out->shape, shape)));
     }
     if (t->data_type == TYPE_FLOAT || t->data_type == TYPE_DOUBLE) {
         float *to;
@@ -309,7 +312,8 @@ mq_status mq_onnx_parse(const char *name, const void *bytes, size_t size, const 
                         mq_error *error) {
     *out = NULL;
     if (size > MQ_ONNX_MAX_FILE)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: %zu bytes: at most %zu expected", name, size, MQ_ONNX_MAX_FILE);
+        return mq_fail(error, MQ_BAD_INPUT, "%s: %zu bytes: at most %zu expected", name, size,
+                       MQ_ONNX_MAX_FILE);
     file *f;
     MQ_TRY(mq_alloc(1, sizeof *f, "an ONNX file", &f, error));
     f->name = name;
@@ -319,7 +323,8 @@ mq_status mq_onnx_parse(const char *name, const void *bytes, size_t size, const 
     mq_status status = mq_arena_create(&f->arena, error);
     if (status == MQ_OK) {
         f->proto = onnx__model_proto__unpack(&f->allocator, size, bytes);
-        status = f->proto ? read_model(f) : fail(f, "", "not an ONNX file: it is no protobuf message of a model");
+        status =
+            f->proto ? read_model(f) : fail(f, "", "not an ONNX file: it is no protobuf message of a model");
     }
     if (status != MQ_OK) {
         mq_onnx_free(&f->model);

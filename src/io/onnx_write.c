@@ -32,7 +32,8 @@ struct mq_onnx_writer {
 
 static void *get(mq_onnx_writer *w, size_t count, size_t size) {
     void *memory = NULL;
-    if (w->status == MQ_OK) w->status = mq_arena_alloc(w->arena, count, size, "an ONNX model", &memory, &w->error);
+    if (w->status == MQ_OK)
+        w->status = mq_arena_alloc(w->arena, count, size, "an ONNX model", &memory, &w->error);
     return memory;
 }
 
@@ -97,8 +98,8 @@ void mq_onnx_add_meta(mq_onnx_writer *w, const char *key, const char *value) {
     append(w, &w->meta, e);
 }
 
-static void add_tensor(mq_onnx_writer *w, const char *name, const mq_shape *shape, int type, const void *values,
-                       size_t size) {
+static void add_tensor(mq_onnx_writer *w, const char *name, const mq_shape *shape, int type,
+                       const void *values, size_t size) {
     Onnx__TensorProto *t = get(w, 1, sizeof *t);
     size_t count;
     if (!t || !mq_shape_count(shape, &count)) return;

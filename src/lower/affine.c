@@ -5,7 +5,8 @@ typedef __int128 wide;
 
 static const int64_t LIMIT = ((int64_t)1 << (MQ_RULE_BITS - 1)) - 1;
 
-void mq_staircase_make(const mq_thresholds *t, int low_code, int levels, int64_t low, int64_t high, mq_staircase *out) {
+void mq_staircase_make(const mq_thresholds *t, int low_code, int levels, int64_t low, int64_t high,
+                       mq_staircase *out) {
     *out = (mq_staircase){.falling = t->direction == MQ_FALLING, .low = low, .high = high};
     out->first = out->last = t->direction == MQ_CONSTANT ? t->code : low_code;
     if (out->falling) {
@@ -25,7 +26,8 @@ void mq_staircase_make(const mq_thresholds *t, int low_code, int levels, int64_t
         out->low_line[out->low_count++] = (mq_rule_line){at[k - low_code - 1], k};
         out->high_line[out->high_count++] = (mq_rule_line){at[k - low_code - 1] - 1, k};
     }
-    if (out->last < low_code + levels) out->high_line[out->high_count++] = (mq_rule_line){out->high, out->last + 1};
+    if (out->last < low_code + levels)
+        out->high_line[out->high_count++] = (mq_rule_line){out->high, out->last + 1};
 }
 
 static wide low_bias(const mq_staircase *s, int shift, int64_t inc) {

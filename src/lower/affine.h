@@ -1,5 +1,5 @@
-/* affine.h - which inc and bias make clip((acc*inc + bias) >> shift, low, low + levels) a given staircase over every
- * reachable accumulator value.
+/* affine.h - which inc and bias make clip((acc*inc + bias) >> shift, low, low + levels) a given staircase
+ * over every reachable accumulator value.
  *
  * The code must be k on each tread: inc*t + bias >= k*2^shift where code k begins, inc*(t-1) + bias below it
  * one before, the clips giving the ends freedom. For one inc the bias has an interval [low(inc), high(inc)],

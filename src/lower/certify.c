@@ -239,8 +239,8 @@ static mq_status match_codes(proof *p, const mq_node *t, const mq_qtype *type, i
 }
 
 /* Given quantisers: one scale, and the offsets as one real number or as biases to the nearest unit. */
-static mq_status match_given_head(proof *p, const mq_trained_layer *l, const mq_inet_node *n, const int64_t *bias,
-                                  double *rounding) {
+static mq_status match_given_head(proof *p, const mq_trained_layer *l, const mq_inet_node *n,
+                                  const int64_t *bias, double *rounding) {
     const mq_inet_node *last = mq_inet_last(p->net);
     for (int c = 0; c < l->node->c; c++) {
         int64_t expected = 0;

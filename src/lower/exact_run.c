@@ -87,7 +87,8 @@ static mq_status codes_of(mq_exact *e, const mq_node *node, const mq_qtype *type
         const step *s = &e->steps[i];
         *out = i;
         if (s->kind != STEP_LAYER && s->node == node && s->type.bits == type->bits &&
-            s->type.is_signed == type->is_signed && s->type.narrow == type->narrow && s->type.scale == type->scale)
+            s->type.is_signed == type->is_signed && s->type.narrow == type->narrow &&
+            s->type.scale == type->scale)
             return MQ_OK;
     }
     step s = {.kind = STEP_MOVE, .node = node, .type = *type};

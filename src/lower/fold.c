@@ -46,8 +46,8 @@ static mq_status find_stairs(layer *l, const mq_fold *fold, const mq_qtype *type
         mq_channel channel = mq_fold_channel(fold, type, c);
         mq_status status = mq_thresholds_find(&channel, &l->thresholds[c], error);
         if (status != MQ_OK) return mq_fail_context(error, status, "channel %d", c);
-        mq_staircase_make(&l->thresholds[c], l->low, l->levels, l->acc->channel_low[c], l->acc->channel_high[c],
-                          &l->stairs[c]);
+        mq_staircase_make(&l->thresholds[c], l->low, l->levels, l->acc->channel_low[c],
+                          l->acc->channel_high[c], &l->stairs[c]);
     }
     return MQ_OK;
 }

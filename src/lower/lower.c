@@ -85,7 +85,8 @@ static mq_status add(lowering *l, const mq_inet_node *node, int *index) {
 static mq_status add_image(lowering *l, const mq_qtype *type, int *index) {
     if (l->out->node_count && l->net->real)
         return mq_fail(l->error, MQ_BAD_INPUT,
-                       "lowering %s: two layers read the input in different codes: the same expected", l->net->name);
+                       "lowering %s: two layers read the input in different codes: the same expected",
+                       l->net->name);
     if (l->out->node_count)
         return mq_fail(
             l->error, MQ_BAD_INPUT,
@@ -294,8 +295,9 @@ static mq_status output_bias(lowering *l, const mq_node *layer, double divisor, 
     return MQ_OK;
 }
 
-/* The head of a network of given quantisers: all channels have one scale, which `divisor` undoes. An offset that is
- * the same in all stays a real number; others join the accumulators in their unit, off by at most half of one. */
+/* The head of a network of given quantisers: all channels have one scale, which `divisor` undoes. An offset
+ * that is the same in all stays a real number; others join the accumulators in their unit, off by at most
+ * half of one. */
 static mq_status given_head(lowering *l, const mq_node *layer, mq_inet_output *out, const int64_t **bias) {
     const double *scale = mq_checkpoint_doubles(l->checkpoint, layer->index, MQ_PARAM_SCALE);
     const double *offset = mq_checkpoint_doubles(l->checkpoint, layer->index, MQ_PARAM_OFFSET);
@@ -304,10 +306,11 @@ static mq_status given_head(lowering *l, const mq_node *layer, mq_inet_output *o
     *bias = NULL;
     for (int c = 0; c < layer->c; c++) {
         if (scale[c] != scale[0] || !(scale[c] > 0))
-            return mq_fail(l->error, MQ_BAD_INPUT,
-                           "lowering %s: layer %s: channel %d of the output has scale %g, channel 0 %g: one positive "
-                           "scale expected",
-                           l->net->name, layer->name, c, scale[c], scale[0]);
+            return mq_fail(
+                l->error, MQ_BAD_INPUT,
+                "lowering %s: layer %s: channel %d of the output has scale %g, channel 0 %g: one positive "
+                "scale expected",
+                l->net->name, layer->name, c, scale[c], scale[0]);
         same = same && offset[c] == offset[0];
     }
     *out = (mq_inet_output){.divisor = 1 / scale[0], .offset = same ? offset[0] : 0};
@@ -315,8 +318,9 @@ static mq_status given_head(lowering *l, const mq_node *layer, mq_inet_output *o
     MQ_TRY(mq_arena_alloc(l->scratch, (size_t)layer->c, sizeof *codes, "bias", &codes, l->error));
     for (int c = 0; c < layer->c; c++)
         if (!mq_exact_bias(offset[c], scale[c], 1, &codes[c]))
-            return mq_fail(l->error, MQ_BAD_INPUT, "lowering %s: layer %s: offset %g of channel %d does not fit",
-                           l->net->name, layer->name, offset[c], c);
+            return mq_fail(l->error, MQ_BAD_INPUT,
+                           "lowering %s: layer %s: offset %g of channel %d does not fit", l->net->name,
+                           layer->name, offset[c], c);
     *bias = codes;
     return MQ_OK;
 }

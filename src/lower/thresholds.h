@@ -5,8 +5,9 @@
  *   x = gamma*(acc*step + bias - mean)/sqrt(var + 1e-5) + beta      without batch norm x = acc*step + bias
  *   code = round(clamp(x, 0, T)/H), T = H*levels, ties to even
  *
- * and codes start from `low` where they are signed: clamp(x, low*H, (low + levels)*H). So code >= k if and only if x > (k - 1/2)*H, or x = (k - 1/2)*H and k is even. All parameters are floating
- * point numbers, hence integers over a power of two: gamma*step*acc + gamma*(bias - mean) is compared with
+ * and codes start from `low` where they are signed: clamp(x, low*H, (low + levels)*H). So code >= k if and
+ * only if x > (k - 1/2)*H, or x = (k - 1/2)*H and k is even. All parameters are floating point numbers, hence
+ * integers over a power of two: gamma*step*acc + gamma*(bias - mean) is compared with
  * ((k - 1/2)*H - beta)*sqrt(var + 1e-5) by one integer square root and one integer division per threshold,
  * nothing is rounded. (HWGQ: Cai et al., CVPR 2017; GMP does the arithmetic and ends the program when memory
  * runs out.) Private to this folder. */

@@ -49,7 +49,8 @@ static mq_status read_metadata(mq_checkpoint *c, mq_error *error) {
     MQ_TRY(meta_choice(c->file, "mode", modes, &value, error));
     c->mode = (mq_mode)value;
     if (c->net->given && c->mode != MQ_MODE_FIXED)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: metadata 'mode': a network of given quantisers has fixed bits only",
+        return mq_fail(error, MQ_BAD_INPUT,
+                       "%s: metadata 'mode': a network of given quantisers has fixed bits only",
                        mq_st_path(c->file));
     MQ_TRY(meta_choice(c->file, "share", booleans, &value, error));
     c->share = value;
@@ -69,7 +70,8 @@ static mq_status read_metadata(mq_checkpoint *c, mq_error *error) {
     }
     for (int i = 0; c->net->given && i < c->net->layer_count; i++)
         if (c->net->nodes[c->net->layers[i].act].act.is_signed && c->bits.activation[i] < 2)
-            return mq_fail(error, MQ_BAD_INPUT, "%s: metadata 'bita': layer %d: signed codes of 1 bit: 2 or more expected",
+            return mq_fail(error, MQ_BAD_INPUT,
+                           "%s: metadata 'bita': layer %d: signed codes of 1 bit: 2 or more expected",
                            mq_st_path(c->file), i);
     return MQ_OK;
 }
@@ -87,8 +89,8 @@ static mq_status check_given(const mq_checkpoint *c, const mq_param_spec *spec, 
         bool good = isfinite(v) && (spec->kind != MQ_PARAM_INPUT_SCALE || v > 0) &&
                     (spec->kind != MQ_PARAM_WEIGHT || (v >= low && v <= high && v == rint(v)));
         if (!good)
-            return mq_fail(error, MQ_BAD_INPUT, "%s: tensor %s: element %zu is %g: %s expected", mq_st_path(c->file),
-                           spec->name, k, v,
+            return mq_fail(error, MQ_BAD_INPUT, "%s: tensor %s: element %zu is %g: %s expected",
+                           mq_st_path(c->file), spec->name, k, v,
                            spec->kind == MQ_PARAM_WEIGHT        ? "a code of the layer's bits"
                            : spec->kind == MQ_PARAM_INPUT_SCALE ? "a number above 0"
                                                                 : "finite numbers");
@@ -104,7 +106,8 @@ static mq_status check_tensors(const mq_checkpoint *c, mq_error *error) {
     size_t known = 0;
     for (int i = 0; i < count && status == MQ_OK; i++) {
         const mq_st_entry *entry;
-        MQ_TRY_GOTO(mq_st_require(c->file, specs[i].name, specs[i].dtype, &specs[i].shape, &entry, error), done);
+        MQ_TRY_GOTO(mq_st_require(c->file, specs[i].name, specs[i].dtype, &specs[i].shape, &entry, error),
+                    done);
         known++;
         if (c->net->given) {
             MQ_TRY_GOTO(check_given(c, &specs[i], entry, error), done);

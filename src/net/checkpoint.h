@@ -31,7 +31,8 @@ const float *mq_checkpoint_values(const mq_checkpoint *checkpoint, int node, mq_
 /* The same of a kind that is float64 (networks of given quantisers). */
 const double *mq_checkpoint_doubles(const mq_checkpoint *checkpoint, int node, mq_param_kind kind);
 
-/* The codes that a layer reads: of the image, of the network's quantiser, or as given. Checkpoints of fixed bits. */
+/* The codes that a layer reads: of the image, of the network's quantiser, or as given. Checkpoints of fixed
+ * bits. */
 mq_qtype mq_checkpoint_input_type(const mq_checkpoint *checkpoint, int layer);
 
 /* Adds the metadata to a writer; the caller adds the tensors. */

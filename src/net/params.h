@@ -6,7 +6,8 @@
  * [7],
  * "<bn>.gamma", "<bn>.beta", "<bn>.mean", "<bn>.var" [c] (running statistics; var is the unbiased one).
  *
- * Networks of given quantisers have, per layer and in fixed mode only: "<layer>.weight" codes as whole numbers,
+ * Networks of given quantisers have, per layer and in fixed mode only: "<layer>.weight" codes as whole
+ * numbers,
  * "<layer>.scale" and "<layer>.offset" float64 [out], the result being scale*accumulator + offset, and
  * "<layer>.input_scale" float64 [1], the real step of the codes that it reads. */
 #ifndef MIXQ_NET_PARAMS_H

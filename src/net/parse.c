@@ -102,7 +102,8 @@ static mq_status given_types(parser *p, const mq_yaml_node *attrs, mq_layer *lay
     if (act->narrow && !act->is_signed)
         return mq_yaml_fail(attrs, p->error, "activation_narrow: only signed codes can be");
     if (act->kind == MQ_ACT_IMAGE && act->is_signed && !net->real)
-        return mq_yaml_fail(attrs, p->error, "activation_signed: pixels are not; give the input a pixel_divisor");
+        return mq_yaml_fail(attrs, p->error,
+                            "activation_signed: pixels are not; give the input a pixel_divisor");
     return MQ_OK;
 }
 
@@ -129,10 +130,21 @@ static mq_status add_layer(parser *p, const mq_yaml_node *attrs, mq_node *node, 
 }
 
 static mq_status parse_conv(parser *p, const mq_yaml_node *attrs, const char *name, int input) {
-    static const char *const keys[] = {
-        "name",   "from", "out",        "kernel",      "stride",          "padding",
-        "groups", "bias", "activation", "weight_bits", "activation_bits", "activation_signed", "activation_narrow",
-        "weight_narrow", NULL};
+    static const char *const keys[] = {"name",
+                                       "from",
+                                       "out",
+                                       "kernel",
+                                       "stride",
+                                       "padding",
+                                       "groups",
+                                       "bias",
+                                       "activation",
+                                       "weight_bits",
+                                       "activation_bits",
+                                       "activation_signed",
+                                       "activation_narrow",
+                                       "weight_narrow",
+                                       NULL};
     MQ_TRY(mq_yaml_keys(attrs, keys, p->error));
     const mq_node source = p->net->nodes[input];
     int64_t out = 0, kernel, stride = 1, groups = 1, padding = -1;
@@ -193,9 +205,17 @@ static mq_status parse_conv(parser *p, const mq_yaml_node *attrs, const char *na
 }
 
 static mq_status parse_linear(parser *p, const mq_yaml_node *attrs, const char *name, int input) {
-    static const char *const keys[] = {
-        "name", "from", "out", "bias", "activation", "weight_bits", "activation_bits", "activation_signed",
-        "activation_narrow", "weight_narrow", NULL};
+    static const char *const keys[] = {"name",
+                                       "from",
+                                       "out",
+                                       "bias",
+                                       "activation",
+                                       "weight_bits",
+                                       "activation_bits",
+                                       "activation_signed",
+                                       "activation_narrow",
+                                       "weight_narrow",
+                                       NULL};
     MQ_TRY(mq_yaml_keys(attrs, keys, p->error));
     int64_t out;
     bool bias = !p->net->given;
@@ -476,7 +496,8 @@ static mq_status parse_step(parser *p, const mq_yaml_node *item, mq_real_step *o
     mq_net *net = p->net;
     if (item->kind != MQ_YAML_LIST || (item->count != 2 && item->count != (size_t)net->in_c + 1) ||
         !item->child[0]->text)
-        return mq_yaml_fail(item, p->error, "a step [add, 1] of one value, or of one for each of %d channels, expected",
+        return mq_yaml_fail(item, p->error,
+                            "a step [add, 1] of one value, or of one for each of %d channels, expected",
                             net->in_c);
     int op = find_word(item->child[0]->text, mq_real_op_names);
     if (op < 0) return mq_yaml_fail(item->child[0], p->error, "step: add, sub, mul or div expected");

@@ -1,4 +1,5 @@
-/* constants.c - nodes whose inputs are all known: folded in float32 (or integers), as a runtime would compute them. */
+/* constants.c - nodes whose inputs are all known: folded in float32 (or integers), as a runtime would compute
+ * them. */
 #include <math.h>
 #include <string.h>
 
@@ -110,7 +111,8 @@ static mq_status reshape(const mq_graph *g, const mq_shape *from, mq_shape *out)
         out->dim[open] = left / product;
         product = left;
     }
-    if (product != left || (open >= 0 && out->dim[open] < 0)) return mq_graph_fail(g, "shape: another number of elements");
+    if (product != left || (open >= 0 && out->dim[open] < 0))
+        return mq_graph_fail(g, "shape: another number of elements");
     return MQ_OK;
 }
 
@@ -173,7 +175,8 @@ static mq_status fold_transpose(mq_graph *g, const mq_known *x) {
     if (count && count != (size_t)shape.rank) return mq_graph_fail(g, "perm: %zu numbers", count);
     strides_of(&x->shape, &x->shape, stride);
     for (int i = 0; i < shape.rank; i++) {
-        if (perm[i] < 0 || perm[i] >= shape.rank || seen[perm[i]]) return mq_graph_fail(g, "perm: no permutation");
+        if (perm[i] < 0 || perm[i] >= shape.rank || seen[perm[i]])
+            return mq_graph_fail(g, "perm: no permutation");
         seen[perm[i]] = true;
         shape.dim[i] = x->shape.dim[perm[i]];
         k.stride_a[i] = stride[perm[i]];
@@ -317,11 +320,13 @@ static mq_status fold_gather(mq_graph *g, const mq_known *x, const mq_known *at)
     float *real = NULL;
     int64_t *whole = NULL, axis = 0;
     MQ_TRY(mq_graph_int(g, "axis", &axis));
-    if (x->shape.rank != 1 || axis != 0 || !at->whole) return mq_graph_fail(g, "of a list along axis 0 expected");
+    if (x->shape.rank != 1 || axis != 0 || !at->whole)
+        return mq_graph_fail(g, "of a list along axis 0 expected");
     MQ_TRY(new_known(g, &at->shape, x->real != NULL, &out, &real, &whole));
     for (size_t i = 0; i < at->count; i++) {
         int64_t k = at->whole[i] < 0 ? at->whole[i] + x->shape.dim[0] : at->whole[i];
-        if (k < 0 || k >= x->shape.dim[0]) return mq_graph_fail(g, "index %lld outside the list", (long long)k);
+        if (k < 0 || k >= x->shape.dim[0])
+            return mq_graph_fail(g, "index %lld outside the list", (long long)k);
         if (real)
             real[i] = x->real[k];
         else
@@ -339,7 +344,8 @@ static mq_status fold_concat(mq_graph *g) {
     for (size_t i = 0; i < g->node->input_count; i++) {
         MQ_TRY(mq_graph_input(g, i, &in));
         if (!in || in->known->shape.rank != 1) return mq_graph_fail(g, "constants: lists expected");
-        if (i && has_real != (in->known->real != NULL)) return mq_graph_fail(g, "real numbers and integers together");
+        if (i && has_real != (in->known->real != NULL))
+            return mq_graph_fail(g, "real numbers and integers together");
         has_real = in->known->real != NULL;
         total += in->known->shape.dim[0];
     }
@@ -372,7 +378,8 @@ static mq_status fold_cast(mq_graph *g, const mq_known *x) {
     mq_known *out;
     float *real = NULL;
     MQ_TRY(mq_graph_int(g, "to", &to));
-    if (to != FLOAT && to != INT32 && to != INT64) return mq_graph_fail(g, "to: float, int32 or int64 expected");
+    if (to != FLOAT && to != INT32 && to != INT64)
+        return mq_graph_fail(g, "to: float, int32 or int64 expected");
     if ((to == FLOAT) == (x->real != NULL)) return finish(g, x);
     MQ_TRY(new_known(g, &x->shape, to == FLOAT, &out, &real, &whole));
     for (size_t i = 0; i < x->count; i++) {

@@ -12,8 +12,8 @@ static mq_shape shape_of(const mq_node *n) {
     return n->op == MQ_OP_LINEAR ? mq_shape2(1, n->c) : mq_shape4(1, n->c, n->h, n->w);
 }
 
-static void add_param(mq_onnx_writer *w, const mq_checkpoint *c, int node, mq_param_kind kind, const char *what,
-                      mq_shape shape, char name[TEXT]) {
+static void add_param(mq_onnx_writer *w, const mq_checkpoint *c, int node, mq_param_kind kind,
+                      const char *what, mq_shape shape, char name[TEXT]) {
     snprintf(name, TEXT, "%s.%s", c->net->nodes[node].name, what);
     mq_onnx_add_real(w, name, &shape, mq_checkpoint_values(c, node, kind));
 }
@@ -28,8 +28,8 @@ static void put_layer(mq_onnx_writer *w, const mq_checkpoint *c, const mq_node *
     add_param(w, c, n->index, MQ_PARAM_WEIGHT, "weight", shape, weight);
     if (biased) add_param(w, c, n->index, MQ_PARAM_BIAS, "bias", mq_shape1(n->c), bias);
     if (conv) {
-        mq_onnx_new_node *v = mq_onnx_add_node(w, "", "Conv", n->name,
-                                               (const char *const[]){input, weight, biased ? bias : NULL, NULL}, output);
+        mq_onnx_new_node *v = mq_onnx_add_node(
+            w, "", "Conv", n->name, (const char *const[]){input, weight, biased ? bias : NULL, NULL}, output);
         mq_onnx_set_ints(v, "kernel_shape", (const int64_t[]){a->kernel_h, a->kernel_w}, 2);
         mq_onnx_set_ints(v, "strides", (const int64_t[]){a->stride, a->stride}, 2);
         mq_onnx_set_ints(v, "pads", (const int64_t[]){a->pad_h, a->pad_w, a->pad_h, a->pad_w}, 4);
@@ -39,7 +39,8 @@ static void put_layer(mq_onnx_writer *w, const mq_checkpoint *c, const mq_node *
     snprintf(flat, sizeof flat, "%s.flat", n->name);
     mq_shape row = mq_shape2(1, n->linear.in_features);
     mq_onnx_add_value(w, flat, &row);
-    mq_onnx_set_int(mq_onnx_add_node(w, "", "Flatten", flat, (const char *const[]){input, NULL}, flat), "axis", 1);
+    mq_onnx_set_int(mq_onnx_add_node(w, "", "Flatten", flat, (const char *const[]){input, NULL}, flat),
+                    "axis", 1);
     mq_onnx_set_int(mq_onnx_add_node(w, "", "Gemm", n->name,
                                      (const char *const[]){flat, weight, biased ? bias : NULL, NULL}, output),
                     "transB", 1);
@@ -51,10 +52,11 @@ static void put_norm(mq_onnx_writer *w, const mq_checkpoint *c, const mq_node *n
     static const mq_param_kind kinds[] = {MQ_PARAM_GAMMA, MQ_PARAM_BETA, MQ_PARAM_MEAN, MQ_PARAM_VAR};
     char tensor[4][TEXT];
     for (int i = 0; i < 4; i++) add_param(w, c, n->index, kinds[i], names[i], mq_shape1(n->c), tensor[i]);
-    mq_onnx_set_float(mq_onnx_add_node(w, "", "BatchNormalization", n->name,
-                                       (const char *const[]){input, tensor[0], tensor[1], tensor[2], tensor[3], NULL},
-                                       output),
-                      "epsilon", 1e-5f);
+    mq_onnx_set_float(
+        mq_onnx_add_node(w, "", "BatchNormalization", n->name,
+                         (const char *const[]){input, tensor[0], tensor[1], tensor[2], tensor[3], NULL},
+                         output),
+        "epsilon", 1e-5f);
 }
 
 static void put_activation(mq_onnx_writer *w, const mq_node *n, const char *input, const char *output) {
@@ -94,7 +96,8 @@ static void put_node(mq_onnx_writer *w, const mq_checkpoint *c, const mq_node *n
         mq_onnx_set_ints(made, "strides", (const int64_t[]){n->pool.stride, n->pool.stride}, 2);
         break;
     case MQ_OP_REORG:
-        mq_onnx_set_int(mq_onnx_add_node(w, "", "SpaceToDepth", n->name, inputs, output), "blocksize", n->pool.stride);
+        mq_onnx_set_int(mq_onnx_add_node(w, "", "SpaceToDepth", n->name, inputs, output), "blocksize",
+                        n->pool.stride);
         break;
     default: /* concat; the input is no node */
         mq_onnx_set_int(mq_onnx_add_node(w, "", "Concat", n->name, inputs, output), "axis", 1);
@@ -109,7 +112,8 @@ mq_status mq_onnx_export_float(const mq_checkpoint *c, const char *path, mq_erro
         return mq_fail(error, MQ_BAD_INPUT, "%s: a float checkpoint expected", net->name);
     for (int i = 0; i < net->node_count; i++)
         if (strcmp(net->nodes[i].name, "output") == 0)
-            return mq_fail(error, MQ_BAD_INPUT, "%s: a layer named 'output', as the graph's output is", net->name);
+            return mq_fail(error, MQ_BAD_INPUT, "%s: a layer named 'output', as the graph's output is",
+                           net->name);
     MQ_TRY(mq_onnx_writer_create(net->name, &w, error));
     mq_onnx_opset(w, "", OPSET);
     for (int i = 0; i < net->node_count; i++) {

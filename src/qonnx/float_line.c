@@ -1,8 +1,9 @@
 /* float_line.c - the line with the widest margin, and the proof that float32 follows the staircase with it.
  *
- * Codes at both sides of every step bound the line from below (k - 1/2) and above (k + 1/2), the clips giving the ends
- * freedom. For one slope g the offset has an interval; its width is concave in g, so a section search finds the
- * widest. The result is not trusted but evaluated: it is monotone, so equal codes at the steps mean equal codes. */
+ * Codes at both sides of every step bound the line from below (k - 1/2) and above (k + 1/2), the clips giving
+ * the ends freedom. For one slope g the offset has an interval; its width is concave in g, so a section
+ * search finds the widest. The result is not trusted but evaluated: it is monotone, so equal codes at the
+ * steps mean equal codes. */
 #include "qonnx/float_line.h"
 
 #include <float.h>
@@ -60,7 +61,8 @@ static bool follows(const points *p, float unit, float factor, float offset) {
     for (int i = 0; i < p->count; i++) {
         float x = (float)p->acc[i] * unit, product = x * factor;
         if ((int64_t)(float)p->acc[i] != p->acc[i]) return false;
-        if (code_of(p, product + offset) != p->code[i] || code_of(p, fmaf(x, factor, offset)) != p->code[i]) return false;
+        if (code_of(p, product + offset) != p->code[i] || code_of(p, fmaf(x, factor, offset)) != p->code[i])
+            return false;
     }
     return true;
 }
@@ -90,8 +92,8 @@ static double best_slope(const points *p) {
     return a + (b - a) / 2;
 }
 
-bool mq_float_line(const mq_inet_requant *rule, int channel, int64_t first, int64_t last, float unit, float *factor,
-                   float *offset) {
+bool mq_float_line(const mq_inet_requant *rule, int channel, int64_t first, int64_t last, float unit,
+                   float *factor, float *offset) {
     points p = {.low = rule->low, .high = rule->high};
     collect(&p, rule, channel, first, last);
     if (p.code[0] == p.code[p.count - 1]) {
@@ -101,7 +103,8 @@ bool mq_float_line(const mq_inet_requant *rule, int channel, int64_t first, int6
     }
     double g = best_slope(&p);
     if (try_slope(&p, g, unit, factor, offset)) return true;
-    /* Ties of powers of two have no margin at all, but a line of few bits meets them exactly, and rounds as they do. */
+    /* Ties of powers of two have no margin at all, but a line of few bits meets them exactly, and rounds as
+     * they do. */
     for (int bits = 0; bits <= 20; bits++)
         if (try_slope(&p, ldexp(rint(ldexp(g, bits)), -bits), unit, factor, offset)) return true;
     return false;
@@ -109,7 +112,8 @@ bool mq_float_line(const mq_inet_requant *rule, int channel, int64_t first, int6
 
 static bool follows_double(const points *p, float unit, double factor, double offset) {
     for (int i = 0; i < p->count; i++) {
-        double x = (double)p->acc[i] * (double)unit, product = x * factor, y[2] = {product + offset, fma(x, factor, offset)};
+        double x = (double)p->acc[i] * (double)unit, product = x * factor,
+               y[2] = {product + offset, fma(x, factor, offset)};
         if ((int64_t)(double)p->acc[i] != p->acc[i]) return false;
         for (int k = 0; k < 2; k++)
             if ((int)rint(fmin(fmax(y[k], p->low), p->high)) != p->code[i]) return false;
@@ -117,8 +121,8 @@ static bool follows_double(const points *p, float unit, double factor, double of
     return true;
 }
 
-bool mq_double_line(const mq_inet_requant *rule, int channel, int64_t first, int64_t last, float unit, double *factor,
-                    double *offset) {
+bool mq_double_line(const mq_inet_requant *rule, int channel, int64_t first, int64_t last, float unit,
+                    double *factor, double *offset) {
     points p = {.low = rule->low, .high = rule->high};
     double least, most;
     collect(&p, rule, channel, first, last);
@@ -130,13 +134,15 @@ bool mq_double_line(const mq_inet_requant *rule, int channel, int64_t first, int
     return follows_double(&p, unit, *factor, *offset);
 }
 
-void mq_threshold_list(const mq_inet_requant *rule, int channel, int64_t first, int64_t last, bool *falling, int64_t *t) {
+void mq_threshold_list(const mq_inet_requant *rule, int channel, int64_t first, int64_t last, bool *falling,
+                       int64_t *t) {
     points p = {.low = rule->low, .high = rule->high};
     collect(&p, rule, channel, first, last);
     *falling = p.code[p.count - 1] < p.code[0];
     const int levels = p.high - p.low;
     for (int k = 1; k <= levels; k++) {
-        /* The first point, in the direction of the rise, whose code is low + k or more; points hold both sides of steps. */
+        /* The first point, in the direction of the rise, whose code is low + k or more; points hold both
+         * sides of steps. */
         int64_t at = (*falling ? -first : last) + 1;
         for (int i = 0; i < p.count; i++) {
             int from = *falling ? p.count - 1 - i : i;

@@ -19,7 +19,8 @@ mq_status mq_graph_fail(const mq_graph *g, const char *format, ...) {
 }
 
 mq_status mq_graph_spend(mq_graph *g, size_t count) {
-    if (count > g->left) return mq_graph_fail(g, "more than %d numbers are made of the file's constants", MQ_GRAPH_NUMBERS);
+    if (count > g->left)
+        return mq_graph_fail(g, "more than %d numbers are made of the file's constants", MQ_GRAPH_NUMBERS);
     g->left -= count;
     return MQ_OK;
 }
@@ -69,7 +70,8 @@ mq_status mq_graph_real(const mq_graph *g, size_t i, const char *what, const mq_
 
 static mq_status get(const mq_graph *g, const char *name, int kind, const mq_onnx_attr **out) {
     *out = mq_onnx_find_attr(g->node, name);
-    if (*out && (*out)->kind != kind) return mq_graph_fail(g, "attribute %s: of another kind than ONNX has", name);
+    if (*out && (*out)->kind != kind)
+        return mq_graph_fail(g, "attribute %s: of another kind than ONNX has", name);
     return MQ_OK;
 }
 
@@ -98,7 +100,8 @@ mq_status mq_graph_ints(const mq_graph *g, const char *name, int64_t *out, size_
     const mq_onnx_attr *a;
     MQ_TRY(get(g, name, MQ_ONNX_INTS, &a));
     if (!a) return MQ_OK;
-    if (a->count > most) return mq_graph_fail(g, "attribute %s: %zu numbers: at most %zu expected", name, a->count, most);
+    if (a->count > most)
+        return mq_graph_fail(g, "attribute %s: %zu numbers: at most %zu expected", name, a->count, most);
     for (size_t i = 0; i < a->count; i++) out[i] = a->ints[i];
     *count = a->count;
     return MQ_OK;
@@ -111,9 +114,11 @@ bool mq_graph_standard(const mq_onnx_node *node) {
 }
 
 bool mq_graph_quant(const mq_onnx_node *node) {
-    static const char *const domains[] = {"onnx.brevitas", "finn.custom_op.general", "qonnx.custom_op.general"};
+    static const char *const domains[] = {"onnx.brevitas", "finn.custom_op.general",
+                                          "qonnx.custom_op.general"};
     bool known = false;
-    for (size_t i = 0; i < sizeof domains / sizeof *domains; i++) known = known || strcmp(node->domain, domains[i]) == 0;
+    for (size_t i = 0; i < sizeof domains / sizeof *domains; i++)
+        known = known || strcmp(node->domain, domains[i]) == 0;
     return known && (strcmp(node->op, "Quant") == 0 || strcmp(node->op, "IntQuant") == 0);
 }
 
@@ -128,7 +133,8 @@ mq_status mq_quant_read(const mq_graph *g, mq_quant_params *out) {
         if (!(out->scale->real[i] > 0 && out->scale->real[i] < 1e38f))
             return mq_graph_fail(g, "scale: got %g, expected numbers above 0", (double)out->scale->real[i]);
     for (size_t i = 0; i < zero->count; i++)
-        if (zero->real[i] != 0) return mq_graph_fail(g, "zero point: got %g, expected 0", (double)zero->real[i]);
+        if (zero->real[i] != 0)
+            return mq_graph_fail(g, "zero point: got %g, expected 0", (double)zero->real[i]);
     if (bits->count != 1 || !(bits->real[0] >= 1 && bits->real[0] <= 32) ||
         bits->real[0] != (float)(int)bits->real[0])
         return mq_graph_fail(g, "bit width: got %g, expected one whole number from 1 to 32",
@@ -160,12 +166,14 @@ mq_status mq_draft_add(mq_graph *g, mq_op op, int h, int w, int c, mq_draft **ou
     enum { LONGEST = MQ_MAX_NAME - 16 };
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
     char stem[MQ_MAX_NAME], name[MQ_MAX_NAME + 16];
-    if (g->draft_count == MQ_MAX_NODES) return mq_graph_fail(g, "too large a network: at most %d nodes", MQ_MAX_NODES);
+    if (g->draft_count == MQ_MAX_NODES)
+        return mq_graph_fail(g, "too large a network: at most %d nodes", MQ_MAX_NODES);
     const char *from = *g->node->name ? g->node->name : g->node->op;
     size_t n = strlen(from), length = 0;
     if (n > LONGEST) from += n - LONGEST; /* the end of a path tells more */
     for (; *from && length < LONGEST; from++)
-        if (length || (*from != '.' && *from != '/' && *from != '-')) stem[length++] = strchr(plain, *from) ? *from : '_';
+        if (length || (*from != '.' && *from != '/' && *from != '-'))
+            stem[length++] = strchr(plain, *from) ? *from : '_';
     if (!length) stem[length++] = 'n';
     stem[length] = 0;
     snprintf(name, sizeof name, "%s", stem);

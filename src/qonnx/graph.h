@@ -1,8 +1,9 @@
 /* graph.h - an ONNX graph while it is read: what every tensor name stands for. Private to this folder.
  *
- * A tensor is known (its numbers do not depend on the input: weights, shapes, scales; folded as the nodes come) or a
- * stream (the running value). A stream is the result of a drafted layer behind a chain of scalings, perhaps
- * quantised; scalings go into the layer's scale and offset, which are committed when it is quantised. */
+ * A tensor is known (its numbers do not depend on the input: weights, shapes, scales; folded as the nodes
+ * come) or a stream (the running value). A stream is the result of a drafted layer behind a chain of
+ * scalings, perhaps quantised; scalings go into the layer's scale and offset, which are committed when it is
+ * quantised. */
 #ifndef MIXQ_QONNX_GRAPH_H
 #define MIXQ_QONNX_GRAPH_H
 
@@ -36,8 +37,8 @@ typedef struct mq_stream {
     int from;             /* draft; 0 = the input */
     int root;             /* the drafted layer that the chain belongs to, -1 once it is committed */
     bool nhwc;            /* channels stand last, also in the order in which it was flattened */
-    bool pooled;          /* a max pool stands between the layer and the chain: only rising scalings commute */
-    bool relu;            /* cut off below 0 */
+    bool pooled; /* a max pool stands between the layer and the chain: only rising scalings commute */
+    bool relu;   /* cut off below 0 */
     bool quantised;
     mq_affine chain;
     mq_real_input *input; /* the chain of the input itself, or NULL */
@@ -93,7 +94,8 @@ enum { MQ_GRAPH_NUMBERS = 1 << 27 };
 mq_status mq_graph_spend(mq_graph *g, size_t count) MQ_MUST_CHECK;
 
 const mq_named *mq_graph_find(const mq_graph *g, const char *name);
-mq_status mq_graph_set(mq_graph *g, const char *name, const mq_known *known, const mq_stream *stream) MQ_MUST_CHECK;
+mq_status mq_graph_set(mq_graph *g, const char *name, const mq_known *known,
+                       const mq_stream *stream) MQ_MUST_CHECK;
 /* Input i of the current node: NULL when it is left out; MQ_BAD_INPUT when nothing made it. */
 mq_status mq_graph_input(const mq_graph *g, size_t i, const mq_named **out) MQ_MUST_CHECK;
 /* Input i as a known tensor of real numbers. */
@@ -103,7 +105,8 @@ mq_status mq_graph_int(const mq_graph *g, const char *name, int64_t *out) MQ_MUS
 mq_status mq_graph_float(const mq_graph *g, const char *name, float *out) MQ_MUST_CHECK;
 mq_status mq_graph_text(const mq_graph *g, const char *name, const char **out) MQ_MUST_CHECK;
 /* At most `most` integers; *count stays when the attribute is absent. */
-mq_status mq_graph_ints(const mq_graph *g, const char *name, int64_t *out, size_t most, size_t *count) MQ_MUST_CHECK;
+mq_status mq_graph_ints(const mq_graph *g, const char *name, int64_t *out, size_t most,
+                        size_t *count) MQ_MUST_CHECK;
 
 bool mq_graph_standard(const mq_onnx_node *node); /* of ONNX's own domain */
 bool mq_graph_quant(const mq_onnx_node *node);    /* Quant or IntQuant of one of the three domains */

@@ -18,7 +18,8 @@ static int bits_for(float low, float high) {
 }
 
 /* The tensor's codes, and what is known of their type: declared by a Quant, or whole numbers as they are. */
-static mq_status find_codes(const mq_graph *g, const mq_known *w, const float **codes, int *bits, bool *narrow) {
+static mq_status find_codes(const mq_graph *g, const mq_known *w, const float **codes, int *bits,
+                            bool *narrow) {
     float low = 0, high = 0;
     bool whole = true;
     *codes = w->codes ? w->codes : w->real;
@@ -28,7 +29,8 @@ static mq_status find_codes(const mq_graph *g, const mq_known *w, const float **
         low = v < low ? v : low;
         high = v > high ? v : high;
     }
-    if (!w->codes && !whole) return mq_graph_fail(g, "its weights are real numbers: a Quant node for them expected");
+    if (!w->codes && !whole)
+        return mq_graph_fail(g, "its weights are real numbers: a Quant node for them expected");
     if (!w->codes) {
         *bits = bits_for(low, high);
         *narrow = *bits > 1 && low > -ldexpf(1, *bits - 1);
@@ -41,9 +43,10 @@ static mq_status find_codes(const mq_graph *g, const mq_known *w, const float **
                          w->codes && !w->is_signed ? ", unsigned" : "");
 }
 
-/* Codes in our order, and one scale for each output. order: from our place of an input to the file's, or NULL. */
-static mq_status take_weights(mq_graph *g, mq_draft *d, const mq_known *w, const place *at, const size_t *order,
-                              long double *scale) {
+/* Codes in our order, and one scale for each output. order: from our place of an input to the file's, or
+ * NULL. */
+static mq_status take_weights(mq_graph *g, mq_draft *d, const mq_known *w, const place *at,
+                              const size_t *order, long double *scale) {
     const float *codes;
     float *own;
     MQ_TRY(find_codes(g, w, &codes, &d->weight_bits, &d->weight_narrow));
@@ -75,7 +78,8 @@ static mq_status take_bias(mq_graph *g, size_t input, int channels, float factor
     return MQ_OK;
 }
 
-static mq_status result(mq_graph *g, const mq_stream *in, int index, long double *a, long double *b, mq_stream *out) {
+static mq_status result(mq_graph *g, const mq_stream *in, int index, long double *a, long double *b,
+                        mq_stream *out) {
     mq_draft *d = &g->draft[index];
     d->input[d->input_count++] = in->from;
     d->in = in->type;
@@ -90,7 +94,8 @@ static mq_status new_numbers(mq_graph *g, int channels, long double **a, long do
 }
 
 /* The padding on all four sides; SAME where it is even. */
-static mq_status find_padding(const mq_graph *g, const mq_stream *s, int64_t kernel, int64_t stride, int64_t *out) {
+static mq_status find_padding(const mq_graph *g, const mq_stream *s, int64_t kernel, int64_t stride,
+                              int64_t *out) {
     const char *mode = "NOTSET";
     int64_t pads[4] = {0};
     size_t count = 0;
@@ -104,8 +109,9 @@ static mq_status find_padding(const mq_graph *g, const mq_stream *s, int64_t ker
     }
     for (int i = 0; i < 4; i++)
         if (pads[i] != pads[0] || pads[i] < 0 || pads[i] >= kernel)
-            return mq_graph_fail(g, "padding %lld, %lld, %lld, %lld: the same on all sides, less than the kernel, expected",
-                                 (long long)pads[0], (long long)pads[1], (long long)pads[2], (long long)pads[3]);
+            return mq_graph_fail(
+                g, "padding %lld, %lld, %lld, %lld: the same on all sides, less than the kernel, expected",
+                (long long)pads[0], (long long)pads[1], (long long)pads[2], (long long)pads[3]);
     *out = pads[0];
     return MQ_OK;
 }
@@ -122,10 +128,12 @@ static mq_status on_conv(mq_graph *g, const mq_stream *in, const mq_known *w, mq
     const int64_t outputs = w->shape.dim[0], per_group = w->shape.dim[1], kernel = w->shape.dim[2];
     if (w->shape.dim[3] != kernel || kernel < 1 || kernel > 31 || stride[0] != stride[1] || stride[0] < 1 ||
         stride[0] > 31 || dilation[0] != 1 || dilation[1] != 1)
-        return mq_graph_fail(g, "kernel %lld x %lld, stride %lld x %lld, dilation %lld: squares of at most 31, no "
-                                "dilation, expected",
-                             (long long)kernel, (long long)w->shape.dim[3], (long long)stride[0], (long long)stride[1],
-                             (long long)dilation[0]);
+        return mq_graph_fail(
+            g,
+            "kernel %lld x %lld, stride %lld x %lld, dilation %lld: squares of at most 31, no "
+            "dilation, expected",
+            (long long)kernel, (long long)w->shape.dim[3], (long long)stride[0], (long long)stride[1],
+            (long long)dilation[0]);
     if (groups < 1 || groups > from->c || from->c % groups || per_group != from->c / groups || outputs < 1 ||
         outputs > 65536 || outputs % groups)
         return mq_graph_fail(g, "%lld groups of %lld channels, %lld outputs: the input has %d channels",
@@ -133,13 +141,14 @@ static mq_status on_conv(mq_graph *g, const mq_stream *in, const mq_known *w, mq
     MQ_TRY(find_padding(g, in, kernel, stride[0], &padding));
     int64_t rows = from->h + 2 * padding - kernel, columns = from->w + 2 * padding - kernel;
     if (rows < 0 || columns < 0)
-        return mq_graph_fail(g, "a kernel of %lld: the input is %d x %d", (long long)kernel, from->h, from->w);
+        return mq_graph_fail(g, "a kernel of %lld: the input is %d x %d", (long long)kernel, from->h,
+                             from->w);
     mq_draft *d;
     int index;
     long double *a, *b;
     const int channels = from->c;
-    MQ_TRY(mq_draft_add(g, MQ_OP_CONV, (int)(rows / stride[0] + 1), (int)(columns / stride[0] + 1), (int)outputs, &d,
-                        &index));
+    MQ_TRY(mq_draft_add(g, MQ_OP_CONV, (int)(rows / stride[0] + 1), (int)(columns / stride[0] + 1),
+                        (int)outputs, &d, &index));
     d->conv = (mq_conv_attr){.out_channels = d->c,
                              .in_channels = channels,
                              .kernel_h = (int)kernel,
@@ -215,7 +224,8 @@ mq_status mq_layer_node(mq_graph *g, const mq_stream *in, mq_stream *out) {
     if (!first || !first->stream || !second || !second->known)
         return mq_graph_fail(g, "a computed value with constant weights expected");
     if (!second->known->real) return mq_graph_fail(g, "its weights are integers: real numbers expected");
-    if (!in->quantised) return mq_graph_fail(g, "its input is not quantised: a Quant node before it expected");
+    if (!in->quantised)
+        return mq_graph_fail(g, "its input is not quantised: a Quant node before it expected");
     bool conv = strcmp(g->node->op, "Conv") == 0;
     return conv ? on_conv(g, in, second->known, out) : on_linear(g, in, second->known, out);
 }

@@ -20,7 +20,8 @@ mq_status mq_own_check(const mq_onnx_model *model, bool *own, mq_error *error) {
     return MQ_OK;
 }
 
-mq_status mq_own_restore(const mq_onnx_model *model, const char *name, const char *checkpoint, mq_error *error) {
+mq_status mq_own_restore(const mq_onnx_model *model, const char *name, const char *checkpoint,
+                         mq_error *error) {
     char key[64];
     mq_st_writer *writer;
     MQ_TRY(mq_st_writer_create(&writer, error));

@@ -1,5 +1,5 @@
-/* pixel_shift.h - how a QONNX file of ours says codes k >> (8 - b) of pixels k/256 with a Quant node that rounds to the
- * nearest. Private to this folder. */
+/* pixel_shift.h - how a QONNX file of ours says codes k >> (8 - b) of pixels k/256 with a Quant node that
+ * rounds to the nearest. Private to this folder. */
 #ifndef MIXQ_QONNX_PIXEL_SHIFT_H
 #define MIXQ_QONNX_PIXEL_SHIFT_H
 

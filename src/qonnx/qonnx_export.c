@@ -49,8 +49,8 @@ static mq_onnx_new_node *put(exporter *x, const char *op, const char *name, cons
 }
 
 /* Rounding to the codes of a type: a Quant node, or Clip and Round. */
-static void put_quant(exporter *x, const char *n, const char *input, const char *output, const mq_shape *shape,
-                      int bits, bool is_signed, bool narrow, float scale) {
+static void put_quant(exporter *x, const char *n, const char *input, const char *output,
+                      const mq_shape *shape, int bits, bool is_signed, bool narrow, float scale) {
     char a[TEXT], b[TEXT], c[TEXT];
     if (x->flavour == MQ_ONNX_QUANT) {
         add_scalar(x, name_of(n, "scale", a), scale);
@@ -77,7 +77,8 @@ static void put_quant(exporter *x, const char *n, const char *input, const char 
     put(x, "Round", name_of(n, "round", rounded), (const char *const[]){clipped, NULL},
         scaled ? rounded : output, shape);
     if (!scaled) return;
-    put(x, "Mul", name_of(n, "mul", c), (const char *const[]){rounded, name_of(n, "scale", steps), NULL}, output, shape);
+    put(x, "Mul", name_of(n, "mul", c), (const char *const[]){rounded, name_of(n, "scale", steps), NULL},
+        output, shape);
 }
 
 /* The tensor of node `from` as the consumer wants it. */
@@ -87,7 +88,8 @@ static const char *input_of(exporter *x, const mq_inet_node *n, int i, bool flat
     mq_shape shape = shape_of(&from->edge, flat);
     name_of(n->name, flat ? "flat" : "image", text);
     if (flat) {
-        mq_onnx_set_int(put(x, "Flatten", text, (const char *const[]){from->name, NULL}, text, &shape), "axis", 1);
+        mq_onnx_set_int(put(x, "Flatten", text, (const char *const[]){from->name, NULL}, text, &shape),
+                        "axis", 1);
         return text;
     }
     char target[TEXT];
@@ -105,12 +107,14 @@ static mq_status put_IMAGE(exporter *x, int index) {
     mq_shape shape = shape_of(&n->edge, false);
     mq_onnx_add_input(x->w, "input", &shape);
     if (!image->real) {
-        /* Rounding down, as rounding to the nearest of numbers half a code less half a pixel lower: never a tie. */
+        /* Rounding down, as rounding to the nearest of numbers half a code less half a pixel lower: never a
+         * tie. */
         char pixel[TEXT] = "input", half[TEXT];
         x->unit[index] = ldexpf(1, -image->bits);
         if (image->bits < 8) {
             add_scalar(x, name_of(n->name, "half", half), mq_pixel_shift(image->bits));
-            put(x, "Sub", name_of(n->name, "down", pixel), (const char *const[]){"input", half, NULL}, pixel, &shape);
+            put(x, "Sub", name_of(n->name, "down", pixel), (const char *const[]){"input", half, NULL}, pixel,
+                &shape);
         }
         put_quant(x, n->name, pixel, n->name, &shape, image->bits, false, false, x->unit[index]);
         return MQ_OK;
@@ -135,8 +139,8 @@ static mq_status put_IMAGE(exporter *x, int index) {
 }
 
 /* Weights as whole numbers; their Quant says the type. Returns the tensor's name. */
-static mq_status put_weights(exporter *x, const mq_inet_node *n, const int8_t *codes, const mq_shape *shape, int bits,
-                             bool narrow, char name[TEXT]) {
+static mq_status put_weights(exporter *x, const mq_inet_node *n, const int8_t *codes, const mq_shape *shape,
+                             int bits, bool narrow, char name[TEXT]) {
     float *values;
     size_t count = mq_inet_weight_count(x->net, n);
     MQ_TRY(mq_arena_alloc(x->arena, count, sizeof *values, "weights", &values, x->error));
@@ -148,11 +152,13 @@ static mq_status put_weights(exporter *x, const mq_inet_node *n, const int8_t *c
     if (x->flavour == MQ_ONNX_PLAIN) return MQ_OK;
     char own[TEXT], node[TEXT];
     snprintf(own, sizeof own, "%s", name);
-    put_quant(x, name_of(n->name, "weight", node), own, name_of(n->name, "weight", name), shape, bits, true, narrow, 1);
+    put_quant(x, name_of(n->name, "weight", node), own, name_of(n->name, "weight", name), shape, bits, true,
+              narrow, 1);
     return MQ_OK;
 }
 
-static mq_status put_bias(exporter *x, const mq_inet_node *n, const int64_t *bias, float unit, char name[TEXT]) {
+static mq_status put_bias(exporter *x, const mq_inet_node *n, const int64_t *bias, float unit,
+                          char name[TEXT]) {
     float *values;
     mq_shape shape = mq_shape1(n->edge.c);
     MQ_TRY(mq_arena_alloc(x->arena, (size_t)n->edge.c, sizeof *values, "biases", &values, x->error));
@@ -179,7 +185,8 @@ static mq_status put_CONV(exporter *x, int index) {
     mq_onnx_new_node *conv = put(x, "Conv", n->name, inputs, n->name, &out);
     mq_onnx_set_ints(conv, "kernel_shape", (const int64_t[]){v->kernel_h, v->kernel_w}, 2);
     mq_onnx_set_ints(conv, "strides", (const int64_t[]){v->stride_h, v->stride_w}, 2);
-    mq_onnx_set_ints(conv, "pads", (const int64_t[]){v->pad_top, v->pad_left, v->pad_bottom, v->pad_right}, 4);
+    mq_onnx_set_ints(conv, "pads", (const int64_t[]){v->pad_top, v->pad_left, v->pad_bottom, v->pad_right},
+                     4);
     mq_onnx_set_ints(conv, "dilations", (const int64_t[]){1, 1}, 2);
     mq_onnx_set_int(conv, "group", v->groups);
     count_inexact(x, n);
@@ -191,7 +198,8 @@ static mq_status put_LINEAR(exporter *x, int index) {
     const mq_inet_linear *v = &n->linear;
     const mq_inet_edge *in = &x->net->nodes[n->input[0]].edge;
     char weight[TEXT], bias[TEXT], text[TEXT];
-    mq_shape shape = mq_shape2(v->out_features, (int64_t)in->c * in->h * in->w), out = shape_of(&n->edge, true);
+    mq_shape shape = mq_shape2(v->out_features, (int64_t)in->c * in->h * in->w),
+             out = shape_of(&n->edge, true);
     x->unit[index] = x->unit[n->input[0]];
     x->flat[index] = true;
     MQ_TRY(put_weights(x, n, v->weight, &shape, v->weight_bits, v->weight_narrow, weight));
@@ -203,15 +211,16 @@ static mq_status put_LINEAR(exporter *x, int index) {
 }
 
 /* The channels' lines as a batch norm; *found false: some channel has none in float32. */
-static mq_status put_norm(exporter *x, const mq_inet_node *n, float unit, const mq_shape *out, const char *norm,
-                          bool *found) {
+static mq_status put_norm(exporter *x, const mq_inet_node *n, float unit, const mq_shape *out,
+                          const char *norm, bool *found) {
     static const char *const names[] = {"factor", "offset", "mean", "variance"};
     const mq_inet_edge *acc = &x->net->nodes[n->input[0]].edge;
     float *values[4];
     char tensor[4][TEXT];
     *found = true;
     for (int i = 0; i < 4; i++)
-        MQ_TRY(mq_arena_alloc(x->arena, (size_t)n->edge.c, sizeof *values[i], "batch norm", &values[i], x->error));
+        MQ_TRY(mq_arena_alloc(x->arena, (size_t)n->edge.c, sizeof *values[i], "batch norm", &values[i],
+                              x->error));
     for (int c = 0; c < n->edge.c && *found; c++) {
         values[3][c] = 1;
         *found = mq_float_line(&n->requant, c, acc->channel_low[c], acc->channel_high[c], unit, &values[0][c],
@@ -219,14 +228,18 @@ static mq_status put_norm(exporter *x, const mq_inet_node *n, float unit, const 
     }
     if (!*found) return MQ_OK;
     mq_shape shape = mq_shape1(n->edge.c);
-    for (int i = 0; i < 4; i++) mq_onnx_add_real(x->w, name_of(n->name, names[i], tensor[i]), &shape, values[i]);
-    const char *const inputs[] = {x->net->nodes[n->input[0]].name, tensor[0], tensor[1], tensor[2], tensor[3], NULL};
+    for (int i = 0; i < 4; i++)
+        mq_onnx_add_real(x->w, name_of(n->name, names[i], tensor[i]), &shape, values[i]);
+    const char *const inputs[] = {
+        x->net->nodes[n->input[0]].name, tensor[0], tensor[1], tensor[2], tensor[3], NULL};
     mq_onnx_set_float(put(x, "BatchNormalization", norm, inputs, norm, out), "epsilon", 0);
     return MQ_OK;
 }
 
-/* Where no line of float32 is fine enough (8-bit codes of long sums): the thresholds themselves, whole numbers. */
-static mq_status put_thresholds(exporter *x, const mq_inet_node *n, float unit, const mq_shape *out, const char *codes) {
+/* Where no line of float32 is fine enough (8-bit codes of long sums): the thresholds themselves, whole
+ * numbers. */
+static mq_status put_thresholds(exporter *x, const mq_inet_node *n, float unit, const mq_shape *out,
+                                const char *codes) {
     const mq_inet_edge *acc = &x->net->nodes[n->input[0]].edge;
     const size_t channels = (size_t)n->edge.c, levels = (size_t)(n->requant.high - n->requant.low);
     float *values, *sign;
@@ -245,21 +258,22 @@ static mq_status put_thresholds(exporter *x, const mq_inet_node *n, float unit, 
             values[c * levels + k] = (float)t[k] * unit;
             if (t[k] < -EXACT_SUM || t[k] > EXACT_SUM)
                 return mq_fail(x->error, MQ_BAD_INPUT,
-                               "%s: channel %zu: threshold %lld: float32 holds whole numbers up to 2^24", n->name, c,
-                               (long long)t[k]);
+                               "%s: channel %zu: threshold %lld: float32 holds whole numbers up to 2^24",
+                               n->name, c, (long long)t[k]);
         }
     }
     if (turned) {
         mq_shape shape = out->rank == 2 ? mq_shape2(1, n->edge.c) : mq_shape4(1, n->edge.c, 1, 1);
         mq_onnx_add_real(x->w, name_of(n->name, "sign", tensor), &shape, sign);
-        put(x, "Mul", name_of(n->name, "turned", turn), (const char *const[]){input, tensor, NULL}, turn, out);
+        put(x, "Mul", name_of(n->name, "turned", turn), (const char *const[]){input, tensor, NULL}, turn,
+            out);
         input = turn;
     }
     mq_shape shape = mq_shape2(n->edge.c, (int64_t)levels);
     mq_onnx_add_real(x->w, name_of(n->name, "thresholds", tensor), &shape, values);
     mq_onnx_add_value(x->w, codes, out);
-    mq_onnx_new_node *m =
-        mq_onnx_add_node(x->w, DOMAIN, "MultiThreshold", codes, (const char *const[]){input, tensor, NULL}, codes);
+    mq_onnx_new_node *m = mq_onnx_add_node(x->w, DOMAIN, "MultiThreshold", codes,
+                                           (const char *const[]){input, tensor, NULL}, codes);
     snprintf(type, sizeof type, "%sINT%d", n->requant.is_signed ? "" : "U", n->requant.bits);
     mq_onnx_set_text(m, "out_dtype", type);
     mq_onnx_set_float(m, "out_scale", 1);
@@ -269,7 +283,8 @@ static mq_status put_thresholds(exporter *x, const mq_inet_node *n, float unit, 
 }
 
 /* The same in ONNX's own operators: the line in float64. */
-static mq_status put_double(exporter *x, const mq_inet_node *n, float unit, const mq_shape *out, const char *codes) {
+static mq_status put_double(exporter *x, const mq_inet_node *n, float unit, const mq_shape *out,
+                            const char *codes) {
     enum { FLOAT = 1, DOUBLE = 11 };
     const mq_inet_edge *acc = &x->net->nodes[n->input[0]].edge;
     double *values[2];
@@ -279,8 +294,8 @@ static mq_status put_double(exporter *x, const mq_inet_node *n, float unit, cons
     for (int c = 0; c < n->edge.c; c++)
         if (!mq_double_line(&n->requant, c, acc->channel_low[c], acc->channel_high[c], unit, &values[0][c],
                             &values[1][c]))
-            return mq_fail(x->error, MQ_BAD_INPUT, "%s: channel %d: its codes follow no line that float64 computes",
-                           n->name, c);
+            return mq_fail(x->error, MQ_BAD_INPUT,
+                           "%s: channel %d: its codes follow no line that float64 computes", n->name, c);
     mq_shape shape = out->rank == 2 ? mq_shape2(1, n->edge.c) : mq_shape4(1, n->edge.c, 1, 1);
     mq_onnx_add_double(x->w, name_of(n->name, "factor", tensor[0]), &shape, values[0]);
     mq_onnx_add_double(x->w, name_of(n->name, "offset", tensor[1]), &shape, values[1]);
@@ -289,12 +304,14 @@ static mq_status put_double(exporter *x, const mq_inet_node *n, float unit, cons
     name_of(n->name, "sum", sum);
     name_of(n->name, "rounded", rounded);
     const char *const input = x->net->nodes[n->input[0]].name;
-    mq_onnx_set_int(mq_onnx_add_node(x->w, "", "Cast", wide, (const char *const[]){input, NULL}, wide), "to", DOUBLE);
+    mq_onnx_set_int(mq_onnx_add_node(x->w, "", "Cast", wide, (const char *const[]){input, NULL}, wide), "to",
+                    DOUBLE);
     mq_onnx_add_node(x->w, "", "Mul", product, (const char *const[]){wide, tensor[0], NULL}, product);
     mq_onnx_add_node(x->w, "", "Add", sum, (const char *const[]){product, tensor[1], NULL}, sum);
     mq_onnx_add_node(x->w, "", "Round", rounded, (const char *const[]){sum, NULL}, rounded);
     mq_onnx_add_value(x->w, codes, out);
-    mq_onnx_set_int(mq_onnx_add_node(x->w, "", "Cast", codes, (const char *const[]){rounded, NULL}, codes), "to", FLOAT);
+    mq_onnx_set_int(mq_onnx_add_node(x->w, "", "Cast", codes, (const char *const[]){rounded, NULL}, codes),
+                    "to", FLOAT);
     return MQ_OK;
 }
 
@@ -322,8 +339,8 @@ static mq_status put_MAX_POOL(exporter *x, int index) {
     char text[TEXT];
     mq_shape out = shape_of(&n->edge, false);
     x->unit[index] = x->unit[n->input[0]];
-    mq_onnx_new_node *pool =
-        put(x, "MaxPool", n->name, (const char *const[]){input_of(x, n, 0, false, text), NULL}, n->name, &out);
+    mq_onnx_new_node *pool = put(x, "MaxPool", n->name,
+                                 (const char *const[]){input_of(x, n, 0, false, text), NULL}, n->name, &out);
     mq_onnx_set_ints(pool, "kernel_shape", (const int64_t[]){n->pool.kernel, n->pool.kernel}, 2);
     mq_onnx_set_ints(pool, "strides", (const int64_t[]){n->pool.stride, n->pool.stride}, 2);
     return MQ_OK;
@@ -334,9 +351,9 @@ static mq_status put_REORG(exporter *x, int index) {
     char text[TEXT];
     mq_shape out = shape_of(&n->edge, false);
     x->unit[index] = x->unit[n->input[0]];
-    mq_onnx_set_int(
-        put(x, "SpaceToDepth", n->name, (const char *const[]){input_of(x, n, 0, false, text), NULL}, n->name, &out),
-        "blocksize", 2);
+    mq_onnx_set_int(put(x, "SpaceToDepth", n->name,
+                        (const char *const[]){input_of(x, n, 0, false, text), NULL}, n->name, &out),
+                    "blocksize", 2);
     return MQ_OK;
 }
 
@@ -368,10 +385,12 @@ static mq_status put_OUTPUT(exporter *x, int index) {
     mq_onnx_add_output(x->w, "output", &out);
     add_scalar(x, name_of(n->name, "divisor", value), (float)n->output.divisor * x->unit[n->input[0]]);
     name_of(n->name, "quotient", between);
-    put(x, "Div", between, (const char *const[]){from->name, value, NULL}, shifted ? between : "output", &out);
+    put(x, "Div", between, (const char *const[]){from->name, value, NULL}, shifted ? between : "output",
+        &out);
     if (!shifted) return MQ_OK;
     add_scalar(x, name_of(n->name, "offset", second), (float)n->output.offset);
-    put(x, "Add", name_of(n->name, "sum", value), (const char *const[]){between, second, NULL}, "output", &out);
+    put(x, "Add", name_of(n->name, "sum", value), (const char *const[]){between, second, NULL}, "output",
+        &out);
     return MQ_OK;
 }
 
@@ -386,7 +405,8 @@ static mq_status put_nodes(exporter *x) {
     for (int i = 0; i < x->net->node_count; i++) {
         const mq_inet_node *n = &x->net->nodes[i];
         if (strcmp(n->name, "input") == 0 || (strcmp(n->name, "output") == 0) != (n->kind == MQ_INET_OUTPUT))
-            return mq_fail(x->error, MQ_BAD_INPUT, "%s: a layer with the name of the graph's input or output", n->name);
+            return mq_fail(x->error, MQ_BAD_INPUT, "%s: a layer with the name of the graph's input or output",
+                           n->name);
         MQ_TRY(table[n->kind](x, i));
     }
     return MQ_OK;
@@ -399,16 +419,18 @@ mq_status mq_qonnx_export(const mq_inet *net, const mq_checkpoint *checkpoint, m
     x->net = net;
     x->flavour = flavour;
     x->error = error;
-    mq_status status = net->compat ? mq_fail(error, MQ_BAD_INPUT, "%s: a network by the published rules has no ONNX form",
-                                             net->model)
-                                   : mq_arena_create(&x->arena, error);
+    mq_status status = net->compat
+                           ? mq_fail(error, MQ_BAD_INPUT,
+                                     "%s: a network by the published rules has no ONNX form", net->model)
+                           : mq_arena_create(&x->arena, error);
     if (status == MQ_OK) status = mq_onnx_writer_create(net->model, &x->w, error);
     if (status == MQ_OK) {
         mq_onnx_opset(x->w, "", OPSET);
         if (flavour == MQ_ONNX_QUANT) mq_onnx_opset(x->w, DOMAIN, 1);
         status = put_nodes(x);
     }
-    if (status == MQ_OK && checkpoint && flavour == MQ_ONNX_QUANT) status = mq_own_store(x->w, checkpoint, error);
+    if (status == MQ_OK && checkpoint && flavour == MQ_ONNX_QUANT)
+        status = mq_own_store(x->w, checkpoint, error);
     if (status == MQ_OK) status = mq_onnx_save(x->w, path, error);
     if (inexact) *inexact = x->inexact;
     mq_onnx_writer_free(x->w);

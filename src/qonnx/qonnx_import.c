@@ -21,13 +21,14 @@ static mq_status open_input(mq_graph *g) {
     for (size_t i = 0; i < g->model->input_count; i++) {
         const mq_onnx_value *v = &g->model->input[i];
         if (mq_graph_find(g, v->name)) continue;
-        if (found) return mq_graph_fail(g, "two inputs, '%.100s' and '%.100s': one expected", found->name, v->name);
+        if (found)
+            return mq_graph_fail(g, "two inputs, '%.100s' and '%.100s': one expected", found->name, v->name);
         found = v;
     }
     if (!found) return mq_graph_fail(g, "no input that is not a weight");
     if (found->type != 1 || found->rank < 2 || found->rank > 4)
-        return mq_graph_fail(g, "input '%.100s': float32 of 2 to 4 dimensions, the first for images, expected",
-                             found->name);
+        return mq_graph_fail(
+            g, "input '%.100s': float32 of 2 to 4 dimensions, the first for images, expected", found->name);
     mq_stream *s;
     mq_real_input *chain;
     MQ_TRY(mq_arena_alloc(g->arena, 1, sizeof *s, "an ONNX graph", &s, g->error));
@@ -49,7 +50,8 @@ static mq_status open_input(mq_graph *g) {
 
 static mq_status close_output(mq_graph *g, int *last) {
     g->node = NULL;
-    if (g->model->output_count != 1) return mq_graph_fail(g, "%zu outputs: one expected", g->model->output_count);
+    if (g->model->output_count != 1)
+        return mq_graph_fail(g, "%zu outputs: one expected", g->model->output_count);
     const char *name = g->model->output[0].name;
     for (size_t i = 0; i < g->model->node_count; i++) /* whom messages name */
         for (size_t k = 0; k < g->model->node[i].output_count; k++)
@@ -58,18 +60,20 @@ static mq_status close_output(mq_graph *g, int *last) {
     if (!end || !end->stream) return mq_graph_fail(g, "output '%.100s' does not depend on the input", name);
     mq_stream s = *end->stream;
     if (s.quantised || s.relu)
-        return mq_graph_fail(g, "the output is %s: real numbers of the last layer expected", s.relu ? "cut off" : "quantised");
+        return mq_graph_fail(g, "the output is %s: real numbers of the last layer expected",
+                             s.relu ? "cut off" : "quantised");
     if (s.root < 0 || s.from != s.root || s.nhwc)
         return mq_graph_fail(g, "the output comes of no layer: a Conv, MatMul or Gemm expected last");
     *last = s.from;
     const mq_draft *d = &g->draft[s.from];
     if (d->h != 1 || d->w != 1)
-        return mq_graph_fail(g, "the output is %d x %d x %d: a classifier's 1 x 1 x classes expected", d->h, d->w, d->c);
+        return mq_graph_fail(g, "the output is %d x %d x %d: a classifier's 1 x 1 x classes expected", d->h,
+                             d->w, d->c);
     for (int c = 0; c < d->c; c++) {
         double a = (double)s.chain.a[c];
         if (a != (double)s.chain.a[0] || !(a > 0))
-            return mq_graph_fail(g, "output %d is scaled by %g, output 0 by %g: one positive scale expected", c, a,
-                                 (double)s.chain.a[0]);
+            return mq_graph_fail(g, "output %d is scaled by %g, output 0 by %g: one positive scale expected",
+                                 c, a, (double)s.chain.a[0]);
     }
     return mq_stream_commit(g, &s);
 }
@@ -158,7 +162,8 @@ static bool is_layer(const mq_draft *d) {
 static void mark_used(mq_graph *g, int last) {
     g->draft[last].used = true;
     for (int i = last; i >= 0; i--)
-        for (int k = 0; g->draft[i].used && k < g->draft[i].input_count; k++) g->draft[g->draft[i].input[k]].used = true;
+        for (int k = 0; g->draft[i].used && k < g->draft[i].input_count; k++)
+            g->draft[g->draft[i].input[k]].used = true;
 }
 
 /* The file's name without folder and ending. */
@@ -188,7 +193,8 @@ static mq_status describe(mq_graph *g, int last, double divisor, mq_net **net, m
         if (!d->used) continue;
         put_layer(&t, g, d);
         if (!is_layer(d)) continue;
-        if (layers == MQ_MAX_LAYERS) return mq_graph_fail(g, "more than %d layers with weights", MQ_MAX_LAYERS);
+        if (layers == MQ_MAX_LAYERS)
+            return mq_graph_fail(g, "more than %d layers with weights", MQ_MAX_LAYERS);
         bits->weight[layers] = (int8_t)d->weight_bits;
         bits->activation[layers++] = (int8_t)d->in.bits;
     }
@@ -200,7 +206,8 @@ static mq_status describe(mq_graph *g, int last, double divisor, mq_net **net, m
 
 /* ---- the checkpoint ---- */
 
-static mq_status add_tensor(mq_st_writer *writer, const mq_draft *d, const mq_param_spec *spec, mq_error *error) {
+static mq_status add_tensor(mq_st_writer *writer, const mq_draft *d, const mq_param_spec *spec,
+                            mq_error *error) {
     const void *data = spec->kind == MQ_PARAM_WEIGHT   ? (const void *)d->weight
                        : spec->kind == MQ_PARAM_SCALE  ? (const void *)d->scale
                        : spec->kind == MQ_PARAM_OFFSET ? (const void *)d->offset
@@ -217,7 +224,8 @@ static mq_status add_tensors(const mq_graph *g, const mq_net *net, mq_st_writer 
     mq_status status = MQ_OK;
     for (int i = 0; status == MQ_OK && i < count; i++) {
         const mq_draft *d = g->draft;
-        while (strcmp(d->name, net->nodes[specs[i].node].name) != 0) d++; /* the description was made of them */
+        while (strcmp(d->name, net->nodes[specs[i].node].name) != 0)
+            d++; /* the description was made of them */
         status = add_tensor(writer, d, &specs[i], g->error);
     }
     mq_free(specs);
@@ -261,7 +269,8 @@ static mq_status import(const char *name, const mq_onnx_model *model, const mq_q
     g->left = MQ_GRAPH_NUMBERS;
     g->room = table_room(model);
     mq_status status = mq_arena_create(&g->arena, error);
-    if (status == MQ_OK) status = mq_arena_alloc(g->arena, g->room, sizeof *g->table, "an ONNX graph", &g->table, error);
+    if (status == MQ_OK)
+        status = mq_arena_alloc(g->arena, g->room, sizeof *g->table, "an ONNX graph", &g->table, error);
     if (status == MQ_OK) status = walk(g, &last);
     if (status == MQ_OK) status = save(g, last, options, checkpoint);
     mq_arena_destroy(g->arena);
@@ -273,14 +282,16 @@ static mq_status import_model(const char *name, const mq_onnx_model *model, cons
                               const char *checkpoint, bool *own, mq_error *error) {
     bool ours;
     if (!(isfinite(options->pixel_divisor) && options->pixel_divisor > 0))
-        return mq_fail(error, MQ_USAGE, "pixel divisor: got %g, expected a number above 0", options->pixel_divisor);
+        return mq_fail(error, MQ_USAGE, "pixel divisor: got %g, expected a number above 0",
+                       options->pixel_divisor);
     MQ_TRY(mq_own_check(model, &ours, error));
     if (own) *own = ours;
-    return ours ? mq_own_restore(model, name, checkpoint, error) : import(name, model, options, checkpoint, error);
+    return ours ? mq_own_restore(model, name, checkpoint, error)
+                : import(name, model, options, checkpoint, error);
 }
 
-mq_status mq_qonnx_import(const char *path, const mq_qonnx_options *options, const char *checkpoint, bool *own,
-                          mq_error *error) {
+mq_status mq_qonnx_import(const char *path, const mq_qonnx_options *options, const char *checkpoint,
+                          bool *own, mq_error *error) {
     const mq_onnx_model *model;
     MQ_TRY(mq_onnx_load(path, &model, error));
     mq_status status = import_model(path, model, options, checkpoint, own, error);
@@ -288,8 +299,9 @@ mq_status mq_qonnx_import(const char *path, const mq_qonnx_options *options, con
     return status;
 }
 
-mq_status mq_qonnx_import_bytes(const char *name, const void *bytes, size_t size, const mq_qonnx_options *options,
-                                const char *checkpoint, bool *own, mq_error *error) {
+mq_status mq_qonnx_import_bytes(const char *name, const void *bytes, size_t size,
+                                const mq_qonnx_options *options, const char *checkpoint, bool *own,
+                                mq_error *error) {
     const mq_onnx_model *model;
     MQ_TRY(mq_onnx_parse(name, bytes, size, &model, error));
     mq_status status = import_model(name, model, options, checkpoint, own, error);

@@ -43,11 +43,13 @@ mq_status mq_stream_commit(mq_graph *g, mq_stream *s) {
 /* ---- scalings ---- */
 
 /* The operand of channel c: one for all, or along the channel axis. */
-static mq_status spread(const mq_graph *g, const mq_stream *s, const mq_known *k, int channels, bool *single) {
+static mq_status spread(const mq_graph *g, const mq_stream *s, const mq_known *k, int channels,
+                        bool *single) {
     int axis = s->nhwc ? s->rank - 1 : 1;
     *single = k->count == 1;
     if (*single) return MQ_OK;
-    bool good = k->count == (size_t)channels && k->shape.rank <= s->rank && s->rank >= 2 && s->dim[axis] == channels;
+    bool good =
+        k->count == (size_t)channels && k->shape.rank <= s->rank && s->rank >= 2 && s->dim[axis] == channels;
     for (int i = 0; good && i < k->shape.rank; i++)
         good = k->shape.dim[i] == (i + s->rank - k->shape.rank == axis ? channels : 1);
     if (good) return MQ_OK;
@@ -63,10 +65,12 @@ static mq_status scale_input(mq_graph *g, mq_stream *s, const mq_known *k, mq_re
     MQ_TRY(spread(g, s, k, channels, &single));
     MQ_TRY(mq_arena_alloc(g->arena, 1, sizeof *input, "an ONNX graph", &input, g->error));
     *input = *s->input;
-    if (input->count == MQ_REAL_STEPS) return mq_graph_fail(g, "more than %d scalings of the input", MQ_REAL_STEPS);
+    if (input->count == MQ_REAL_STEPS)
+        return mq_graph_fail(g, "more than %d scalings of the input", MQ_REAL_STEPS);
     mq_real_step *step = &input->step[input->count++];
     *step = (mq_real_step){.op = op, .count = single ? 1 : channels};
-    if (step->count > MQ_REAL_CHANNELS) return mq_graph_fail(g, "too many channels: at most %d", MQ_REAL_CHANNELS);
+    if (step->count > MQ_REAL_CHANNELS)
+        return mq_graph_fail(g, "too many channels: at most %d", MQ_REAL_CHANNELS);
     for (int c = 0; c < step->count; c++) step->value[c] = k->real[c];
     mq_status status = mq_real_input_check(input, channels, g->error);
     if (status != MQ_OK) return mq_fail_context(g->error, status, "%s", g->file);
@@ -76,7 +80,8 @@ static mq_status scale_input(mq_graph *g, mq_stream *s, const mq_known *k, mq_re
 
 /* What all scalings of a layer's result need. */
 static mq_status check_scalable(const mq_graph *g, const mq_stream *s) {
-    if (s->quantised) return mq_graph_fail(g, "of quantised values: a layer or a Quant with the same scale expected next");
+    if (s->quantised)
+        return mq_graph_fail(g, "of quantised values: a layer or a Quant with the same scale expected next");
     if (s->root < 0) return mq_graph_fail(g, "after a Concat or SpaceToDepth: expected before it");
     return MQ_OK;
 }
@@ -145,7 +150,8 @@ static mq_status on_batch_norm(mq_graph *g, mq_stream *s) {
     MQ_TRY(check_scalable(g, s));
     if (s->relu) return mq_graph_fail(g, "after a Relu: a Quant expected next");
     int channels = s->chain.channels;
-    if (s->nhwc || s->rank < 2 || s->dim[1] != channels) return mq_graph_fail(g, "channels in dimension 1 expected");
+    if (s->nhwc || s->rank < 2 || s->dim[1] != channels)
+        return mq_graph_fail(g, "channels in dimension 1 expected");
     for (size_t i = 0; i < 4; i++) {
         MQ_TRY(mq_graph_real(g, i + 1, names[i], &p[i]));
         if (p[i]->count != (size_t)channels && p[i]->count != 1)
@@ -156,9 +162,11 @@ static mq_status on_batch_norm(mq_graph *g, mq_stream *s) {
     for (int c = 0; c < channels; c++) {
         long double v[4];
         for (int i = 0; i < 4; i++) v[i] = p[i]->real[p[i]->count == 1 ? 0 : c];
-        if (!(v[3] + epsilon > 0)) return mq_graph_fail(g, "variance %g of channel %d: above 0 expected", (double)v[3], c);
+        if (!(v[3] + epsilon > 0))
+            return mq_graph_fail(g, "variance %g of channel %d: above 0 expected", (double)v[3], c);
         long double k = v[0] / sqrtl(v[3] + epsilon);
-        if (s->pooled && !(k > 0)) return mq_graph_fail(g, "a falling scale in channel %d after a MaxPool", c);
+        if (s->pooled && !(k > 0))
+            return mq_graph_fail(g, "a falling scale in channel %d after a MaxPool", c);
         a[c] = s->chain.a[c] * k;
         b[c] = (s->chain.b[c] - v[2]) * k + v[1];
     }
@@ -170,12 +178,13 @@ static mq_status on_batch_norm(mq_graph *g, mq_stream *s) {
 /* ---- quantisers ---- */
 
 static bool same_type(const mq_qtype *a, const mq_qtype *b) {
-    return a->bits == b->bits && a->is_signed == b->is_signed && a->narrow == b->narrow && a->scale == b->scale;
+    return a->bits == b->bits && a->is_signed == b->is_signed && a->narrow == b->narrow &&
+           a->scale == b->scale;
 }
 
 static mq_status quantise_input(mq_graph *g, const mq_stream *s) {
-    if (g->real_input && !(mq_real_input_equal(g->real_input, s->input) && same_type(&g->input_type, &s->type) &&
-                           g->input_floor == s->floor))
+    if (g->real_input && !(mq_real_input_equal(g->real_input, s->input) &&
+                           same_type(&g->input_type, &s->type) && g->input_floor == s->floor))
         return mq_graph_fail(g, "the input is quantised in two ways");
     g->real_input = s->input;
     g->input_type = s->type;
@@ -194,7 +203,8 @@ static mq_status quantise_input(mq_graph *g, const mq_stream *s) {
 static mq_status on_quant(mq_graph *g, mq_stream *s) {
     mq_quant_params q;
     MQ_TRY(mq_quant_read(g, &q));
-    if (q.scale->count != 1) return mq_graph_fail(g, "scale: %zu numbers for an activation: one expected", q.scale->count);
+    if (q.scale->count != 1)
+        return mq_graph_fail(g, "scale: %zu numbers for an activation: one expected", q.scale->count);
     mq_qtype type = {.bits = q.bits, .is_signed = q.is_signed, .narrow = q.is_signed && q.narrow};
     type.scale = (double)q.scale->real[0];
     if (!q.is_signed && q.narrow) return mq_graph_fail(g, "narrow: only signed codes can be");
@@ -202,12 +212,14 @@ static mq_status on_quant(mq_graph *g, mq_stream *s) {
         if (same_type(&type, &s->type) && (q.rounding == MQ_ROUND_FLOOR) == s->floor) return MQ_OK;
         return mq_graph_fail(g, "of values that are quantised already");
     }
-    if (q.is_signed && q.bits == 1) return mq_graph_fail(g, "signed, 1 bit: codes -1 and 1 without 0 are not supported");
+    if (q.is_signed && q.bits == 1)
+        return mq_graph_fail(g, "signed, 1 bit: codes -1 and 1 without 0 are not supported");
     if (s->relu && q.is_signed) { /* what is left of the codes */
         type.is_signed = type.narrow = false;
         type.bits--;
     }
-    if (type.bits > MQ_BITS_MAX) return mq_graph_fail(g, "%d bits: activations of 1 to 8 expected", type.bits);
+    if (type.bits > MQ_BITS_MAX)
+        return mq_graph_fail(g, "%d bits: activations of 1 to 8 expected", type.bits);
     s->type = type;
     s->floor = q.rounding == MQ_ROUND_FLOOR;
     s->quantised = true;
@@ -246,18 +258,21 @@ static mq_status on_max_pool(mq_graph *g, mq_stream *s) {
     MQ_TRY(mq_graph_text(g, "auto_pad", &pad));
     if (count != 2 || kernel[0] != kernel[1] || kernel[0] < 1 || kernel[0] > 16 || stride[0] != stride[1] ||
         stride[0] < 1 || stride[0] > 31)
-        return mq_graph_fail(g, "kernel %lld x %lld, stride %lld x %lld: squares of at most 16 and 31 expected",
-                             (long long)kernel[0], (long long)kernel[1], (long long)stride[0], (long long)stride[1]);
+        return mq_graph_fail(
+            g, "kernel %lld x %lld, stride %lld x %lld: squares of at most 16 and 31 expected",
+            (long long)kernel[0], (long long)kernel[1], (long long)stride[0], (long long)stride[1]);
     if (pads[0] || pads[1] || pads[2] || pads[3] || strncmp(pad, "SAME", 4) == 0 || dilations[0] != 1 ||
         dilations[1] != 1)
         return mq_graph_fail(g, "padding and dilation: none expected");
     const mq_draft *in = &g->draft[s->from];
     int k = (int)kernel[0], step = (int)stride[0];
-    if (in->h < k || in->w < k) return mq_graph_fail(g, "a kernel of %d: the input is %d x %d", k, in->h, in->w);
+    if (in->h < k || in->w < k)
+        return mq_graph_fail(g, "a kernel of %d: the input is %d x %d", k, in->h, in->w);
     if (ceil && ((in->h - k) % step || (in->w - k) % step)) return mq_graph_fail(g, "ceil_mode: 0 expected");
     mq_draft *d;
     int index;
-    MQ_TRY(mq_draft_add(g, MQ_OP_MAX_POOL, (in->h - k) / step + 1, (in->w - k) / step + 1, in->c, &d, &index));
+    MQ_TRY(
+        mq_draft_add(g, MQ_OP_MAX_POOL, (in->h - k) / step + 1, (in->w - k) / step + 1, in->c, &d, &index));
     d->input[d->input_count++] = s->from;
     d->pool = (mq_pool_attr){.kernel = k, .stride = step};
     s->from = index;
@@ -273,7 +288,8 @@ static mq_status on_space_to_depth(mq_graph *g, mq_stream *s) {
     MQ_TRY(mq_graph_int(g, "blocksize", &block));
     const mq_draft *in = &g->draft[s->from];
     if (block != 2 || in->h % 2 || in->w % 2)
-        return mq_graph_fail(g, "blocksize %lld of %d x %d: 2 and even sizes expected", (long long)block, in->h, in->w);
+        return mq_graph_fail(g, "blocksize %lld of %d x %d: 2 and even sizes expected", (long long)block,
+                             in->h, in->w);
     if (!s->quantised) MQ_TRY(mq_stream_commit(g, s));
     mq_draft *d;
     int index;
@@ -292,7 +308,8 @@ static mq_status on_concat(mq_graph *g, mq_stream *s) {
     size_t count = g->node->input_count;
     MQ_TRY(mq_graph_int(g, "axis", &axis));
     if ((axis != 1 && axis != -3) || count < 2 || count > MQ_MAX_INPUTS)
-        return mq_graph_fail(g, "axis %lld of %zu tensors: channels (1) of 2 to 8 expected", (long long)axis, count);
+        return mq_graph_fail(g, "axis %lld of %zu tensors: channels (1) of 2 to 8 expected", (long long)axis,
+                             count);
     int inputs[MQ_MAX_INPUTS], channels = 0;
     for (size_t i = 0; i < count; i++) {
         const mq_named *in;
@@ -300,7 +317,8 @@ static mq_status on_concat(mq_graph *g, mq_stream *s) {
         if (!in || !in->stream) return mq_graph_fail(g, "of a constant");
         mq_stream part = *in->stream;
         MQ_TRY(need_image(g, &part));
-        if (part.dim[2] != s->dim[2] || part.dim[3] != s->dim[3]) return mq_graph_fail(g, "tensors of different sizes");
+        if (part.dim[2] != s->dim[2] || part.dim[3] != s->dim[3])
+            return mq_graph_fail(g, "tensors of different sizes");
         if (part.quantised != s->quantised || (part.quantised && !same_type(&part.type, &s->type)) ||
             part.relu != s->relu)
             return mq_graph_fail(g, "of values quantised in different ways");
@@ -324,7 +342,8 @@ static mq_status on_reshape(mq_graph *g, mq_stream *s) {
     memcpy(from.dim, s->dim, sizeof from.dim);
     MQ_TRY(mq_reshape_target(g, &from, &to));
     bool flat = to.rank == 2 && to.dim[0] == 1, same = mq_shape_equal(&from, &to);
-    bool open = to.rank == 4 && to.dim[0] == 1 && to.dim[1] == d->c && to.dim[2] == d->h && to.dim[3] == d->w && !s->nhwc;
+    bool open = to.rank == 4 && to.dim[0] == 1 && to.dim[1] == d->c && to.dim[2] == d->h &&
+                to.dim[3] == d->w && !s->nhwc;
     char text[MQ_SHAPE_TEXT];
     if (!flat && !same && !open)
         return mq_graph_fail(g, "to shape %s: [1, all] expected", mq_shape_text(&to, text));
@@ -381,24 +400,35 @@ mq_status mq_stream_node(mq_graph *g) {
         const char *op;
         mq_status (*run)(mq_graph *, mq_stream *);
     } table[] = {
-        {"Conv", on_layer},         {"MatMul", on_layer},
-        {"Gemm", on_layer},         {"BatchNormalization", on_batch_norm},
-        {"Add", on_add},            {"Sub", on_sub},
-        {"Mul", on_mul},            {"Div", on_div},
-        {"Relu", on_relu},          {"MaxPool", on_max_pool},
-        {"Concat", on_concat},      {"SpaceToDepth", on_space_to_depth},
-        {"Reshape", on_reshape},    {"Flatten", on_reshape},
-        {"Squeeze", on_reshape},    {"Unsqueeze", on_reshape},
-        {"Transpose", on_transpose}, {"Identity", on_nothing},
-        {"Dropout", on_nothing},    {"Cast", on_nothing},
+        {"Conv", on_layer},
+        {"MatMul", on_layer},
+        {"Gemm", on_layer},
+        {"BatchNormalization", on_batch_norm},
+        {"Add", on_add},
+        {"Sub", on_sub},
+        {"Mul", on_mul},
+        {"Div", on_div},
+        {"Relu", on_relu},
+        {"MaxPool", on_max_pool},
+        {"Concat", on_concat},
+        {"SpaceToDepth", on_space_to_depth},
+        {"Reshape", on_reshape},
+        {"Flatten", on_reshape},
+        {"Squeeze", on_reshape},
+        {"Unsqueeze", on_reshape},
+        {"Transpose", on_transpose},
+        {"Identity", on_nothing},
+        {"Dropout", on_nothing},
+        {"Cast", on_nothing},
     };
     const mq_onnx_node *n = g->node;
     mq_status (*run)(mq_graph *, mq_stream *) = mq_graph_quant(n) ? on_quant : NULL;
     for (size_t i = 0; !run && mq_graph_standard(n) && i < sizeof table / sizeof *table; i++)
         if (strcmp(table[i].op, n->op) == 0) run = table[i].run;
     if (!run)
-        return mq_graph_fail(g, "operator not supported: Quant, Conv, MatMul, Gemm, BatchNormalization, Relu, MaxPool, "
-                                "Concat, SpaceToDepth, Add, Sub, Mul, Div, Reshape, Flatten or Transpose expected");
+        return mq_graph_fail(
+            g, "operator not supported: Quant, Conv, MatMul, Gemm, BatchNormalization, Relu, MaxPool, "
+               "Concat, SpaceToDepth, Add, Sub, Mul, Div, Reshape, Flatten or Transpose expected");
     const mq_named *in = NULL;
     for (size_t i = 0; i < n->input_count; i++) {
         MQ_TRY(mq_graph_input(g, i, &in));

@@ -15,8 +15,7 @@ void mq_sim_run_IMAGE(const mq_sim_reference *sim, int n, mq_sim_work *work) {
     const int shift = mq_inet_image_shift(&node->image), zero = mq_inet_image_zero(&node->image);
     for (size_t p = 0; p < pixels; p++)
         for (size_t c = 0; c < channels; c++)
-            code[p * channels + c] =
-                (work->image[nchw ? c * pixels + p : p * channels + c] >> shift) - zero;
+            code[p * channels + c] = (work->image[nchw ? c * pixels + p : p * channels + c] >> shift) - zero;
 }
 
 void mq_sim_run_MAX_POOL(const mq_sim_reference *sim, int n, mq_sim_work *work) {

@@ -52,8 +52,8 @@ static void foreign(void **state) {
     mq_tensor_free(&x);
     cli_works(state, "export small.safetensors --out small");
     char first[80];
-    static const char *const engines[] = {"small --engine fast", "small --engine reference", "small --level packed",
-                                          "small.safetensors"};
+    static const char *const engines[] = {"small --engine fast", "small --engine reference",
+                                          "small --level packed", "small.safetensors"};
     for (int i = 0; i < 4; i++) {
         j = cli_json(state, "simulate %s --input x.npy", engines[i]);
         if (i == 0) snprintf(first, sizeof first, "%s", cli_text(j, "output_sha256"));
@@ -62,7 +62,8 @@ static void foreign(void **state) {
     }
     cli_works(state, "simulate small --input pixels.npy --dump dump");
     cli_fails(state, 3, "nan.npy|image 1, channel 0, pixel 28: NaN", "simulate small --input nan.npy");
-    cli_fails(state, 3, "below.npy|element 3 is -5|or real numbers as float32", "simulate small --input below.npy");
+    cli_fails(state, 3, "below.npy|element 3 is -5|or real numbers as float32",
+              "simulate small --input below.npy");
     cli_works(state, "export small.safetensors --out vectors --vectors 5 --input x.npy");
     cli_works(state, "verify vectors --checkpoint small.safetensors");
     cli_works(state, "export small.safetensors --out again --format qonnx");
@@ -70,7 +71,8 @@ static void foreign(void **state) {
     cli_same_file(state, "small.safetensors", "again.safetensors");
 }
 
-/* A data set's pixels through the divisor: the integer network's classes, with the divisor that was asked for. */
+/* A data set's pixels through the divisor: the integer network's classes, with the divisor that was asked
+ * for. */
 static void data_sets(void **state) {
     cli_works(state, "export run --out tiny --force --format qonnx");
     size_t size;
@@ -93,8 +95,10 @@ static void data_sets(void **state) {
     assert_true(cli_number(j, "accuracy") == accuracy);
     assert_string_equal(cli_text(j, "engine"), "integer");
     json_decref(j);
-    cli_fails(state, 2, "other was imported as an exact network", "test other.safetensors --data mnist:data --compare");
-    cli_fails(state, 2, "other was imported as an exact network", "test other.safetensors --data mnist:data --engine float");
+    cli_fails(state, 2, "other was imported as an exact network",
+              "test other.safetensors --data mnist:data --compare");
+    cli_fails(state, 2, "other was imported as an exact network",
+              "test other.safetensors --data mnist:data --engine float");
 }
 
 static void float_network(void **state) {
@@ -103,23 +107,29 @@ static void float_network(void **state) {
     assert_true(cli_exists(state, "fl/float.onnx"));
     assert_false(cli_exists(state, "fl/net.json"));
     cli_fails(state, 2, "fl: the folder exists", "export floating --format onnx --out fl");
-    cli_fails(state, 3, "a float checkpoint has no integer network", "export floating --format qonnx --out fl2");
-    cli_fails(state, 3, "node conv0 (Conv): its input is not quantised", "import fl/float.onnx --out no.safetensors");
+    cli_fails(state, 3, "a float checkpoint has no integer network",
+              "export floating --format qonnx --out fl2");
+    cli_fails(state, 3, "node conv0 (Conv): its input is not quantised",
+              "import fl/float.onnx --out no.safetensors");
     assert_false(cli_exists(state, "no.safetensors") || cli_exists(state, "no.safetensors.partial"));
 }
 
 static void wrong_words(void **state) {
     cli_works(state, "import %s --out small.safetensors", SMALL);
-    cli_fails(state, 2, "--format: got 'onxx', expected hls, qonnx or onnx", "export run --out f --format onxx");
+    cli_fails(state, 2, "--format: got 'onxx', expected hls, qonnx or onnx",
+              "export run --out f --format onxx");
     cli_fails(state, 2, "--format: got 'qonnx,'", "export run --out f --format qonnx,");
-    cli_fails(state, 2, "--model belongs to checkpoints", "import %s --model tiny.yaml --out m.safetensors", SMALL);
+    cli_fails(state, 2, "--model belongs to checkpoints", "import %s --model tiny.yaml --out m.safetensors",
+              SMALL);
     cli_fails(state, 2, "--pixel-divisor", "import %s --pixel-divisor 0 --out m.safetensors", SMALL);
-    cli_fails(state, 2, "--pixel-divisor belongs to files", "import back.pt --pixel-divisor 2 --out m.safetensors");
+    cli_fails(state, 2, "--pixel-divisor belongs to files",
+              "import back.pt --pixel-divisor 2 --out m.safetensors");
     cli_fails(state, 3, "nothing.onnx", "import nothing.onnx --out m.safetensors");
     cli_put_text(state, "text.onnx", "not a model at all");
     cli_fails(state, 3, "text.onnx|not an ONNX file", "import text.onnx --out m.safetensors");
     cli_fails(state, 2, "--format hls|signed", "export small.safetensors --out f --format hls");
-    cli_fails(state, 2, "--compat: small was imported", "export small.safetensors --out f --compat anypacking --lshift 16");
+    cli_fails(state, 2, "--compat: small was imported",
+              "export small.safetensors --out f --compat anypacking --lshift 16");
     cli_fails(state, 3, "--init small.safetensors: an imported network holds codes",
               "train %s --bitw 44 --bita 44 --epochs 1 --out never --init small.safetensors", TINY_RUN);
     /* The description of an imported network is a model like any other, but for training. */
@@ -141,7 +151,8 @@ static void wrong_words(void **state) {
     free(text);
     cli_put_text(state, "given.yaml", yaml);
     cli_works(state, "models given.yaml");
-    cli_fails(state, 2, "small: its quantisers are given", "train --model given.yaml --data mnist:data --bitw 44 --bita 44 --out g");
+    cli_fails(state, 2, "small: its quantisers are given",
+              "train --model given.yaml --data mnist:data --bitw 44 --bita 44 --out g");
     cli_fails(state, 2, "small: its quantisers are given", "bench --model given.yaml --mode train");
 }
 

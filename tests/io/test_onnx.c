@@ -31,7 +31,8 @@ static void write_model(const char *path) {
     mq_onnx_add_real(w, "real", &shape, real);
     mq_onnx_add_real(w, "one", &scalar, &one);
     mq_onnx_add_whole(w, "whole", &shape, whole);
-    mq_onnx_new_node *n = mq_onnx_add_node(w, "other", "Quant", "first", (const char *const[]){"x", "one", NULL}, "between");
+    mq_onnx_new_node *n =
+        mq_onnx_add_node(w, "other", "Quant", "first", (const char *const[]){"x", "one", NULL}, "between");
     mq_onnx_set_int(n, "signed", 1);
     mq_onnx_set_float(n, "epsilon", 0.25f);
     mq_onnx_set_text(n, "mode", "ROUND");
@@ -204,7 +205,8 @@ static void nesting(void **state) {
     mq_error error = {0};
     const mq_onnx_model *m;
     assert_int_equal(mq_alloc(room, 1, "bytes", &b, NULL), MQ_OK);
-    for (int i = 0; i < DEEP && size < room / 2; i++) { /* each level is a field 7, 6, 5, ... around what follows */
+    for (int i = 0; i < DEEP && size < room / 2;
+         i++) { /* each level is a field 7, 6, 5, ... around what follows */
         size_t head = 0;
         uint8_t prefix[8];
         prefix[head++] = i % 3 == 0 ? 6 << 3 | 2 : i % 3 == 1 ? 5 << 3 | 2 : 1 << 3 | 2;
@@ -261,9 +263,12 @@ static void mutations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_written_comes_back), cmocka_unit_test(same_calls_same_bytes),
-        cmocka_unit_test(hostile_tensors),            cmocka_unit_test(no_model),
-        cmocka_unit_test(nesting),                    cmocka_unit_test(mutations),
+        cmocka_unit_test(what_is_written_comes_back),
+        cmocka_unit_test(same_calls_same_bytes),
+        cmocka_unit_test(hostile_tensors),
+        cmocka_unit_test(no_model),
+        cmocka_unit_test(nesting),
+        cmocka_unit_test(mutations),
     };
     return cmocka_run_group_tests(tests, temp_dir_make, temp_dir_remove);
 }

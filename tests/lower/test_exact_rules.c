@@ -179,8 +179,8 @@ static int magnitude_bits(int64_t v) {
     return bits;
 }
 
-static bool gives(const mq_thresholds *t, int low_code, int levels, int64_t low, int64_t high, int64_t inc, int64_t bias,
-                  int shift) {
+static bool gives(const mq_thresholds *t, int low_code, int levels, int64_t low, int64_t high, int64_t inc,
+                  int64_t bias, int shift) {
     for (int64_t acc = low; acc <= high; acc++) {
         int64_t code = (acc * inc + bias) >> shift;
         code = code < low_code ? low_code : code > low_code + levels ? low_code + levels : code;
@@ -192,8 +192,8 @@ static bool gives(const mq_thresholds *t, int low_code, int levels, int64_t low,
 enum { MOST_SHIFT = 3 };
 
 /* All inc and bias at one shift: the narrowest inc, and the narrowest bias of such an inc; false: none. */
-static bool brute_force(const mq_thresholds *t, int low_code, int levels, int64_t low, int64_t high, int shift,
-                        int *inc_bits, int *bias_bits) {
+static bool brute_force(const mq_thresholds *t, int low_code, int levels, int64_t low, int64_t high,
+                        int shift, int *inc_bits, int *bias_bits) {
     int64_t steepest = (int64_t)(levels + 1) << shift;
     int64_t furthest = steepest * (-low > high ? -low : high) + ((int64_t)(levels + 1) << shift);
     *inc_bits = *bias_bits = 64;
@@ -201,7 +201,8 @@ static bool brute_force(const mq_thresholds *t, int low_code, int levels, int64_
         if (magnitude_bits(size) > *inc_bits) break;
         int64_t inc = t->direction == MQ_FALLING ? -size : size;
         for (int64_t bias = -furthest; bias <= furthest; bias++) {
-            if (magnitude_bits(bias) >= *bias_bits || !gives(t, low_code, levels, low, high, inc, bias, shift))
+            if (magnitude_bits(bias) >= *bias_bits ||
+                !gives(t, low_code, levels, low, high, inc, bias, shift))
                 continue;
             *inc_bits = magnitude_bits(size);
             *bias_bits = magnitude_bits(bias);
@@ -399,7 +400,8 @@ static void head_bias(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(thresholds_by_definition),
-        cmocka_unit_test(ties), cmocka_unit_test(signed_ties),
+        cmocka_unit_test(ties),
+        cmocka_unit_test(signed_ties),
         cmocka_unit_test(cancellation),
         cmocka_unit_test(rules_by_brute_force),
         cmocka_unit_test(layers),

@@ -51,7 +51,8 @@ void graph_whole(const char *name, int count, const int64_t *values) {
     mq_onnx_add_whole(graph, name, &shape, values);
 }
 
-mq_onnx_new_node *graph_node(const char *domain, const char *op, const char *name, const char *inputs, const char *output) {
+mq_onnx_new_node *graph_node(const char *domain, const char *op, const char *name, const char *inputs,
+                             const char *output) {
     char copy[512];
     const char *list[9] = {NULL};
     int count = 0;
@@ -187,13 +188,18 @@ static void run_elementwise(evaluation *e) {
     value *out = add(e, e->node->output[0], shape);
     for (size_t i = 0; i < out->count; i++) {
         double x = broadcast(a, &shape, i), y = broadcast(b, &shape, i);
-        out->v[i] = *op == 'A' ? x + y : *op == 'S' ? x - y : *op == 'M' ? x * y : *op == 'P' ? pow(x, y) : x / y;
+        out->v[i] = *op == 'A'   ? x + y
+                    : *op == 'S' ? x - y
+                    : *op == 'M' ? x * y
+                    : *op == 'P' ? pow(x, y)
+                                 : x / y;
     }
 }
 
 static void run_quant(evaluation *e) {
     const value *x = in(e, 0), *s = in(e, 1);
-    int bits = (int)in(e, 3)->v[0], is_signed = (int)attr(e, "signed", 0, 1), narrow = (int)attr(e, "narrow", 0, 0);
+    int bits = (int)in(e, 3)->v[0], is_signed = (int)attr(e, "signed", 0, 1),
+        narrow = (int)attr(e, "narrow", 0, 0);
     double high = ldexp(1, bits - is_signed) - 1, low = !is_signed ? 0 : narrow ? -high : -high - 1;
     value *out = add(e, e->node->output[0], x->shape);
     for (size_t i = 0; i < out->count; i++) {
@@ -206,10 +212,12 @@ static void run_product(evaluation *e) {
     const value *x = in(e, 0), *w = in(e, 1);
     bool turned = attr(e, "transB", 0, 0) != 0;
     size_t inputs = (size_t)x->shape.dim[1], outputs = (size_t)w->shape.dim[turned ? 0 : 1];
-    const mq_onnx_attr *alpha = mq_onnx_find_attr(e->node, "alpha"), *beta = mq_onnx_find_attr(e->node, "beta");
+    const mq_onnx_attr *alpha = mq_onnx_find_attr(e->node, "alpha"),
+                       *beta = mq_onnx_find_attr(e->node, "beta");
     value *out = add(e, e->node->output[0], mq_shape2(1, (int64_t)outputs));
     for (size_t o = 0; o < outputs; o++) {
-        for (size_t i = 0; i < inputs; i++) out->v[o] += x->v[i] * w->v[turned ? o * inputs + i : i * outputs + o];
+        for (size_t i = 0; i < inputs; i++)
+            out->v[o] += x->v[i] * w->v[turned ? o * inputs + i : i * outputs + o];
         if (alpha) out->v[o] *= (double)alpha->f;
         if (e->node->input_count > 2) out->v[o] += (beta ? (double)beta->f : 1) * in(e, 2)->v[o];
     }
@@ -218,7 +226,8 @@ static void run_product(evaluation *e) {
 static void run_conv(evaluation *e) {
     const value *x = in(e, 0), *w = in(e, 1);
     int64_t g = attr(e, "group", 0, 1), s = attr(e, "strides", 0, 1), p = attr(e, "pads", 0, 0);
-    int64_t oc = w->shape.dim[0], ic = w->shape.dim[1], k = w->shape.dim[2], h = x->shape.dim[2], wide = x->shape.dim[3];
+    int64_t oc = w->shape.dim[0], ic = w->shape.dim[1], k = w->shape.dim[2], h = x->shape.dim[2],
+            wide = x->shape.dim[3];
     int64_t oh = (h + 2 * p - k) / s + 1, ow = (wide + 2 * p - k) / s + 1;
     value *out = add(e, e->node->output[0], mq_shape4(1, oc, oh, ow));
     for (int64_t o = 0, at = 0; o < oc; o++)
@@ -242,13 +251,15 @@ static void run_norm(evaluation *e) {
     value *out = add(e, e->node->output[0], x->shape);
     for (size_t i = 0; i < out->count; i++) {
         size_t c = i / plane;
-        out->v[i] = in(e, 1)->v[c] * (x->v[i] - in(e, 3)->v[c]) / sqrt(in(e, 4)->v[c] + epsilon) + in(e, 2)->v[c];
+        out->v[i] =
+            in(e, 1)->v[c] * (x->v[i] - in(e, 3)->v[c]) / sqrt(in(e, 4)->v[c] + epsilon) + in(e, 2)->v[c];
     }
 }
 
 static void run_pool(evaluation *e) {
     const value *x = in(e, 0);
-    int64_t k = attr(e, "kernel_shape", 0, 1), s = attr(e, "strides", 0, 1), h = x->shape.dim[2], w = x->shape.dim[3];
+    int64_t k = attr(e, "kernel_shape", 0, 1), s = attr(e, "strides", 0, 1), h = x->shape.dim[2],
+            w = x->shape.dim[3];
     int64_t oh = (h - k) / s + 1, ow = (w - k) / s + 1;
     value *out = add(e, e->node->output[0], mq_shape4(1, x->shape.dim[1], oh, ow));
     for (size_t i = 0; i < out->count; i++) {
@@ -324,11 +335,25 @@ void graph_evaluate(const mq_onnx_model *model, const float *x, double *out, siz
     static const struct {
         const char *op;
         void (*run)(evaluation *);
-    } table[] = {{"Quant", run_quant},     {"IntQuant", run_quant}, {"Add", run_elementwise}, {"Sub", run_elementwise},
-                 {"Mul", run_elementwise}, {"Div", run_elementwise}, {"Pow", run_elementwise}, {"MatMul", run_product},
-                 {"Gemm", run_product},    {"Conv", run_conv},      {"Relu", run_relu},       {"MaxPool", run_pool},
-                 {"Concat", run_concat},   {"Flatten", run_flatten}, {"Reshape", run_flatten}, {"Transpose", run_transpose},
-                 {"SpaceToDepth", run_depth}, {"MultiThreshold", run_thresholds}, {"BatchNormalization", run_norm}};
+    } table[] = {{"Quant", run_quant},
+                 {"IntQuant", run_quant},
+                 {"Add", run_elementwise},
+                 {"Sub", run_elementwise},
+                 {"Mul", run_elementwise},
+                 {"Div", run_elementwise},
+                 {"Pow", run_elementwise},
+                 {"MatMul", run_product},
+                 {"Gemm", run_product},
+                 {"Conv", run_conv},
+                 {"Relu", run_relu},
+                 {"MaxPool", run_pool},
+                 {"Concat", run_concat},
+                 {"Flatten", run_flatten},
+                 {"Reshape", run_flatten},
+                 {"Transpose", run_transpose},
+                 {"SpaceToDepth", run_depth},
+                 {"MultiThreshold", run_thresholds},
+                 {"BatchNormalization", run_norm}};
     evaluation *e = calloc(1, sizeof *e);
     mq_shape shape = {.rank = model->input[0].rank};
     memcpy(shape.dim, model->input[0].dim, sizeof shape.dim);
@@ -370,7 +395,8 @@ void graph_refused(const char *path, const char *words) {
     mq_error error = {0};
     char copy[512];
     mq_status status = mq_qonnx_import(path, &OPTIONS, NULL, NULL, &error);
-    if (status != MQ_BAD_INPUT) fail_msg("status %d (%s), expected a refusal: %s", (int)status, error.text, words);
+    if (status != MQ_BAD_INPUT)
+        fail_msg("status %d (%s), expected a refusal: %s", (int)status, error.text, words);
     snprintf(copy, sizeof copy, "%s", words);
     for (char *save, *part = strtok_r(copy, "|", &save); part; part = strtok_r(NULL, "|", &save))
         if (!strstr(error.text, part)) fail_msg("expected '%s' in: %s", part, error.text);
@@ -396,15 +422,16 @@ void graph_agrees(const char *path, int count, float spread) {
     mq_rng rng = mq_rng_stream(3, "inputs", 0);
     for (int i = 0; i < count; i++) {
         for (size_t k = 0; k < size; k++) x[k] = spread * mq_rng_normal(&rng, (uint64_t)i * size + k);
-        assert_int_equal(mq_real_codes(image->image.real, (float)image->image.scale, (int)e->low, (int)e->high, x, 1, e->c,
-                                       (size_t)e->h * (size_t)e->w, bytes, NULL),
+        assert_int_equal(mq_real_codes(image->image.real, (float)image->image.scale, (int)e->low,
+                                       (int)e->high, x, 1, e->c, (size_t)e->h * (size_t)e->w, bytes, NULL),
                          MQ_OK);
         assert_int_equal(mq_sim_run(sim, bytes, 1, MQ_SIM_NCHW, NULL, NULL, values, NULL), MQ_OK);
         graph_evaluate(model, x, expected, MOST, &outputs);
         for (size_t k = 0; k < outputs; k++) largest = fmax(largest, fabs(expected[k]));
         for (size_t k = 0; k < outputs; k++)
             if (!(fabs((double)values[k] - expected[k]) <= 1e-5 * (largest + 1)))
-                fail_msg("%s: input %d, output %zu: got %.9g, expected %.9g", path, i, k, (double)values[k], expected[k]);
+                fail_msg("%s: input %d, output %zu: got %.9g, expected %.9g", path, i, k, (double)values[k],
+                         expected[k]);
     }
     assert_true(largest > 0);
     free(x);

@@ -1,5 +1,6 @@
-/* helper_graph.h - small QONNX graphs for tests, their plain evaluation in float64 by the operators' published
- * definitions (ONNX Operators.md; QONNX's Quant), and the same through import, lowering and simulation. */
+/* helper_graph.h - small QONNX graphs for tests, their plain evaluation in float64 by the operators'
+ * published definitions (ONNX Operators.md; QONNX's Quant), and the same through import, lowering and
+ * simulation. */
 #ifndef MIXQ_TESTS_QONNX_HELPER_GRAPH_H
 #define MIXQ_TESTS_QONNX_HELPER_GRAPH_H
 
@@ -15,7 +16,8 @@ void graph_real(const char *name, mq_shape shape, float low, float high); /* uni
 void graph_values(const char *name, mq_shape shape, const float *values);
 void graph_whole(const char *name, int count, const int64_t *values);
 /* inputs: names separated by spaces. */
-mq_onnx_new_node *graph_node(const char *domain, const char *op, const char *name, const char *inputs, const char *output);
+mq_onnx_new_node *graph_node(const char *domain, const char *op, const char *name, const char *inputs,
+                             const char *output);
 /* Quant named name of input: output <name>; scale as a scalar tensor. */
 void graph_quant(const char *name, const char *input, float scale, int bits, bool is_signed, bool narrow);
 /* BatchNormalization <name> of c channels; gamma from low to high. */

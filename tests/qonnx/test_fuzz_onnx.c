@@ -1,5 +1,5 @@
-/* Bytes as an ONNX file, up to the checkpoint's description: with libFuzzer (tools/fuzz.sh) or, here, files of our own
- * writer cut, changed and crossed. Accepted or refused with a message: never worse. */
+/* Bytes as an ONNX file, up to the checkpoint's description: with libFuzzer (tools/fuzz.sh) or, here, files
+ * of our own writer cut, changed and crossed. Accepted or refused with a message: never worse. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,8 +45,10 @@ static void changed_files(void **state) {
         memcpy(copy, bytes, size);
         int changes = 1 + (int)mq_rng_below(&rng, n++, 6);
         for (int i = 0; i < changes; i++) {
-            size_t at = mq_rng_below(&rng, n++, (uint32_t)size), from = mq_rng_below(&rng, n++, (uint32_t)size);
-            size_t most = size - (at > from ? at : from), run = 1 + mq_rng_below(&rng, n++, most < 12 ? (uint32_t)most : 12);
+            size_t at = mq_rng_below(&rng, n++, (uint32_t)size),
+                   from = mq_rng_below(&rng, n++, (uint32_t)size);
+            size_t most = size - (at > from ? at : from),
+                   run = 1 + mq_rng_below(&rng, n++, most < 12 ? (uint32_t)most : 12);
             switch (mq_rng_below(&rng, n++, 4)) {
             case 0:
                 copy[at] = (uint8_t)mq_rng_below(&rng, n++, 256);

@@ -1,4 +1,5 @@
-/* QONNX files of ours: they compute the integer network, carry the checkpoint back, and are read by name when changed. */
+/* QONNX files of ours: they compute the integer network, carry the checkpoint back, and are read by name when
+ * changed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,7 +38,8 @@ static void make_checkpoint(void **state, const char *name, const char *descript
     mq_st_writer *writer;
     mq_param_spec *specs;
     int count;
-    if (mq_net_parse(name, description, strlen(description), &net, &error) != MQ_OK) fail_msg("%s", error.text);
+    if (mq_net_parse(name, description, strlen(description), &net, &error) != MQ_OK)
+        fail_msg("%s", error.text);
     mq_bits_uniform(net, bits, bits, &all);
     const mq_checkpoint_info info = {.net = net,
                                      .mode = bits ? MQ_MODE_FIXED : MQ_MODE_FLOAT,
@@ -70,21 +72,23 @@ static void make_checkpoint(void **state, const char *name, const char *descript
     mq_net_free(net);
 }
 
-static const char BRANCHED[] = "name: branched\nclasses: 5\ninput: {channels: 2, height: 8, width: 12}\nlayers:\n"
-                               "  - conv: {name: stem, out: 6, kernel: 3}\n"
-                               "  - batch_norm: {name: stem_bn}\n"
-                               "  - max_pool: {kernel: 2}\n"
-                               "  - conv: {out: 6, kernel: 3, groups: depthwise, weight_bits: 8, activation_bits: 3}\n"
-                               "  - batch_norm: {name: deep_bn}\n"
-                               "  - reorg: {from: stem_bn}\n"
-                               "  - concat: {from: [reorg0, deep_bn]}\n"
-                               "  - conv: {out: 4, kernel: 2, stride: 2, padding: 0, bias: true}\n"
-                               "  - linear: {out: 5}\n";
-static const char DOREFA[] = "name: powers\nquantizer: dorefa\nclasses: 3\ninput: {channels: 1, height: 6, width: 6}\nlayers:\n"
-                             "  - conv: {out: 5, kernel: 3, padding: 0, bias: true}\n"
-                             "  - max_pool: {kernel: 2}\n"
-                             "  - linear: {out: 9}\n"
-                             "  - linear: {out: 3, bias: false}\n";
+static const char BRANCHED[] =
+    "name: branched\nclasses: 5\ninput: {channels: 2, height: 8, width: 12}\nlayers:\n"
+    "  - conv: {name: stem, out: 6, kernel: 3}\n"
+    "  - batch_norm: {name: stem_bn}\n"
+    "  - max_pool: {kernel: 2}\n"
+    "  - conv: {out: 6, kernel: 3, groups: depthwise, weight_bits: 8, activation_bits: 3}\n"
+    "  - batch_norm: {name: deep_bn}\n"
+    "  - reorg: {from: stem_bn}\n"
+    "  - concat: {from: [reorg0, deep_bn]}\n"
+    "  - conv: {out: 4, kernel: 2, stride: 2, padding: 0, bias: true}\n"
+    "  - linear: {out: 5}\n";
+static const char DOREFA[] =
+    "name: powers\nquantizer: dorefa\nclasses: 3\ninput: {channels: 1, height: 6, width: 6}\nlayers:\n"
+    "  - conv: {out: 5, kernel: 3, padding: 0, bias: true}\n"
+    "  - max_pool: {kernel: 2}\n"
+    "  - linear: {out: 9}\n"
+    "  - linear: {out: 3, bias: false}\n";
 
 static void lower(const mq_checkpoint *c, mq_inet **net) {
     mq_error error = {0};
@@ -92,7 +96,8 @@ static void lower(const mq_checkpoint *c, mq_inet **net) {
 }
 
 /* net.json and weights.safetensors of a checkpoint. */
-static void hashes(void **state, const mq_checkpoint *c, char net_hash[MQ_DIGEST_TEXT], char weights[MQ_DIGEST_TEXT]) {
+static void hashes(void **state, const mq_checkpoint *c, char net_hash[MQ_DIGEST_TEXT],
+                   char weights[MQ_DIGEST_TEXT]) {
     mq_inet *net;
     lower(c, &net);
     assert_int_equal(mq_inet_save(net, temp_dir_path(state, "saved"), NULL), MQ_OK);
@@ -135,8 +140,10 @@ static void same_outputs(const mq_checkpoint *c, const char *path) {
         assert_int_equal(mq_sim_run(sim, pixels, 1, MQ_SIM_NCHW, NULL, acc, values, NULL), MQ_OK);
         graph_evaluate(model, x, expected, 64, &outputs);
         for (size_t k = 0; k < outputs; k++)
-            if ((float)expected[k] != values[k] && fabs(expected[k] - (double)values[k]) > 1e-6 * fabs(expected[k]))
-                fail_msg("%s: image %d, output %zu: got %.9g, expected %.9g", path, i, k, expected[k], (double)values[k]);
+            if ((float)expected[k] != values[k] &&
+                fabs(expected[k] - (double)values[k]) > 1e-6 * fabs(expected[k]))
+                fail_msg("%s: image %d, output %zu: got %.9g, expected %.9g", path, i, k, expected[k],
+                         (double)values[k]);
     }
     mq_sim_free(sim);
     mq_inet_free(net);
@@ -171,7 +178,8 @@ static void there_and_back(void **state) {
         }
 }
 
-/* A file of ours that somebody changed is read by its nodes: the weights in it count, not the checkpoint's. */
+/* A file of ours that somebody changed is read by its nodes: the weights in it count, not the checkpoint's.
+ */
 static void changed_file(void **state) {
     mq_checkpoint c, back;
     mq_error error = {0};
@@ -259,13 +267,18 @@ static void lines(void **state) {
     mq_rng rng = mq_rng_stream(6, "lines", 0);
     uint64_t n = 0;
     for (int round = 0; round < 300; round++) {
-        int bits = 1 + (int)mq_rng_below(&rng, n++, 8), high = (1 << bits) - 1, low = round % 3 == 0 ? -high / 2 - 1 : 0;
+        int bits = 1 + (int)mq_rng_below(&rng, n++, 8), high = (1 << bits) - 1,
+            low = round % 3 == 0 ? -high / 2 - 1 : 0;
         if (low) high /= 2;
-        int64_t inc = (int64_t)mq_rng_below(&rng, n++, 4000) - 2000, bias = (int64_t)mq_rng_below(&rng, n++, 1 << 20);
-        mq_inet_requant rule = {.bits = bits, .shift = 14, .low = low, .high = high, .inc = &inc, .bias = &bias};
+        int64_t inc = (int64_t)mq_rng_below(&rng, n++, 4000) - 2000,
+                bias = (int64_t)mq_rng_below(&rng, n++, 1 << 20);
+        mq_inet_requant rule = {
+            .bits = bits, .shift = 14, .low = low, .high = high, .inc = &inc, .bias = &bias};
         float factor, offset, unit = round % 2 ? 1 : 0.0625f;
-        int64_t first = -(int64_t)mq_rng_below(&rng, n++, 3000), last = (int64_t)mq_rng_below(&rng, n++, 3000);
-        if (!mq_float_line(&rule, 0, first, last, unit, &factor, &offset)) fail_msg("round %d: no line", round);
+        int64_t first = -(int64_t)mq_rng_below(&rng, n++, 3000),
+                last = (int64_t)mq_rng_below(&rng, n++, 3000);
+        if (!mq_float_line(&rule, 0, first, last, unit, &factor, &offset))
+            fail_msg("round %d: no line", round);
         for (int64_t acc = first; acc <= last; acc++) {
             float y = (float)acc * unit * factor + offset;
             y = fminf(fmaxf(y, (float)low), (float)high);
@@ -276,14 +289,16 @@ static void lines(void **state) {
     int64_t zero = 0, threshold[7];
     uint8_t kind = MQ_INET_RISING;
     for (int k = 1; k <= 7; k++) threshold[k - 1] = k % 2 ? 2 * k : 2 * k - 1;
-    mq_inet_requant ties = {.bits = 3, .high = 7, .inc = &zero, .bias = &zero, .rule = &kind, .threshold = threshold};
+    mq_inet_requant ties = {
+        .bits = 3, .high = 7, .inc = &zero, .bias = &zero, .rule = &kind, .threshold = threshold};
     float factor, offset;
     assert_true(mq_float_line(&ties, 0, -3, 30, 1, &factor, &offset));
     assert_true(factor == 0.5f && offset == 0);
     threshold[3] = 9; /* no line at all */
     assert_false(mq_float_line(&ties, 0, -3, 30, 1, &factor, &offset));
     threshold[3] = 7;
-    assert_false(mq_float_line(&ties, 0, -3, ((int64_t)1 << 40) + 1, 1, &factor, &offset)); /* beyond float32 */
+    assert_false(
+        mq_float_line(&ties, 0, -3, ((int64_t)1 << 40) + 1, 1, &factor, &offset)); /* beyond float32 */
 }
 
 /* The float network, as its nodes say. */
@@ -291,15 +306,16 @@ static void float_network(void **state) {
     mq_checkpoint c;
     mq_error error = {0};
     const mq_onnx_model *m;
-    static const char description[] = "name: f\nclasses: 3\ninput: {channels: 1, height: 6, width: 6}\nlayers:\n"
-                               "  - conv: {out: 4, kernel: 3, bias: true}\n  - batch_norm\n  - max_pool\n"
-                               "  - conv: {out: 4, kernel: 3}\n  - linear: {out: 3}\n";
+    static const char description[] =
+        "name: f\nclasses: 3\ninput: {channels: 1, height: 6, width: 6}\nlayers:\n"
+        "  - conv: {out: 4, kernel: 3, bias: true}\n  - batch_norm\n  - max_pool\n"
+        "  - conv: {out: 4, kernel: 3}\n  - linear: {out: 3}\n";
     make_checkpoint(state, "float.safetensors", description, 0, 5, &c);
     const char *path = temp_dir_path(state, "float.onnx");
     if (mq_onnx_export_float(&c, path, &error) != MQ_OK) fail_msg("%s", error.text);
     assert_int_equal(mq_onnx_load(path, &m, &error), MQ_OK);
-    static const char *const ops[] = {"Identity", "Conv", "BatchNormalization", "MaxPool", "Relu", "Conv", "Relu", "Flatten",
-                                      "Gemm"};
+    static const char *const ops[] = {
+        "Identity", "Conv", "BatchNormalization", "MaxPool", "Relu", "Conv", "Relu", "Flatten", "Gemm"};
     assert_int_equal(m->node_count, 9);
     for (int i = 0; i < 9; i++) assert_string_equal(m->node[i].op, ops[i]);
     const float *w = mq_checkpoint_values(&c, c.net->layers[0].node, MQ_PARAM_WEIGHT);
@@ -310,8 +326,12 @@ static void float_network(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(there_and_back), cmocka_unit_test(changed_file), cmocka_unit_test(imported_there_and_back),
-        cmocka_unit_test(golden),         cmocka_unit_test(lines),        cmocka_unit_test(float_network),
+        cmocka_unit_test(there_and_back),
+        cmocka_unit_test(changed_file),
+        cmocka_unit_test(imported_there_and_back),
+        cmocka_unit_test(golden),
+        cmocka_unit_test(lines),
+        cmocka_unit_test(float_network),
     };
     return cmocka_run_group_tests(tests, temp_dir_make, temp_dir_remove);
 }

@@ -1,4 +1,5 @@
-/* Graphs of others: every operator and folding rule against a plain evaluation, and what is refused by name. */
+/* Graphs of others: every operator and folding rule against a plain evaluation, and what is refused by name.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -43,7 +44,8 @@ static void transpose(const char *from, const char *to, const int64_t *perm, siz
     mq_onnx_set_ints(graph_node("", "Transpose", to, from, to), "perm", perm, rank);
 }
 
-/* ((x - 0.5)*2)/1.5 + 0.25, signed narrow codes; weights through a Transpose; BN; Relu; a chain behind the head. */
+/* ((x - 0.5)*2)/1.5 + 0.25, signed narrow codes; weights through a Transpose; BN; Relu; a chain behind the
+ * head. */
 static void perceptron(void **state) {
     const char *path = temp_dir_path(state, "perceptron.onnx");
     const int64_t turned[] = {1, 0};
@@ -80,14 +82,16 @@ static void perceptron(void **state) {
     graph_import(path, &c);
     assert_true(c.net->given && c.net->real && c.net->real_input.count == 4);
     assert_int_equal(c.net->layer_count, 3);
-    assert_true(c.net->nodes[c.net->layers[0].act].act.is_signed && c.net->nodes[c.net->layers[0].act].act.narrow);
-    assert_true(c.net->nodes[c.net->layers[2].act].act.is_signed && !c.net->nodes[c.net->layers[2].act].act.narrow);
+    assert_true(c.net->nodes[c.net->layers[0].act].act.is_signed &&
+                c.net->nodes[c.net->layers[0].act].act.narrow);
+    assert_true(c.net->nodes[c.net->layers[2].act].act.is_signed &&
+                !c.net->nodes[c.net->layers[2].act].act.narrow);
     assert_int_equal(c.bits.activation[2], 5);
     mq_checkpoint_free(&c);
 }
 
-/* Per-channel normalisation, padding, groups, stride, bias, pools on codes and on real values, channels-last flattening.
- * said: padding in numbers, else as SAME_UPPER, which the plain evaluation does not know. */
+/* Per-channel normalisation, padding, groups, stride, bias, pools on codes and on real values, channels-last
+ * flattening. said: padding in numbers, else as SAME_UPPER, which the plain evaluation does not know. */
 static void put_convolutions(const char *path, bool said) {
     const int64_t last[] = {0, 2, 3, 1}, ones[] = {1, 1, 1, 1}, two[] = {2, 2};
     mq_onnx_new_node *n;
@@ -301,7 +305,8 @@ static void refusals(void **state) {
         {"wide", op_wide, "node odd (|12 bits: activations of 1 to 8", 2},
         {"channels", op_channels, "node odd (|scale: 4 numbers for an activation", 2},
         {"rounding", op_rounding, "node odd (|rounding_mode: got 'CEIL'", 2},
-        {"bipolar", op_bipolar, "node odd (qonnx.custom_op.general::BipolarQuant): operator not supported", 2},
+        {"bipolar", op_bipolar, "node odd (qonnx.custom_op.general::BipolarQuant): operator not supported",
+         2},
         {"pool", op_pool, "node odd (MaxPool): padding", 3},
         {"reshape", op_reshape, "node odd (Reshape): to shape [2, 32]", 3},
         {"missing", op_missing, "node odd (Relu): input 'nothing' is made by no node", 2},
@@ -312,7 +317,8 @@ static void refusals(void **state) {
         graph_begin("x", mq_shape4(1, 2, 4, 4));
         graph_quant("q0", "x", 0.5f, 4, true, true);
         weights("w0", mq_shape4(4, 2, 3, 3), 4, true);
-        mq_onnx_set_ints(graph_node("", "Conv", "conv", "q0 w0", "c"), "pads", (const int64_t[]){1, 1, 1, 1}, 4);
+        mq_onnx_set_ints(graph_node("", "Conv", "conv", "q0 w0", "c"), "pads", (const int64_t[]){1, 1, 1, 1},
+                         4);
         if (r->place == 3) graph_quant("q1", "c", 0.25f, 4, false, false);
         r->put(r->place == 3 ? "q1" : "c", "o");
         if (r->place == 2) graph_quant("q1", "o", 0.5f, 4, false, false);
@@ -328,15 +334,20 @@ static void layer_refusals(void **state) {
     const char *path = temp_dir_path(state, "layer.onnx");
     for (int i = 0; i < 6; i++) {
         static const char *const words[] = {
-            "node fc (Gemm): its input is not quantised",    "node fc (Gemm): its weights are real numbers",
-            "node q1 (|Quant): |the output is quantised",    "node fc (Gemm): output 1 is scaled by",
-            "node cut (Relu): the output is cut off",        "node fc (Gemm): a matrix of 6 inputs",
+            "node fc (Gemm): its input is not quantised", "node fc (Gemm): its weights are real numbers",
+            "node q1 (|Quant): |the output is quantised", "node fc (Gemm): output 1 is scaled by",
+            "node cut (Relu): the output is cut off",     "node fc (Gemm): a matrix of 6 inputs",
         };
         graph_begin("x", i == 5 ? mq_shape2(1, 7) : mq_shape2(1, 6));
         graph_quant("q0", "x", 0.5f, 4, true, true);
         weights("w", mq_shape2(3, 6), 4, i == 3);
         graph_real("raw", mq_shape2(3, 6), -1, 1);
-        mq_onnx_set_int(graph_node("", "Gemm", "fc", i == 0 ? "x w" : i == 1 ? "q0 raw" : "q0 w", "y"), "transB", 1);
+        mq_onnx_set_int(graph_node("", "Gemm", "fc",
+                                   i == 0   ? "x w"
+                                   : i == 1 ? "q0 raw"
+                                            : "q0 w",
+                                   "y"),
+                        "transB", 1);
         if (i == 2) graph_quant("q1", "y", 0.5f, 4, true, true);
         if (i == 4) graph_node("", "Relu", "cut", "y", "z");
         graph_end(i == 2 ? "q1" : i == 4 ? "z" : "y", mq_shape2(1, 3), path);
@@ -346,9 +357,8 @@ static void layer_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(perceptron),     cmocka_unit_test(convolutions),
-        cmocka_unit_test(branches),       cmocka_unit_test(computed_shapes),
-        cmocka_unit_test(refusals),       cmocka_unit_test(layer_refusals),
+        cmocka_unit_test(perceptron),      cmocka_unit_test(convolutions), cmocka_unit_test(branches),
+        cmocka_unit_test(computed_shapes), cmocka_unit_test(refusals),     cmocka_unit_test(layer_refusals),
     };
     return cmocka_run_group_tests(tests, temp_dir_make, temp_dir_remove);
 }
