@@ -15,6 +15,8 @@
 #include "ops/precision.h"
 #include "train/evaluate.h"
 
+enum { MOST_CONFUSED = 100 };
+
 typedef enum engine { ENGINE_FLOAT, ENGINE_INTEGER, ENGINES } engine;
 static const char *const ENGINE_NAMES[] = {"float", "integer", NULL};
 
@@ -155,8 +157,50 @@ static differences compare_answers(const findings found[ENGINES], size_t outputs
     return d;
 }
 
+/* Rows are the true classes, columns the answers; int64 [classes][classes]. */
+static mq_status count_confusion(const mq_dataset *set, const mq_net *net, const findings *f, int64_t **out,
+                                 mq_error *error) {
+    const size_t classes = (size_t)net->classes;
+    if (net->task == MQ_TASK_DETECTION)
+        return mq_fail(error, MQ_USAGE, "--confusion: %s is a detector: it belongs to classifiers", net->name);
+    if (classes > MOST_CONFUSED)
+        return mq_fail(error, MQ_USAGE, "--confusion: %s has %zu classes: at most %d can be shown", net->name, classes,
+                       MOST_CONFUSED);
+    MQ_TRY(mq_alloc(classes * classes, sizeof **out, "a confusion matrix", out, error));
+    for (size_t i = 0; i < set->count; i++)
+        if (f->answers.classes[i] >= 0) (*out)[(size_t)set->labels[i] * classes + (size_t)f->answers.classes[i]]++;
+    return MQ_OK;
+}
+
+static void print_confusion(const mq_dataset *set, int classes, const int64_t *counts) {
+    printf("%-20s", "true class");
+    for (int c = 0; c < classes; c++) printf(" %6d", c);
+    printf("  right\n");
+    for (int r = 0; r < classes; r++) {
+        int64_t all = 0;
+        char name[MQ_DATA_NAME] = "";
+        if (set->class_names && r < set->classes) snprintf(name, sizeof name, "%s", set->class_names[r]);
+        printf("%3d %-16.16s", r, name);
+        for (int c = 0; c < classes; c++) {
+            printf(" %6lld", (long long)counts[r * classes + c]);
+            all += counts[r * classes + c];
+        }
+        printf("  %.4f\n", all ? (double)counts[r * classes + r] / (double)all : 0);
+    }
+}
+
+static json_t *confusion_json(int classes, const int64_t *counts) {
+    json_t *rows = json_array();
+    for (int r = 0; r < classes; r++) {
+        json_t *row = json_array();
+        for (int c = 0; c < classes; c++) json_array_append_new(row, json_integer(counts[r * classes + c]));
+        json_array_append_new(rows, row);
+    }
+    return rows;
+}
+
 static mq_status report_json(const mq_checkpoint *checkpoint, engine which, const mq_scores *s,
-                             double constant, const differences *d, mq_error *error) {
+                             double constant, const differences *d, const int64_t *confusion, mq_error *error) {
     const mq_net *net = checkpoint->net;
     const mq_objective *objective;
     MQ_TRY(mq_objective_for(net, &objective, error));
@@ -167,6 +211,7 @@ static mq_status report_json(const mq_checkpoint *checkpoint, engine which, cons
     for (int i = 0; root && i < MQ_LOSS_PARTS && objective->part_names[i]; i++)
         json_object_set_new(root, objective->part_names[i], json_real(mq_scores_part(s, i)));
     run_add_constant(root, net, constant);
+    if (root && confusion) json_object_set_new(root, "confusion", confusion_json(net->classes, confusion));
     if (root && d) {
         json_object_set_new(root, "differing", json_integer((json_int_t)d->images));
         json_object_set_new(root, "outputs_differing", json_integer((json_int_t)d->outputs));
@@ -217,6 +262,7 @@ static mq_status evaluate(const cli_args *args, const mq_checkpoint *checkpoint,
     findings found[ENGINES] = {0};
     detect_results results = {0};
     double constant = 0;
+    int64_t *confusion = NULL;
     if (checkpoint->net->given) which = ENGINE_INTEGER;
     mq_status status = cli_choice(args, "--engine", ENGINE_NAMES, &which, error);
     if (status == MQ_OK && checkpoint->net->given && (compare || which == ENGINE_FLOAT))
@@ -240,12 +286,16 @@ static mq_status evaluate(const cli_args *args, const mq_checkpoint *checkpoint,
         if (compare) d = compare_answers(found, outputs_of(checkpoint->net));
         const mq_scores *s = &found[which].scores;
         status = detect_results_write(&results, dataset, found[which].answers.found, error);
+        if (status == MQ_OK && cli_flag(args, "--confusion"))
+            status = count_confusion(dataset, checkpoint->net, &found[which], &confusion, error);
         if (status == MQ_OK && args->json)
-            status = report_json(checkpoint, (engine)which, s, constant, compare ? &d : NULL, error);
+            status = report_json(checkpoint, (engine)which, s, constant, compare ? &d : NULL, confusion, error);
         else if (status == MQ_OK)
             report_text(checkpoint, (engine)which, s, constant, compare ? &d : NULL);
+        if (status == MQ_OK && !args->json && confusion) print_confusion(dataset, checkpoint->net->classes, confusion);
         if (status == MQ_OK && !args->json) detect_results_say(&results, dataset);
     }
+    mq_free(confusion);
     detect_results_close(&results);
     for (int i = 0; i < ENGINES; i++) {
         mq_free(found[i].answers.classes);
@@ -284,10 +334,11 @@ static mq_status run(const cli_args *args, mq_error *error) {
 
 static const cli_option OPTIONS[] = {
     {"--data", "DATA",
-     "fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, dac-sdc:DIR, shapes[:N]; its test split is used"},
+     "fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, folder:DIR, npy:X,Y, dac-sdc:DIR, shapes[:N]; its test split is used"},
     {"--limit", "N", "only the first N images"},
     {"--engine", "E", "float: as trained; integer: lowered in memory and simulated (float)"},
     {"--compare", NULL, "run both engines and count the images whose class (or cell) or outputs differ"},
+    {"--confusion", NULL, "classifiers: also how many images of each class were taken for which"},
     DETECT_RESULT_OPTIONS,
     {"--batch", "N", "float: images per forward pass (100)"},
     {"--precision", "P", "float: f32, bf16 or auto: operands of the convolutions (f32)"},
@@ -298,7 +349,7 @@ static const char *const SETTABLE[] = {CLI_STRICT, NULL};
 
 const cli_command cli_test = {
     .name = "test",
-    .usage = "CKPT --data D [--limit N] [--engine float|integer] [--compare] [--save-images DIR] "
+    .usage = "CKPT --data D [--limit N] [--engine float|integer] [--compare] [--confusion] [--save-images DIR] "
              "[--results FILE]",
     .summary = "Accuracy or mean IoU of a trained, searched or float network",
     .least_words = 1,

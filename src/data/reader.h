@@ -16,6 +16,10 @@ mq_status mq_open_mnist(const char *argument, const mq_data_request *request, mq
                         mq_error *error) MQ_MUST_CHECK;
 mq_status mq_open_cifar10(const char *argument, const mq_data_request *request, mq_dataset **out,
                           mq_error *error) MQ_MUST_CHECK;
+mq_status mq_open_folder(const char *argument, const mq_data_request *request, mq_dataset **out,
+                         mq_error *error) MQ_MUST_CHECK;
+mq_status mq_open_npy(const char *argument, const mq_data_request *request, mq_dataset **out,
+                      mq_error *error) MQ_MUST_CHECK;
 mq_status mq_open_shapes(const char *argument, const mq_data_request *request, mq_dataset **out,
                          mq_error *error) MQ_MUST_CHECK;
 mq_status mq_open_dac_sdc(const char *argument, const mq_data_request *request, mq_dataset **out,
