@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/export_vectors.h"
+#include "gen/folding.h"
 #include "gen/hls_headers.h"
 #include "inet/inet_files.h"
 #include "inet/inet_plan.h"
@@ -25,11 +26,12 @@
 #define QONNX_FILE  "qonnx.onnx"
 #define PLAIN_FILE  "plain.onnx"
 #define FLOAT_FILE  "float.onnx"
+#define FOLD_FILE   "folding_config.json"
 
 /* What an export may hold, in the order of moving. */
-static const char *const FILES[] = {"config.h",   "weights.hpp",    "weights.safetensors",
-                                    QONNX_FILE,   PLAIN_FILE,       MQ_CERTIFICATE_FILE,
-                                    MQ_PLAN_FILE, MQ_MANIFEST_FILE, MQ_INET_NET_FILE};
+static const char *const FILES[] = {"config.h",       "weights.hpp",   "weights.safetensors", QONNX_FILE,
+                                    PLAIN_FILE,       FOLD_FILE,       MQ_CERTIFICATE_FILE,   MQ_PLAN_FILE,
+                                    MQ_MANIFEST_FILE, MQ_INET_NET_FILE};
 enum { FILE_COUNT = sizeof FILES / sizeof *FILES, MOST_FILES = FILE_COUNT + MQ_INET_MAX_NODES };
 
 typedef struct export_job {
@@ -40,7 +42,7 @@ typedef struct export_job {
     mq_dsp dsp;
     export_vectors vectors;
     json_t *certificate; /* NULL with --compat */
-    bool force, headers, qonnx, plain;
+    bool force, headers, qonnx, plain, folding;
     bool headers_asked;
     mq_error reason; /* why there are no headers */
 } export_job;
@@ -64,14 +66,18 @@ static mq_status read_formats(const cli_args *args, export_job *job, mq_error *e
     const struct {
         const char *word;
         bool *asked;
-    } formats[] = {{"hls", &job->headers_asked}, {"qonnx", &job->qonnx}, {"onnx", &job->plain}};
+    } formats[] = {{"hls", &job->headers_asked},
+                   {"qonnx", &job->qonnx},
+                   {"onnx", &job->plain},
+                   {"folding", &job->folding}};
     while (text && *text) {
         size_t n = strcspn(text, ","), i = 0;
-        while (i < 3 && !(strlen(formats[i].word) == n && strncmp(formats[i].word, text, n) == 0)) i++;
-        if (i == 3 || text[n + (text[n] == ',')] == (text[n] ? 0 : 1))
-            return mq_fail(error, MQ_USAGE,
-                           "--format: got '%.40s', expected hls, qonnx or onnx, or several with commas",
-                           cli_value(args, "--format"));
+        while (i < 4 && !(strlen(formats[i].word) == n && strncmp(formats[i].word, text, n) == 0)) i++;
+        if (i == 4 || text[n + (text[n] == ',')] == (text[n] ? 0 : 1))
+            return mq_fail(
+                error, MQ_USAGE,
+                "--format: got '%.40s', expected hls, qonnx, onnx or folding, or several with commas",
+                cli_value(args, "--format"));
         *formats[i].asked = true;
         text += n + (text[n] == ',');
     }
@@ -85,7 +91,7 @@ static mq_status choose_formats(const cli_args *args, export_job *job, mq_error 
         MQ_TRY(mq_parallelism_load(file, job->net, &job->parallelism, error));
     else
         mq_parallelism_default(job->net, &job->parallelism);
-    if (!job->headers_asked && (job->qonnx || job->plain)) {
+    if (!job->headers_asked && (job->qonnx || job->plain || job->folding)) {
         snprintf(job->reason.text, sizeof job->reason.text, "not asked for");
         return MQ_OK;
     }
@@ -223,6 +229,10 @@ static mq_status write_onnx(const export_job *job, const char *stage, mq_onnx_fl
 static mq_status write_files(export_job *job, const char *stage, mq_error *error) {
     char path[MQ_PATH];
     if (job->qonnx) MQ_TRY(write_onnx(job, stage, MQ_ONNX_QUANT, error));
+    if (job->folding) {
+        MQ_TRY(mq_path_join(stage, FOLD_FILE, path, error));
+        MQ_TRY(mq_folding_write(job->net, &job->parallelism, path, error));
+    }
     if (job->plain) MQ_TRY(write_onnx(job, stage, MQ_ONNX_PLAIN, error));
     if (job->headers) MQ_TRY(mq_hls_headers_write(job->net, &job->parallelism, stage, error));
     MQ_TRY(mq_inet_save(job->net, stage, error));
@@ -296,6 +306,8 @@ static mq_status report(const cli_args *args, const export_job *job, mq_error *e
         if (root && job->headers) json_array_append_new(json_object_get(root, "formats"), json_string("hls"));
         if (root && job->qonnx) json_array_append_new(json_object_get(root, "formats"), json_string("qonnx"));
         if (root && job->plain) json_array_append_new(json_object_get(root, "formats"), json_string("onnx"));
+        if (root && job->folding)
+            json_array_append_new(json_object_get(root, "formats"), json_string("folding"));
         if (root && !job->headers) json_object_set_new(root, "without_hls", json_string(job->reason.text));
         if (root) json_object_set_new(root, "vectors", json_integer((json_int_t)job->vectors.count));
         if (root && job->certificate) json_object_set(root, "certificate", job->certificate);
@@ -344,7 +356,8 @@ static mq_status run(const cli_args *args, mq_error *error) {
     MQ_TRY(mq_dsp_find(dsp ? dsp : "dsp48e2", &job.dsp, error));
     MQ_TRY_GOTO(read_formats(args, &job, error), done);
     MQ_TRY_GOTO(mq_checkpoint_load(args->word[0], &job.checkpoint, error), done);
-    if (job.checkpoint.mode == MQ_MODE_FLOAT && job.plain && !job.qonnx && !job.headers_asked) {
+    if (job.checkpoint.mode == MQ_MODE_FLOAT && job.plain && !job.qonnx && !job.folding &&
+        !job.headers_asked) {
         status = export_float(args, &job, error);
         goto done;
     }
@@ -364,13 +377,16 @@ done:
 
 static const cli_option OPTIONS[] = {
     {"--out", "DIR", "the folder to write"},
-    {"--parallelism", "FILE", "SIMD and PE of every convolution, as the published config_simd_pe.txt"},
+    {"--parallelism", "FILE",
+     "SIMD and PE of every convolution, as the published config_simd_pe.txt or FINN's folding_config.json"},
     {"--dsp", "D", "the slice that plan.json packs for: dsp48e2 (default), dsp48e1, dsp58, or NxM"},
     {"--compat", "RULES", "anypacking: the published rules to the last bit"},
     {"--lshift", "N", "with --compat: the shift of networks that the published framework does not have"},
     {"--format", "F,F",
      "hls: config.h and weights.hpp of the published templates (hls where possible); qonnx:\n"
-     "                      qonnx.onnx with Quant nodes; onnx: plain.onnx, of a float checkpoint float.onnx"},
+     "                      qonnx.onnx with Quant nodes; onnx: plain.onnx, of a float checkpoint "
+     "float.onnx;\n"
+     "                      folding: FINN's folding_config.json"},
     {"--vectors", "N", "also N images and the trained network's codes of every layer, for `mixq verify`"},
     {"--data", "DATA", "with --vectors: the first N of its test split"},
     {"--input", "F", "with --vectors: the first N images of a .npy or .safetensors, as in `mixq simulate`"},

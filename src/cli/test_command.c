@@ -162,13 +162,15 @@ static mq_status count_confusion(const mq_dataset *set, const mq_net *net, const
                                  mq_error *error) {
     const size_t classes = (size_t)net->classes;
     if (net->task == MQ_TASK_DETECTION)
-        return mq_fail(error, MQ_USAGE, "--confusion: %s is a detector: it belongs to classifiers", net->name);
+        return mq_fail(error, MQ_USAGE, "--confusion: %s is a detector: it belongs to classifiers",
+                       net->name);
     if (classes > MOST_CONFUSED)
-        return mq_fail(error, MQ_USAGE, "--confusion: %s has %zu classes: at most %d can be shown", net->name, classes,
-                       MOST_CONFUSED);
+        return mq_fail(error, MQ_USAGE, "--confusion: %s has %zu classes: at most %d can be shown", net->name,
+                       classes, MOST_CONFUSED);
     MQ_TRY(mq_alloc(classes * classes, sizeof **out, "a confusion matrix", out, error));
     for (size_t i = 0; i < set->count; i++)
-        if (f->answers.classes[i] >= 0) (*out)[(size_t)set->labels[i] * classes + (size_t)f->answers.classes[i]]++;
+        if (f->answers.classes[i] >= 0)
+            (*out)[(size_t)set->labels[i] * classes + (size_t)f->answers.classes[i]]++;
     return MQ_OK;
 }
 
@@ -200,7 +202,8 @@ static json_t *confusion_json(int classes, const int64_t *counts) {
 }
 
 static mq_status report_json(const mq_checkpoint *checkpoint, engine which, const mq_scores *s,
-                             double constant, const differences *d, const int64_t *confusion, mq_error *error) {
+                             double constant, const differences *d, const int64_t *confusion,
+                             mq_error *error) {
     const mq_net *net = checkpoint->net;
     const mq_objective *objective;
     MQ_TRY(mq_objective_for(net, &objective, error));
@@ -289,10 +292,12 @@ static mq_status evaluate(const cli_args *args, const mq_checkpoint *checkpoint,
         if (status == MQ_OK && cli_flag(args, "--confusion"))
             status = count_confusion(dataset, checkpoint->net, &found[which], &confusion, error);
         if (status == MQ_OK && args->json)
-            status = report_json(checkpoint, (engine)which, s, constant, compare ? &d : NULL, confusion, error);
+            status =
+                report_json(checkpoint, (engine)which, s, constant, compare ? &d : NULL, confusion, error);
         else if (status == MQ_OK)
             report_text(checkpoint, (engine)which, s, constant, compare ? &d : NULL);
-        if (status == MQ_OK && !args->json && confusion) print_confusion(dataset, checkpoint->net->classes, confusion);
+        if (status == MQ_OK && !args->json && confusion)
+            print_confusion(dataset, checkpoint->net->classes, confusion);
         if (status == MQ_OK && !args->json) detect_results_say(&results, dataset);
     }
     mq_free(confusion);
@@ -334,7 +339,8 @@ static mq_status run(const cli_args *args, mq_error *error) {
 
 static const cli_option OPTIONS[] = {
     {"--data", "DATA",
-     "fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, folder:DIR, npy:X,Y, dac-sdc:DIR, shapes[:N]; its test split is used"},
+     "fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, folder:DIR, npy:X,Y, dac-sdc:DIR, shapes[:N]; its test "
+     "split is used"},
     {"--limit", "N", "only the first N images"},
     {"--engine", "E", "float: as trained; integer: lowered in memory and simulated (float)"},
     {"--compare", NULL, "run both engines and count the images whose class (or cell) or outputs differ"},
@@ -349,8 +355,9 @@ static const char *const SETTABLE[] = {CLI_STRICT, NULL};
 
 const cli_command cli_test = {
     .name = "test",
-    .usage = "CKPT --data D [--limit N] [--engine float|integer] [--compare] [--confusion] [--save-images DIR] "
-             "[--results FILE]",
+    .usage =
+        "CKPT --data D [--limit N] [--engine float|integer] [--compare] [--confusion] [--save-images DIR] "
+        "[--results FILE]",
     .summary = "Accuracy or mean IoU of a trained, searched or float network",
     .least_words = 1,
     .most_words = 1,

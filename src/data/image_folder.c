@@ -1,5 +1,6 @@
-/* image_folder.c - a data set of one's own as a folder: DIR/train/<class>/ and DIR/test/<class>/ with .jpg and .png files,
- * or DIR/<class>/ for both splits. Classes are numbered in the natural order of their folders' names. */
+/* image_folder.c - a data set of one's own as a folder: DIR/train/<class>/ and DIR/test/<class>/ with .jpg
+ * and .png files, or DIR/<class>/ for both splits. Classes are numbered in the natural order of their
+ * folders' names. */
 #include <stdio.h>
 #include <string.h>
 
@@ -30,7 +31,8 @@ typedef struct folder {
 static bool class_of(const char *path, char out[MQ_DATA_NAME]) {
     const char *slash = strchr(path, '/');
     if (!slash) return false;
-    snprintf(out, MQ_DATA_NAME, "%.*s", (int)(slash - path < MQ_DATA_NAME ? slash - path : MQ_DATA_NAME - 1), path);
+    snprintf(out, MQ_DATA_NAME, "%.*s", (int)(slash - path < MQ_DATA_NAME ? slash - path : MQ_DATA_NAME - 1),
+             path);
     return true;
 }
 
@@ -66,7 +68,8 @@ static mq_status open_trees(folder *f, const char *dir, mq_split split, mq_error
     MQ_TRY(list_classes(f, classes, error));
     MQ_TRY(mq_file_tree_open(f->root, ENDINGS, &f->tree, error));
     if (f->tree.count == 0)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: no images: .jpg, .jpeg or .png in folders of classes expected", f->root);
+        return mq_fail(error, MQ_BAD_INPUT,
+                       "%s: no images: .jpg, .jpeg or .png in folders of classes expected", f->root);
     return MQ_OK;
 }
 
@@ -105,13 +108,15 @@ static mq_status read_image(folder *f, mq_dataset *set, size_t sample, mq_error 
     char path[MQ_PATH], name[MQ_DATA_NAME];
     int height = 0, width = 0;
     MQ_TRY(mq_path_join(f->root, f->tree.path[sample], path, error));
-    if (!class_of(f->tree.path[sample], name)) return mq_fail(error, MQ_BAD_INPUT, "%s: in no folder of a class", path);
+    if (!class_of(f->tree.path[sample], name))
+        return mq_fail(error, MQ_BAD_INPUT, "%s: in no folder of a class", path);
     set->labels[sample] = find_class(f, name);
     if (set->labels[sample] < 0)
         return mq_fail(error, MQ_BAD_INPUT, "%s: its class is not among the %d of the training images", path,
                        f->class_count);
     MQ_TRY(decode(f, path, &height, &width, error));
-    MQ_TRY(mq_resize_image(f->pixels, height, width, &f->scratch, 0, f->scaled, set->height, set->width, error));
+    MQ_TRY(
+        mq_resize_image(f->pixels, height, width, &f->scratch, 0, f->scaled, set->height, set->width, error));
     put_image(f->scaled, set, sample);
     return MQ_OK;
 }
@@ -137,11 +142,13 @@ static mq_status open_folder(folder *f, const char *dir, const mq_data_request *
     return MQ_OK;
 }
 
-mq_status mq_open_folder(const char *argument, const mq_data_request *request, mq_dataset **out, mq_error *error) {
+mq_status mq_open_folder(const char *argument, const mq_data_request *request, mq_dataset **out,
+                         mq_error *error) {
     folder *f;
     *out = NULL;
     if (!argument) return mq_fail(error, MQ_USAGE, "data set folder: no folder, expected folder:DIR");
-    if (!mq_path_is_dir(argument)) return mq_fail(error, MQ_BAD_INPUT, "data set folder: no folder %s", argument);
+    if (!mq_path_is_dir(argument))
+        return mq_fail(error, MQ_BAD_INPUT, "data set folder: no folder %s", argument);
     MQ_TRY(mq_alloc(1, sizeof *f, "a folder", &f, error));
     mq_status status = open_folder(f, argument, request, out, error);
     if (status != MQ_OK) {

@@ -43,50 +43,55 @@ static mq_status check_images(const char *path, const mq_tensor *x, int *channel
     for (int i = 1; good && i < s->rank; i++)
         good = s->dim[i] >= 1 && s->dim[i] <= (s->rank == 4 && i == 1 ? MQ_DATA_CHANNELS : MQ_DATA_SIDE);
     if (!good)
-        return mq_fail(error, MQ_BAD_INPUT,
-                       "%s: images: got %s %s, expected uint8 [N, height, width] or [N, channels, height, width], at "
-                       "most %d channels",
-                       path, mq_dtype_name(x->dtype), mq_shape_text(s, text), MQ_DATA_CHANNELS);
+        return mq_fail(
+            error, MQ_BAD_INPUT,
+            "%s: images: got %s %s, expected uint8 [N, height, width] or [N, channels, height, width], at "
+            "most %d channels",
+            path, mq_dtype_name(x->dtype), mq_shape_text(s, text), MQ_DATA_CHANNELS);
     *channels = s->rank == 4 ? (int)s->dim[1] : 1;
     *height = (int)s->dim[s->rank - 2];
     *width = (int)s->dim[s->rank - 1];
     return MQ_OK;
 }
 
-static mq_status check_labels(const char *path, const mq_tensor *y, int64_t count, int *classes, mq_error *error) {
+static mq_status check_labels(const char *path, const mq_tensor *y, int64_t count, int *classes,
+                              mq_error *error) {
     char text[MQ_SHAPE_TEXT];
     if (y->shape.rank != 1 || y->shape.dim[0] != count || y->dtype == MQ_F32 || y->dtype == MQ_F64 ||
         y->dtype == MQ_BF16)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: labels: got %s %s, expected integers [%lld], one per image", path,
-                       mq_dtype_name(y->dtype), mq_shape_text(&y->shape, text), (long long)count);
+        return mq_fail(error, MQ_BAD_INPUT, "%s: labels: got %s %s, expected integers [%lld], one per image",
+                       path, mq_dtype_name(y->dtype), mq_shape_text(&y->shape, text), (long long)count);
     *classes = 1;
     for (int64_t i = 0; i < count; i++) {
         int64_t label = mq_tensor_whole(y, (size_t)i);
         if (label < 0 || label >= MOST_CLASSES)
-            return mq_fail(error, MQ_BAD_INPUT, "%s: label %lld: got %lld, expected 0..%d", path, (long long)i,
-                           (long long)label, MOST_CLASSES - 1);
+            return mq_fail(error, MQ_BAD_INPUT, "%s: label %lld: got %lld, expected 0..%d", path,
+                           (long long)i, (long long)label, MOST_CLASSES - 1);
         if (label >= *classes) *classes = (int)label + 1;
     }
     return MQ_OK;
 }
 
-static mq_status fill(char path[2][MQ_PATH], const mq_tensor *x, const mq_tensor *y, const mq_data_request *request,
-                      mq_dataset **out, mq_error *error) {
+static mq_status fill(char path[2][MQ_PATH], const mq_tensor *x, const mq_tensor *y,
+                      const mq_data_request *request, mq_dataset **out, mq_error *error) {
     int channels = 0, height = 0, width = 0, classes = 0;
     MQ_TRY(check_images(path[0], x, &channels, &height, &width, error));
     MQ_TRY(check_labels(path[1], y, x->shape.dim[0], &classes, error));
-    MQ_TRY(mq_reader_create("npy", request, (size_t)x->shape.dim[0], height, width, channels, classes, out, error));
+    MQ_TRY(mq_reader_create("npy", request, (size_t)x->shape.dim[0], height, width, channels, classes, out,
+                            error));
     mq_dataset *set = *out;
     const size_t plane = (size_t)height * (size_t)width;
     const mq_reader_strides strides = {(size_t)width, 1, channels == 1 ? 0 : plane};
     for (size_t i = 0; i < set->count; i++) {
-        mq_reader_place(set, i, (const uint8_t *)x->data + i * plane * (size_t)channels, height, width, strides);
+        mq_reader_place(set, i, (const uint8_t *)x->data + i * plane * (size_t)channels, height, width,
+                        strides);
         set->labels[i] = (int32_t)mq_tensor_whole(y, i);
     }
     return MQ_OK;
 }
 
-mq_status mq_open_npy(const char *argument, const mq_data_request *request, mq_dataset **out, mq_error *error) {
+mq_status mq_open_npy(const char *argument, const mq_data_request *request, mq_dataset **out,
+                      mq_error *error) {
     char path[2][MQ_PATH];
     mq_tensor x, y;
     *out = NULL;

@@ -16,13 +16,13 @@ mq_status mq_png_write(const char *path, const uint8_t *pixels, int height, int 
 
 enum { MQ_PNG_PIXELS = 1 << 26 }; /* height * width at most, of a file that is read */
 
-/* The size that the header states. bytes: a whole file; path: its name, for messages. MQ_BAD_INPUT: no PNG, or more
- * than MQ_PNG_PIXELS. */
+/* The size that the header states. bytes: a whole file; path: its name, for messages. MQ_BAD_INPUT: no PNG,
+ * or more than MQ_PNG_PIXELS. */
 mq_status mq_png_size(const char *path, const uint8_t *bytes, size_t size, int *height, int *width,
                       mq_error *error) MQ_MUST_CHECK;
-/* Decodes into out, uint8 [height][width][3] of that size, red first: grey is copied, palettes and 16 bits become 8-bit
- * colours, transparency is laid over black. MQ_BAD_INPUT: damaged or cut short. */
-mq_status mq_png_decode(const char *path, const uint8_t *bytes, size_t size, int height, int width, uint8_t *out,
-                        mq_error *error) MQ_MUST_CHECK;
+/* Decodes into out, uint8 [height][width][3] of that size, red first: grey is copied, palettes and 16 bits
+ * become 8-bit colours, transparency is laid over black. MQ_BAD_INPUT: damaged or cut short. */
+mq_status mq_png_decode(const char *path, const uint8_t *bytes, size_t size, int height, int width,
+                        uint8_t *out, mq_error *error) MQ_MUST_CHECK;
 
 #endif

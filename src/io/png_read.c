@@ -9,7 +9,8 @@ static mq_status fail(const char *path, const png_image *image, mq_error *error)
     return mq_one_line(error, mq_fail(error, MQ_BAD_INPUT, "%s: damaged PNG: %.60s", path, image->message));
 }
 
-static mq_status begin(const char *path, const uint8_t *bytes, size_t size, png_image *image, mq_error *error) {
+static mq_status begin(const char *path, const uint8_t *bytes, size_t size, png_image *image,
+                       mq_error *error) {
     *image = (png_image){.version = PNG_IMAGE_VERSION};
     if (!png_image_begin_read_from_memory(image, bytes, size)) return fail(path, image, error);
     if ((uint64_t)image->width * image->height > MQ_PNG_PIXELS || !image->width || !image->height) {
@@ -20,7 +21,8 @@ static mq_status begin(const char *path, const uint8_t *bytes, size_t size, png_
     return MQ_OK;
 }
 
-mq_status mq_png_size(const char *path, const uint8_t *bytes, size_t size, int *height, int *width, mq_error *error) {
+mq_status mq_png_size(const char *path, const uint8_t *bytes, size_t size, int *height, int *width,
+                      mq_error *error) {
     png_image image;
     MQ_TRY(begin(path, bytes, size, &image, error));
     *height = (int)image.height;
@@ -29,8 +31,8 @@ mq_status mq_png_size(const char *path, const uint8_t *bytes, size_t size, int *
     return MQ_OK;
 }
 
-mq_status mq_png_decode(const char *path, const uint8_t *bytes, size_t size, int height, int width, uint8_t *out,
-                        mq_error *error) {
+mq_status mq_png_decode(const char *path, const uint8_t *bytes, size_t size, int height, int width,
+                        uint8_t *out, mq_error *error) {
     png_image image;
     const png_color black = {0, 0, 0};
     MQ_TRY(begin(path, bytes, size, &image, error));

@@ -116,7 +116,7 @@ static void float_network(void **state) {
 
 static void wrong_words(void **state) {
     cli_works(state, "import %s --out small.safetensors", SMALL);
-    cli_fails(state, 2, "--format: got 'onxx', expected hls, qonnx or onnx",
+    cli_fails(state, 2, "--format: got 'onxx', expected hls, qonnx, onnx or folding",
               "export run --out f --format onxx");
     cli_fails(state, 2, "--format: got 'qonnx,'", "export run --out f --format qonnx,");
     cli_fails(state, 2, "--model belongs to checkpoints", "import %s --model tiny.yaml --out m.safetensors",
@@ -156,10 +156,56 @@ static void wrong_words(void **state) {
     cli_fails(state, 2, "small: its quantisers are given", "bench --model given.yaml --mode train");
 }
 
+/* folding_config.json, by our names and by FINN's, is the parallelism of config_simd_pe.txt. */
+static void folding(void **state) {
+    cli_put_text(state, "simd_pe.txt", "simd pe\n3 4\n8 2\n");
+    cli_works(state, "export run --out fold0 --parallelism simd_pe.txt --format hls,folding");
+    size_t size;
+    char *text = (char *)cli_get(state, "fold0/folding_config.json", &size);
+    assert_non_null(strstr(text, "\"conv0\": {\n    \"PE\": 4,\n    \"SIMD\": 3\n  }"));
+    free(text);
+    cli_works(state, "export run --out fold1 --parallelism fold0/folding_config.json --format hls");
+    cli_same_file(state, "fold0/weights.hpp", "fold1/weights.hpp");
+    cli_put_text(
+        state, "finn.json",
+        "{\"Defaults\": {}, \"MVAU_hls_0\": {\"PE\": 4, \"SIMD\": 3, \"ram_style\": \"auto\"},\n"
+        " \"MatrixVectorActivation_1\": {\"PE\": 2, \"SIMD\": 8}, \"MVAU_hls_2\": {\"PE\": 5, \"SIMD\": 7}}");
+    cli_works(state, "export run --out fold2 --parallelism finn.json --format hls");
+    cli_same_file(state, "fold0/weights.hpp", "fold2/weights.hpp");
+    cli_put_text(state, "less.json", "{\"conv0\": {\"PE\": 4, \"SIMD\": 3}}");
+    cli_fails(state, 3, "less.json: no entry for conv1", "export run --out fold3 --parallelism less.json");
+    cli_put_text(state, "zero.json", "{\"conv0\": {\"PE\": 0, \"SIMD\": 3}}");
+    cli_fails(state, 3, "zero.json: conv0: PE: expected an integer",
+              "export run --out fold3 --parallelism zero.json");
+    cli_put_text(state, "odd.json",
+                 "{\"conv0\": {\"PE\": 3, \"SIMD\": 3}, \"conv1\": {\"PE\": 2, \"SIMD\": 8}}");
+    cli_fails(state, 3, "odd.json|conv0: pe: got 3", "export run --out fold3 --parallelism odd.json");
+    cli_put_text(state, "cut.json", "{\"conv0\": ");
+    cli_fails(state, 3, "cut.json", "export run --out fold3 --parallelism cut.json");
+}
+
+/* Which class was taken for which. */
+static void confusion(void **state) {
+    json_t *j = cli_json(state, "test run --data mnist:data --confusion"), *row;
+    int64_t all = 0, right = 0;
+    size_t r;
+    json_array_foreach(json_object_get(j, "confusion"), r, row) {
+        assert_int_equal(json_array_size(row), 10);
+        for (size_t c = 0; c < 10; c++) all += json_integer_value(json_array_get(row, c));
+        right += json_integer_value(json_array_get(row, r));
+    }
+    assert_int_equal(all, 50);
+    assert_true(cli_number(j, "accuracy") == (double)right / 50);
+    json_decref(j);
+    cli_result *said = cli_works(state, "test run --data mnist:data --confusion");
+    assert_non_null(strstr(said->out, "true class"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(there_and_back), cmocka_unit_test(foreign),     cmocka_unit_test(data_sets),
-        cmocka_unit_test(float_network),  cmocka_unit_test(wrong_words),
+        cmocka_unit_test(float_network),  cmocka_unit_test(wrong_words), cmocka_unit_test(folding),
+        cmocka_unit_test(confusion),
     };
     return cmocka_run_group_tests(tests, tiny_make, temp_dir_remove);
 }
