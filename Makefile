@@ -1,9 +1,9 @@
 # mixq: the short commands; `make help` lists them. The build itself is CMake and Ninja (CMakeLists.txt, CMakePresets.json).
 .DEFAULT_GOAL := build
-.PHONY: build deps deps-deep check check-deep demo bench-torch format clean help
+.PHONY: build deps deps-deep check check-deep demo bench-torch bench-scaling format clean help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## the program, optimised: build/mixq
 	cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release
@@ -26,6 +26,9 @@ demo: deps build ## search, train, export and simulate a small network on Fashio
 
 bench-torch: build ## training steps beside PyTorch's (tools/deps.sh torch), in turns: 15 minutes on a quiet machine
 	@python3 bench/compare_torch.py
+
+bench-scaling: build ## time per image over batch sizes and threads, of vgg_tiny: 10 minutes on a quiet machine
+	@python3 bench/scaling.py
 
 format: ## clang-format all sources
 	git ls-files '*.c' '*.h' | xargs clang-format -i

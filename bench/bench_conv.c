@@ -63,7 +63,7 @@ static mq_status run(mq_dtype compute, int batch, int repeats, mq_error *error) 
     for (int i = 0; i < LAYERS; i++) specs[i] = layer_spec(i, batch, compute);
     printf("%s\n", mq_dtype_name(compute));
     MQ_TRY(print_implementations(specs, error));
-    MQ_TRY(mq_dnn_conv_time(specs, LAYERS, repeats, times, error));
+    MQ_TRY(mq_dnn_conv_time(specs, LAYERS, specs[0].n, repeats, times, error));
     printf("  %-18s %9s %9s %9s %9s\n", "layer", "fwd ms", "bwd-d ms", "bwd-w ms", "GFLOP/s");
     for (int i = 0; i < LAYERS; i++) {
         double layer = times[i].forward + times[i].backward_data + times[i].backward_weights;

@@ -17,13 +17,17 @@
 #include "net/net.h"
 #include "ops/conv_specs.h"
 
-enum { MOST = 64, PASSES = 3, REPEATS = 100 };
-static const char *const PASS_NAMES[PASSES] = {"forward", "backward data", "backward weights"};
+enum { MOST = 64, FORWARD = 0, DATA, WEIGHTS, MIXED, PASSES, REPEATS = 100 };
+static const char *const PASS_NAMES[PASSES] = {"forward", "backward data", "backward weights",
+                                               "forward of mixes"};
 
 typedef struct layer {
     mq_dnn_conv_spec spec;
+    bool mixes; /* in a search */
     mq_dnn_conv *conv;
+    mq_dnn_conv *mixed; /* forward of a search, where that of fixed bits multiplies codes; else NULL */
     void *src, *diff_dst;
+    uint8_t *codes; /* src of a forward pass on codes */
     float *dst, *w, *dw;
     void *diff_src;
     double seconds[PASSES][REPEATS];
@@ -80,11 +84,19 @@ static size_t dst_count(const mq_dnn_conv_spec *s) {
 static mq_status make_layer(bench *b, layer *l, mq_error *error) {
     const mq_dnn_conv_spec *s = &l->spec;
     const size_t w = (size_t)s->oc * (size_t)(s->ic / s->groups) * (size_t)s->kh * (size_t)s->kw;
+    const size_t times = (size_t)(b->batch / s->n);
     MQ_TRY(mq_dnn_conv_create(b->dnn, s, &l->conv, error));
-    MQ_TRY(operand(src_count(s), s->compute, &l->src, error));
-    MQ_TRY(operand(src_count(s), s->diff_src, &l->diff_src, error));
-    MQ_TRY(operand(dst_count(s), s->compute, &l->diff_dst, error));
-    MQ_TRY(operand(dst_count(s), MQ_F32, &l->dst, error));
+    if (l->mixes && s->codes) {
+        mq_dnn_conv_spec mixed = *s;
+        mixed.codes = mixed.whole = false;
+        MQ_TRY(mq_dnn_conv_create(b->dnn, &mixed, &l->mixed, error));
+    }
+    MQ_TRY(operand(times * src_count(s), s->compute, &l->src, error));
+    MQ_TRY(mq_alloc(times * src_count(s), 1, "operands", &l->codes, error));
+    for (size_t i = 0; i < times * src_count(s); i++) l->codes[i] = (uint8_t)(i * 37 % 256);
+    MQ_TRY(operand(times * src_count(s), s->diff_src, &l->diff_src, error));
+    MQ_TRY(operand(times * dst_count(s), s->compute, &l->diff_dst, error));
+    MQ_TRY(operand(times * dst_count(s), MQ_F32, &l->dst, error));
     MQ_TRY(operand(w, MQ_F32, &l->w, error));
     return operand(w, MQ_F32, &l->dw, error);
 }
@@ -93,56 +105,76 @@ static void drop_layers(bench *b) {
     for (int i = 0; i < b->count; i++) {
         layer *l = &b->layers[i];
         mq_dnn_conv_destroy(l->conv);
-        void *all[] = {l->src, l->diff_src, l->diff_dst, l->dst, l->w, l->dw};
+        mq_dnn_conv_destroy(l->mixed);
+        void *all[] = {l->src, l->codes, l->diff_src, l->diff_dst, l->dst, l->w, l->dw};
         for (size_t k = 0; k < sizeof all / sizeof all[0]; k++) mq_free(all[k]);
     }
     mq_dnn_destroy(b->dnn);
 }
 
-static mq_status run_pass(layer *l, int pass, mq_error *error) {
-    if (pass == 0) {
-        MQ_TRY(mq_dnn_conv_set_weights(l->conv, l->w, error));
-        return mq_dnn_conv_forward(l->conv, l->src, l->dst, error);
+/* All images, spec.n at a time. */
+static mq_status run_pass(const bench *b, layer *l, int pass, mq_error *error) {
+    const mq_dnn_conv_spec *s = &l->spec;
+    const size_t element = mq_dtype_size(s->compute), src = src_count(s) * element, dst = dst_count(s);
+    mq_dnn_conv *conv = pass == MIXED ? l->mixed : l->conv;
+    if (pass == MIXED || pass == FORWARD) MQ_TRY(mq_dnn_conv_set_weights(conv, l->w, error));
+    for (size_t i = 0; i < (size_t)(b->batch / s->n); i++) {
+        const char *x = (const char *)l->src + i * src, *dy = (const char *)l->diff_dst + i * dst * element;
+        if (pass == FORWARD && s->codes) x = (const char *)l->codes + i * src_count(s);
+        if (pass == MIXED || pass == FORWARD)
+            MQ_TRY(mq_dnn_conv_forward(conv, x, l->dst + i * dst, error));
+        else if (pass == WEIGHTS)
+            MQ_TRY(mq_dnn_conv_backward_weights(conv, x, dy, l->dw, error));
+        else
+            MQ_TRY(mq_dnn_conv_backward_data(
+                conv, dy, (char *)l->diff_src + i * src_count(s) * mq_dtype_size(s->diff_src), error));
     }
-    if (pass == 1) return mq_dnn_conv_backward_data(l->conv, l->diff_dst, l->diff_src, error);
-    return mq_dnn_conv_backward_weights(l->conv, l->src, l->diff_dst, l->dw, error);
+    return MQ_OK;
 }
 
 static bool has_pass(const layer *l, int pass) {
-    return pass == 0 || (pass == 1 ? l->spec.backward_data : l->spec.backward_weights);
+    if (pass == MIXED) return l->mixed;
+    return pass == FORWARD || (pass == DATA ? l->spec.backward_data : l->spec.backward_weights);
 }
 
 /* One round over all layers; repeat -1 is not counted. */
 static mq_status time_layers(bench *b, int repeat, mq_error *error) {
     for (int i = 0; i < b->count; i++)
         for (int pass = 0; pass < PASSES; pass++) {
+            const int n = b->layers[i].spec.n;
+            const double scale = (double)b->batch / (b->batch / n * n); /* images left over */
             if (!has_pass(&b->layers[i], pass)) continue;
             const double begin = now();
-            MQ_TRY(run_pass(&b->layers[i], pass, error));
-            if (repeat >= 0) b->layers[i].seconds[pass][repeat] = now() - begin;
+            MQ_TRY(run_pass(b, &b->layers[i], pass, error));
+            if (repeat >= 0) b->layers[i].seconds[pass][repeat] = (now() - begin) * scale;
         }
     return MQ_OK;
 }
 
 /* "jit:avx512_core" after the pass's name. */
 static void implementation(const layer *l, int pass, char text[40]) {
-    const char *at = strstr(mq_dnn_conv_implementation(l->conv), PASS_NAMES[pass]);
-    snprintf(text, 40, "%s", at ? at + strlen(PASS_NAMES[pass]) + 1 : "?");
+    const char *name = PASS_NAMES[pass == MIXED ? FORWARD : pass];
+    const char *at = strstr(mq_dnn_conv_implementation(pass == MIXED ? l->mixed : l->conv), name);
+    snprintf(text, 40, "%s", at ? at + strlen(name) + 1 : "?");
     char *end = strchr(text, ',');
     if (end) *end = 0;
 }
 
-static double print_layers(bench *b) {
-    double total[PASSES] = {0}, all = 0;
+/* The convolutions' time in main training and in a search. */
+static void print_layers(bench *b, double all[2]) {
+    double total[PASSES] = {0};
+    all[0] = all[1] = 0;
     for (int i = 0; i < b->count; i++) {
         layer *l = &b->layers[i];
         const mq_dnn_conv_spec *s = &l->spec;
-        const size_t macs = dst_count(s) * (size_t)(s->ic / s->groups) * (size_t)(s->kh * s->kw);
+        const size_t macs = (size_t)b->batch * dst_count(s) / (size_t)s->n * (size_t)(s->ic / s->groups) *
+                            (size_t)(s->kh * s->kw);
         const double element = (double)mq_dtype_size(s->compute);
-        const double src = (double)src_count(s), dst = (double)dst_count(s);
-        const double bytes[PASSES] = {src * element + 4 * dst,
+        const double times = (double)b->batch / s->n, src = times * (double)src_count(s);
+        const double dst = times * (double)dst_count(s);
+        const double bytes[PASSES] = {src * (s->codes ? 1 : element) + 4 * dst,
                                       dst * element + src * (double)mq_dtype_size(s->diff_src),
-                                      (src + dst) * element};
+                                      (src + dst) * element, src * element + 4 * dst};
         printf("%2d %dx%d%s %d->%d at %dx%d\n", i, s->kh, s->kw, s->groups > 1 ? " depthwise" : "", s->ic,
                s->oc, s->oh, s->ow);
         for (int pass = 0; pass < PASSES; pass++) {
@@ -153,13 +185,15 @@ static double print_layers(bench *b) {
             printf("     %-17s %8.2f ms %7.1f GFLOP/s %6.1f GB/s  %s\n", PASS_NAMES[pass], 1e3 * seconds,
                    2e-9 * (double)macs / seconds, 1e-9 * bytes[pass] / seconds, name);
             total[pass] += seconds;
-            all += seconds;
+            if (pass != MIXED) all[0] += seconds;
+            if (pass != FORWARD || !l->mixed) all[1] += seconds;
         }
     }
-    printf("%s %s, batch %d: convolutions %.1f ms: forward %.1f, backward data %.1f, backward weights %.1f\n",
-           b->net->name, mq_dtype_name(b->compute), b->batch, 1e3 * all, 1e3 * total[0], 1e3 * total[1],
-           1e3 * total[2]);
-    return all;
+    printf("%s %s, batch %d: convolutions %.1f ms: forward %.1f, backward data %.1f, backward weights %.1f; "
+           "of a "
+           "search %.1f ms\n",
+           b->net->name, mq_dtype_name(b->compute), b->batch, 1e3 * all[0], 1e3 * total[FORWARD],
+           1e3 * total[DATA], 1e3 * total[WEIGHTS], 1e3 * all[1]);
 }
 
 typedef struct step {
@@ -215,22 +249,24 @@ static mq_status time_all(bench *b, step steps[2], mq_error *error) {
 
 static mq_status run(bench *b, mq_error *error) {
     static step steps[2];
-    mq_dnn_conv_spec specs[MOST];
+    mq_dnn_conv_spec specs[MOST], mixed[MOST];
+    double convs[2];
     mq_status status = make_model(b, MQ_MODE_FIXED, &steps[0].model, error);
     if (status == MQ_OK) status = make_model(b, MQ_MODE_SEARCH, &steps[1].model, error);
     if (status == MQ_OK) status = mq_dnn_create(&b->dnn, error);
     if (status == MQ_OK) b->count = mq_model_conv_specs(steps[0].model, b->batch, specs, MOST);
+    if (status == MQ_OK) mq_model_conv_specs(steps[1].model, b->batch, mixed, MOST);
     for (int i = 0; i < b->count && status == MQ_OK; i++) {
-        b->layers[i] = (layer){.spec = specs[i]};
+        b->layers[i] = (layer){.spec = specs[i], .mixes = !mixed[i].codes};
         status = make_layer(b, &b->layers[i], error);
     }
     if (status == MQ_OK) status = time_all(b, steps, error);
     if (status == MQ_OK) {
-        const double convs = print_layers(b);
+        print_layers(b, convs);
         for (int m = 0; m < 2; m++) {
             const double seconds = median(steps[m].seconds, b->repeats);
             printf("%s step %.1f ms: %.2f of the convolutions' speed\n", m ? "search" : "main", 1e3 * seconds,
-                   convs / seconds);
+                   convs[m] / seconds);
         }
     }
     drop_layers(b);

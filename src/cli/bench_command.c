@@ -51,7 +51,7 @@ static mq_status time_convs(bench_step *step, int batch, int repeats, double *ou
     mq_dnn_conv_spec specs[MQ_MAX_LAYERS];
     mq_dnn_time times[MQ_MAX_LAYERS];
     int count = mq_model_conv_specs(bench_step_model(step), batch, specs, MQ_MAX_LAYERS);
-    MQ_TRY(mq_dnn_conv_time(specs, count, repeats, times, error));
+    MQ_TRY(mq_dnn_conv_time(specs, count, batch, repeats, times, error));
     *out = 0;
     for (int i = 0; i < count; i++)
         *out += times[i].forward + times[i].backward_data + times[i].backward_weights;

@@ -15,6 +15,10 @@ bool mq_dnn_has_bf16(void) {
     return has_isa(dnnl_cpu_isa_avx512_core_bf16);
 }
 
+bool mq_dnn_has_codes(void) {
+    return has_isa(dnnl_cpu_isa_avx512_core_vnni);
+}
+
 bool mq_dnn_has_amx(void) {
     return has_isa(dnnl_cpu_isa_avx512_core_amx);
 }
@@ -48,9 +52,9 @@ const char *mq_dnn_version(void) {
 const char *mq_dnn_spec_text(const mq_dnn_conv_spec *s, char text[MQ_DNN_SPEC_TEXT]) {
     snprintf(text, MQ_DNN_SPEC_TEXT,
              "convolution of [%d, %d, %d, %d] to [%d, %d, %d, %d], kernel %dx%d, stride %d, padding %d,%d, "
-             "groups %d, %s",
+             "groups %d, %s%s",
              s->n, s->ih, s->iw, s->ic, s->n, s->oh, s->ow, s->oc, s->kh, s->kw, s->stride, s->pad_h,
-             s->pad_w, s->groups, mq_dtype_name(s->compute));
+             s->pad_w, s->groups, mq_dtype_name(s->compute), s->codes ? ", codes" : "");
     return text;
 }
 

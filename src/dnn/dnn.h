@@ -5,8 +5,11 @@
  *
  * Layouts: src [n][ih][iw][ic], dst [n][oh][ow][oc] and their gradients, channels contiguous (NHWC); weights
  * and their gradient [oc][ic/groups][kh][kw] (OIHW), always float32 on our side. In bfloat16 the operands are
- * rounded, products are exact and sums are float32; so with integer codes of up to 8 bits as operands the
- * result is the exact integer while every partial sum stays within 2^24. */
+ * rounded, products are exact and sums are float32; so with integer codes of up to 8 bits as operands
+ * (spec.whole) the result is the exact integer while every partial sum stays within 2^24. A convolution of
+ * codes (spec.codes) multiplies them as bytes in its forward pass: sums are int32, so the result is the exact
+ * integer, rounded once to float32 above 2^24. Other passes of 3x3 kernels may run by Winograd's algorithm,
+ * whose error is that of float32 sums a few times as long, and which takes the weights unrounded. */
 #ifndef MIXQ_DNN_DNN_H
 #define MIXQ_DNN_DNN_H
 
@@ -19,6 +22,7 @@
 /* What oneDNN may use on this CPU. */
 bool mq_dnn_has_bf16(void);       /* native bfloat16 (AVX512_BF16 or AMX); without it MQ_BF16 is slow */
 bool mq_dnn_has_amx(void);        /* bfloat16 tiles */
+bool mq_dnn_has_codes(void);      /* VNNI: whether a spec may ask for codes */
 const char *mq_dnn_isa(void);     /* "avx512_core_amx", "avx2", ...; static */
 const char *mq_dnn_version(void); /* "2.6.3", the one compiled against; static */
 
@@ -43,6 +47,11 @@ typedef struct mq_dnn_conv_spec {
     int pad_h, pad_w; /* top and left, below kh and kw; bottom and right follow from oh and ow */
     int groups;       /* divides ic and oc; groups = ic = oc is depthwise */
     bool backward_data, backward_weights; /* the passes wanted beside forward */
+    /* Forward reads src as uint8 and its weights are whole numbers -128..127. Needs mq_dnn_has_codes: older
+     * byte products saturate. The backward passes read src and weights as ever. */
+    bool codes;
+    /* Operands of forward are whole numbers whose sums must be exact: no algorithm that rounds in between. */
+    bool whole;
     mq_dtype compute;  /* MQ_F32 or MQ_BF16: type of src, of the weights inside, of diff_dst */
     mq_dtype diff_src; /* MQ_F32 or MQ_BF16 (the latter only if compute is MQ_BF16) */
 } mq_dnn_conv_spec;
@@ -71,7 +80,7 @@ mq_status mq_dnn_conv_set_weights(mq_dnn_conv *conv, const float *w, mq_error *e
 
 /* The passes. Each overwrites its output; operands must not overlap; pointers are not kept. Operands should
  * be 64-byte aligned (mq_alloc). A pass that the spec did not ask for: MQ_INTERNAL. */
-/* dst [n][oh][ow][oc] float32 from src [n][ih][iw][ic] of the compute type. */
+/* dst [n][oh][ow][oc] float32 from src [n][ih][iw][ic] of the compute type, or uint8 codes. */
 mq_status mq_dnn_conv_forward(mq_dnn_conv *conv, const void *src, float *dst, mq_error *error) MQ_MUST_CHECK;
 /* diff_src [n][ih][iw][ic] of type spec.diff_src from diff_dst [n][oh][ow][oc] of the compute type. */
 mq_status mq_dnn_conv_backward_data(mq_dnn_conv *conv, const void *diff_dst, void *diff_src,
@@ -87,9 +96,9 @@ typedef struct mq_dnn_time {
 } mq_dnn_time;
 
 /* Runs the convolutions of a network alone, on random data: `repeats` (>= 1) steps of all forward passes in
- * order and all backward passes in reverse, after one step that is not counted. times[count] gets the
- * shortest time of every pass. */
-mq_status mq_dnn_conv_time(const mq_dnn_conv_spec *specs, int count, int repeats, mq_dnn_time *times,
-                           mq_error *error) MQ_MUST_CHECK;
+ * order and all backward passes in reverse, after one step that is not counted. A step has `images` images,
+ * of which a layer takes spec.n at a time. times[count] gets the shortest time of every pass. */
+mq_status mq_dnn_conv_time(const mq_dnn_conv_spec *specs, int count, int images, int repeats,
+                           mq_dnn_time *times, mq_error *error) MQ_MUST_CHECK;
 
 #endif

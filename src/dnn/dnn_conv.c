@@ -5,7 +5,7 @@
  * makes the fast implementations eligible. Forward and backward data may prefer different formats, so each
  * may have its own copy of the weights. A weights gradient in a blocked format is staged in the context's
  * scratch and reordered to OIHW. A kernel as large as its input is an inner product, for which oneDNN has
- * better (matrix product) code. */
+ * better (matrix product) code; 3x3 passes may run by Winograd's algorithm (dnn_winograd.c). */
 #include <stdio.h>
 #include <string.h>
 
@@ -35,16 +35,19 @@ struct mq_dnn_conv {
     mq_dnn_conv_spec spec;
     bool inner;        /* runs as an inner product */
     bool own_gradient; /* backward weights by dnn_depthwise.c */
+    mq_dnn_winograd *fast_forward, *fast_data,
+        *fast_weights; /* in the place of these passes; NULL: as they are */
     int threads;
     dnnl_dims_t strides, before, after; /* height, width; padding before and after */
     dnnl_primitive_attr_t attr;
     dnnl_memory_desc_t src_desc, dst_desc, diff_dst_desc, diff_src_desc, plain_desc; /* plain: OIHW float32 */
+    dnnl_memory_desc_t codes_desc; /* src of a forward pass on codes; else src_desc */
 
     pass forward, backward_data, backward_weights, unblock; /* unblock: the staged gradient to OIHW */
-    weights for_forward, for_data;                     /* for_data.memory NULL: for_forward serves both */
-    dnnl_memory_t src, dst, diff_dst, diff_src, plain; /* the caller's; handles are set per call */
-    dnnl_memory_t staged;                              /* blocked gradient; NULL when it comes as OIHW */
-    void *bound;                                       /* the scratch that the handles point into */
+    weights for_forward, for_data; /* for_data.memory NULL: for_forward serves both */
+    dnnl_memory_t src, codes, dst, diff_dst, diff_src, plain; /* the caller's; handles are set per call */
+    dnnl_memory_t staged; /* blocked gradient; NULL when it comes as OIHW */
+    void *bound;          /* the scratch that the handles point into */
     char implementation[IMPLEMENTATION_TEXT];
 };
 
@@ -82,6 +85,8 @@ static mq_status check_spec(const mq_dnn_conv_spec *s, mq_error *error) {
         wrong = "too large";
     else if (s->compute != MQ_F32 && s->compute != MQ_BF16)
         wrong = "expected float32 or bfloat16";
+    else if (s->codes && !mq_dnn_has_codes())
+        wrong = "this processor has no exact products of bytes (VNNI)";
     else if (s->diff_src != MQ_F32 && s->diff_src != s->compute)
         wrong = "the source gradient must be float32 or of the compute type";
     if (wrong) return mq_fail(error, MQ_INTERNAL, "%s: %s", mq_dnn_spec_text(s, text), wrong);
@@ -93,14 +98,13 @@ static dnnl_data_type_t data_type(mq_dtype dtype) {
 }
 
 /* OIHW weights, with a leading group axis when grouped (the same memory). */
-static mq_status weights_desc(const mq_dnn_conv_spec *s, mq_dtype dtype, bool any, dnnl_memory_desc_t *out,
-                              mq_error *error) {
+static mq_status weights_desc(const mq_dnn_conv_spec *s, dnnl_data_type_t type, bool any,
+                              dnnl_memory_desc_t *out, mq_error *error) {
     const dnnl_dims_t dims = {s->oc, s->ic, s->kh, s->kw};
     const dnnl_dims_t grouped = {s->groups, s->oc / s->groups, s->ic / s->groups, s->kh, s->kw};
     bool g = s->groups > 1;
     dnnl_format_tag_t tag = any ? dnnl_format_tag_any : g ? dnnl_goihw : dnnl_oihw;
-    MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, out, g ? 5 : 4, g ? grouped : dims, data_type(dtype),
-               tag);
+    MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, out, g ? 5 : 4, g ? grouped : dims, type, tag);
     return MQ_OK;
 }
 
@@ -122,7 +126,9 @@ static mq_status make_descs(mq_dnn_conv *c, mq_error *error) {
                dnnl_nhwc);
     MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &c->dst_desc, rank, out, dnnl_f32, tag);
     MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &c->diff_dst_desc, rank, out, type, tag);
-    MQ_TRY(weights_desc(s, MQ_F32, false, &c->plain_desc, error));
+    MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &c->codes_desc, 4, in, s->codes ? dnnl_u8 : type,
+               dnnl_nhwc);
+    MQ_TRY(weights_desc(s, dnnl_f32, false, &c->plain_desc, error));
     MQ_DNN_TRY(dnnl_primitive_attr_create, s, error, &c->attr);
     MQ_DNN_TRY(dnnl_primitive_attr_set_scratchpad_mode, s, error, c->attr, dnnl_scratchpad_mode_user);
     /* Whatever the environment says, float32 means float32. */
@@ -154,8 +160,6 @@ static const char *implementation_of(const pass *p) {
     return name;
 }
 
-enum direction { FORWARD, BACKWARD_DATA, BACKWARD_WEIGHTS };
-
 static bool begins(const char *text, const char *with) {
     return strncmp(text, with, strlen(with)) == 0;
 }
@@ -167,21 +171,20 @@ static bool begins(const char *text, const char *with) {
  *   end of that copy.
  * - The bfloat16 backward weights take output columns in pairs. If there is one, with a stride, and few
  *   channels, the other's input lies past the row's end; it is multiplied by 0, but may be no number. */
-static bool trusted(const mq_dnn_conv_spec *s, enum direction direction, const char *name) {
+static bool trusted(const mq_dnn_conv_spec *s, mq_dnn_direction direction, const char *name) {
     const bool one_bf16 = begins(name, "jit_bf16_1x1"), one = one_bf16 || begins(name, "jit_1x1");
-    if (direction == BACKWARD_WEIGHTS)
+    if (direction == MQ_DNN_BACKWARD_WEIGHTS)
         return s->stride == 1 || !(one || (s->ow == 1 && begins(name, "jit_bf16")));
-    const int summed = (direction == FORWARD ? s->ic : s->oc) / s->groups;
+    const int summed = (direction == MQ_DNN_FORWARD ? s->ic : s->oc) / s->groups;
     return !one_bf16 || summed % 2 == 0;
 }
 
 /* The first implementation that can be trusted. */
-static mq_status describe(mq_dnn_conv *c, pass *p, enum direction direction, const operation *op,
+static mq_status describe(mq_dnn_conv *c, pass *p, mq_dnn_direction direction, const operation *op,
                           mq_error *error) {
     const mq_dnn_conv_spec *s = &c->spec;
     dnnl_primitive_desc_iterator_t list;
-    MQ_DNN_TRY(dnnl_primitive_desc_iterator_create, s, error, &list, op, c->attr, c->dnn->engine,
-               direction == FORWARD ? NULL : c->forward.desc);
+    MQ_DNN_TRY(dnnl_primitive_desc_iterator_create, s, error, &list, op, c->attr, c->dnn->engine, NULL);
     dnnl_status_t result = dnnl_success;
     while (result == dnnl_success) {
         p->desc = dnnl_primitive_desc_iterator_fetch(list);
@@ -198,16 +201,16 @@ static mq_status describe(mq_dnn_conv *c, pass *p, enum direction direction, con
 
 static mq_status describe_forward(mq_dnn_conv *c, const dnnl_memory_desc_t *any, mq_error *error) {
     const mq_dnn_conv_spec *s = &c->spec;
-    const bool training = s->backward_data || s->backward_weights;
+    const bool training = (s->backward_data || s->backward_weights) && !s->codes; /* bytes: inference only */
     const dnnl_prop_kind_t kind = training ? dnnl_forward_training : dnnl_forward_inference;
     operation op;
     if (c->inner)
-        MQ_DNN_TRY(dnnl_inner_product_forward_desc_init, s, error, &op.inner, kind, &c->src_desc, any, NULL,
+        MQ_DNN_TRY(dnnl_inner_product_forward_desc_init, s, error, &op.inner, kind, &c->codes_desc, any, NULL,
                    &c->dst_desc);
     else
         MQ_DNN_TRY(dnnl_convolution_forward_desc_init, s, error, &op.conv, kind, dnnl_convolution_direct,
-                   &c->src_desc, any, NULL, &c->dst_desc, c->strides, c->before, c->after);
-    return describe(c, &c->forward, FORWARD, &op, error);
+                   &c->codes_desc, any, NULL, &c->dst_desc, c->strides, c->before, c->after);
+    return describe(c, &c->forward, MQ_DNN_FORWARD, &op, error);
 }
 
 static mq_status describe_backward_data(mq_dnn_conv *c, const dnnl_memory_desc_t *any, mq_error *error) {
@@ -219,7 +222,7 @@ static mq_status describe_backward_data(mq_dnn_conv *c, const dnnl_memory_desc_t
     else
         MQ_DNN_TRY(dnnl_convolution_backward_data_desc_init, s, error, &op.conv, dnnl_convolution_direct,
                    &c->diff_src_desc, any, &c->diff_dst_desc, c->strides, c->before, c->after);
-    return describe(c, &c->backward_data, BACKWARD_DATA, &op, error);
+    return describe(c, &c->backward_data, MQ_DNN_BACKWARD_DATA, &op, error);
 }
 
 static mq_status describe_backward_weights(mq_dnn_conv *c, const dnnl_memory_desc_t *any, mq_error *error) {
@@ -231,7 +234,7 @@ static mq_status describe_backward_weights(mq_dnn_conv *c, const dnnl_memory_des
     else
         MQ_DNN_TRY(dnnl_convolution_backward_weights_desc_init, s, error, &op.conv, dnnl_convolution_direct,
                    &c->src_desc, any, NULL, &c->diff_dst_desc, c->strides, c->before, c->after);
-    return describe(c, &c->backward_weights, BACKWARD_WEIGHTS, &op, error);
+    return describe(c, &c->backward_weights, MQ_DNN_BACKWARD_WEIGHTS, &op, error);
 }
 
 /* Memory for weights of the format `desc` and the reorder that fills it. */
@@ -256,8 +259,8 @@ static mq_status make_backward_data(mq_dnn_conv *c, const dnnl_memory_desc_t *an
     MQ_TRY(make_pass(c, &c->backward_data, 0, error));
     const dnnl_memory_desc_t *wanted =
         dnnl_primitive_desc_query_md(c->backward_data.desc, dnnl_query_weights_md, 0);
-    if (dnnl_memory_desc_equal(wanted,
-                               dnnl_primitive_desc_query_md(c->forward.desc, dnnl_query_weights_md, 0)))
+    if (c->forward.desc && dnnl_memory_desc_equal(wanted, dnnl_primitive_desc_query_md(
+                                                              c->forward.desc, dnnl_query_weights_md, 0)))
         return MQ_OK;
     return make_weights(c, &c->for_data, wanted, error);
 }
@@ -265,7 +268,7 @@ static mq_status make_backward_data(mq_dnn_conv *c, const dnnl_memory_desc_t *an
 static mq_status make_backward_weights(mq_dnn_conv *c, mq_error *error) {
     dnnl_engine_t engine = c->dnn->engine;
     dnnl_memory_desc_t any;
-    MQ_TRY(weights_desc(&c->spec, MQ_F32, true, &any, error));
+    MQ_TRY(weights_desc(&c->spec, dnnl_f32, true, &any, error));
     MQ_TRY(describe_backward_weights(c, &any, error));
     const dnnl_memory_desc_t *made =
         dnnl_primitive_desc_query_md(c->backward_weights.desc, dnnl_query_diff_weights_md, 0);
@@ -283,6 +286,7 @@ static mq_status make_memories(mq_dnn_conv *c, mq_error *error) {
     const mq_dnn_conv_spec *s = &c->spec;
     dnnl_engine_t engine = c->dnn->engine;
     MQ_DNN_TRY(dnnl_memory_create, s, error, &c->src, &c->src_desc, engine, DNNL_MEMORY_NONE);
+    MQ_DNN_TRY(dnnl_memory_create, s, error, &c->codes, &c->codes_desc, engine, DNNL_MEMORY_NONE);
     MQ_DNN_TRY(dnnl_memory_create, s, error, &c->dst, &c->dst_desc, engine, DNNL_MEMORY_NONE);
     MQ_DNN_TRY(dnnl_memory_create, s, error, &c->diff_src, &c->diff_src_desc, engine, DNNL_MEMORY_NONE);
     MQ_DNN_TRY(dnnl_memory_create, s, error, &c->diff_dst, &c->diff_dst_desc, engine, DNNL_MEMORY_NONE);
@@ -290,20 +294,31 @@ static mq_status make_memories(mq_dnn_conv *c, mq_error *error) {
     return MQ_OK;
 }
 
+static const char *name_of(const mq_dnn_winograd *fast, const pass *p) {
+    return fast ? mq_dnn_winograd_implementation(fast) : implementation_of(p);
+}
+
 static mq_status make_all(mq_dnn_conv *c, mq_error *error) {
     dnnl_memory_desc_t any;
     MQ_TRY(make_descs(c, error));
-    MQ_TRY(weights_desc(&c->spec, c->spec.compute, true, &any, error));
-    MQ_TRY(make_forward(c, &any, error));
-    if (c->spec.backward_data) MQ_TRY(make_backward_data(c, &any, error));
+    MQ_TRY(weights_desc(&c->spec, c->spec.codes ? dnnl_s8 : data_type(c->spec.compute), true, &any, error));
+    MQ_TRY(mq_dnn_winograd_create(c->dnn, &c->spec, MQ_DNN_FORWARD, &c->fast_forward, error));
+    if (!c->fast_forward) MQ_TRY(make_forward(c, &any, error));
+    MQ_TRY(weights_desc(&c->spec, data_type(c->spec.compute), true, &any, error));
+    if (c->spec.backward_data) {
+        MQ_TRY(mq_dnn_winograd_create(c->dnn, &c->spec, MQ_DNN_BACKWARD_DATA, &c->fast_data, error));
+        if (!c->fast_data) MQ_TRY(make_backward_data(c, &any, error));
+    }
     if (c->own_gradient)
         MQ_TRY(mq_dnn_reserve(c->dnn, mq_dnn_depthwise_scratch(&c->spec), error));
     else if (c->spec.backward_weights)
+        MQ_TRY(mq_dnn_winograd_create(c->dnn, &c->spec, MQ_DNN_BACKWARD_WEIGHTS, &c->fast_weights, error));
+    if (c->spec.backward_weights && !c->own_gradient && !c->fast_weights)
         MQ_TRY(make_backward_weights(c, error));
     MQ_TRY(make_memories(c, error));
     snprintf(c->implementation, sizeof c->implementation, "forward %s, backward data %s, backward weights %s",
-             implementation_of(&c->forward), implementation_of(&c->backward_data),
-             c->own_gradient ? "own:depthwise" : implementation_of(&c->backward_weights));
+             name_of(c->fast_forward, &c->forward), name_of(c->fast_data, &c->backward_data),
+             c->own_gradient ? "own:depthwise" : name_of(c->fast_weights, &c->backward_weights));
     return MQ_OK;
 }
 
@@ -345,6 +360,9 @@ static void free_weights(weights *w) {
 
 void mq_dnn_conv_destroy(mq_dnn_conv *c) {
     if (!c) return;
+    mq_dnn_winograd_destroy(c->fast_forward);
+    mq_dnn_winograd_destroy(c->fast_data);
+    mq_dnn_winograd_destroy(c->fast_weights);
     free_pass(&c->forward);
     free_pass(&c->backward_data);
     free_pass(&c->backward_weights);
@@ -352,6 +370,7 @@ void mq_dnn_conv_destroy(mq_dnn_conv *c) {
     free_weights(&c->for_forward);
     free_weights(&c->for_data);
     free_memory(c->src);
+    free_memory(c->codes);
     free_memory(c->dst);
     free_memory(c->diff_src);
     free_memory(c->diff_dst);
@@ -413,6 +432,8 @@ static mq_status execute(mq_dnn_conv *c, const pass *p, const dnnl_exec_arg_t *o
 mq_status mq_dnn_conv_set_weights(mq_dnn_conv *c, const float *w, mq_error *error) {
     MQ_TRY(prepare(c, error));
     MQ_TRY(point(c, c->plain, w, error));
+    if (c->fast_forward) MQ_TRY(mq_dnn_winograd_set_weights(c->fast_forward, w, error));
+    if (c->fast_data) MQ_TRY(mq_dnn_winograd_set_weights(c->fast_data, w, error));
     weights *const copies[] = {&c->for_forward, &c->for_data};
     for (int i = 0; i < 2; i++) {
         if (!copies[i]->memory) continue;
@@ -424,16 +445,18 @@ mq_status mq_dnn_conv_set_weights(mq_dnn_conv *c, const float *w, mq_error *erro
 
 mq_status mq_dnn_conv_forward(mq_dnn_conv *c, const void *src, float *dst, mq_error *error) {
     MQ_TRY(prepare(c, error));
-    MQ_TRY(point(c, c->src, src, error));
+    if (c->fast_forward) return mq_dnn_winograd_run(c->fast_forward, src, dst, NULL, error);
+    MQ_TRY(point(c, c->codes, src, error));
     MQ_TRY(point(c, c->dst, dst, error));
     const dnnl_exec_arg_t args[] = {
-        {DNNL_ARG_SRC, c->src}, {DNNL_ARG_WEIGHTS, c->for_forward.memory}, {DNNL_ARG_DST, c->dst}};
+        {DNNL_ARG_SRC, c->codes}, {DNNL_ARG_WEIGHTS, c->for_forward.memory}, {DNNL_ARG_DST, c->dst}};
     return execute(c, &c->forward, args, 3, error);
 }
 
 mq_status mq_dnn_conv_backward_data(mq_dnn_conv *c, const void *diff_dst, void *diff_src, mq_error *error) {
     if (!c->spec.backward_data) return refuse(c, "backward data", error);
     MQ_TRY(prepare(c, error));
+    if (c->fast_data) return mq_dnn_winograd_run(c->fast_data, diff_src, diff_dst, NULL, error);
     MQ_TRY(point(c, c->diff_dst, diff_dst, error));
     MQ_TRY(point(c, c->diff_src, diff_src, error));
     dnnl_memory_t w = c->for_data.memory ? c->for_data.memory : c->for_forward.memory;
@@ -450,6 +473,7 @@ mq_status mq_dnn_conv_backward_weights(mq_dnn_conv *c, const void *src, const vo
         mq_dnn_depthwise_gradient(&c->spec, src, diff_dst, c->dnn->scratch, dw);
         return MQ_OK;
     }
+    if (c->fast_weights) return mq_dnn_winograd_run(c->fast_weights, src, diff_dst, dw, error);
     MQ_TRY(point(c, c->src, src, error));
     MQ_TRY(point(c, c->diff_dst, diff_dst, error));
     MQ_TRY(point(c, c->plain, dw, error));

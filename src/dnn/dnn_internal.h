@@ -34,6 +34,26 @@ size_t mq_dnn_depthwise_scratch(const mq_dnn_conv_spec *spec);
 void mq_dnn_depthwise_gradient(const mq_dnn_conv_spec *spec, const void *src, const void *diff_dst,
                                void *scratch, float *dw);
 
+typedef enum mq_dnn_direction {
+    MQ_DNN_FORWARD,
+    MQ_DNN_BACKWARD_DATA,
+    MQ_DNN_BACKWARD_WEIGHTS
+} mq_dnn_direction;
+
+/* One pass by Winograd's algorithm. *out stays NULL where that is not faster, not exact
+ * enough or not there. */
+typedef struct mq_dnn_winograd mq_dnn_winograd;
+mq_status mq_dnn_winograd_create(mq_dnn *dnn, const mq_dnn_conv_spec *spec, mq_dnn_direction direction,
+                                 mq_dnn_winograd **out, mq_error *error) MQ_MUST_CHECK;
+void mq_dnn_winograd_destroy(mq_dnn_winograd *w);
+const char *mq_dnn_winograd_implementation(const mq_dnn_winograd *w);
+mq_status mq_dnn_winograd_set_weights(mq_dnn_winograd *w, const float *weights,
+                                      mq_error *error) MQ_MUST_CHECK;
+/* src and dst or, backward, their gradients; dw of backward weights alone. What the pass does not write is
+ * read. */
+mq_status mq_dnn_winograd_run(mq_dnn_winograd *w, const void *src, const void *dst, float *dw,
+                              mq_error *error) MQ_MUST_CHECK;
+
 enum { MQ_DNN_SPEC_TEXT = 256 };
 const char *mq_dnn_spec_text(const mq_dnn_conv_spec *spec, char text[MQ_DNN_SPEC_TEXT]);
 

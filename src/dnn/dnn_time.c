@@ -10,12 +10,15 @@
  * (no denormals), not different ones. */
 typedef struct bench {
     mq_dnn *dnn;
-    mq_dnn_conv **convs;
-    int count;
+    mq_dnn_conv **convs; /* [count] */
+    mq_dnn_conv **rests; /* for the images that do not fill spec.n; NULL: there are none */
+    int count, images;
     void *src, *diff_dst; /* random; float32 and bfloat16 layers read the same bytes */
     float *dst, *w, *dw;
     void *diff_src;
 } bench;
+
+enum time_pass { FORWARD, DATA, WEIGHTS };
 
 static double now(void) {
     struct timespec t;
@@ -46,12 +49,16 @@ static mq_status make(bench *b, const mq_dnn_conv_spec *specs, int count, mq_err
     size_t src = 0, dst = 0, w = 0;
     MQ_TRY(mq_dnn_create(&b->dnn, error));
     MQ_TRY(mq_alloc((size_t)count, sizeof(mq_dnn_conv *), "convolutions", &b->convs, error));
+    MQ_TRY(mq_alloc((size_t)count, sizeof(mq_dnn_conv *), "convolutions", &b->rests, error));
     b->count = count;
     for (int i = 0; i < count; i++) {
         const mq_dnn_conv_spec *s = &specs[i];
         MQ_TRY(mq_dnn_conv_create(b->dnn, s, &b->convs[i], error)); /* checks the spec */
-        src = larger(src, (size_t)s->n * (size_t)s->ih * (size_t)s->iw * (size_t)s->ic);
-        dst = larger(dst, (size_t)s->n * (size_t)s->oh * (size_t)s->ow * (size_t)s->oc);
+        mq_dnn_conv_spec rest = *s;
+        rest.n = b->images % s->n;
+        if (rest.n) MQ_TRY(mq_dnn_conv_create(b->dnn, &rest, &b->rests[i], error));
+        src = larger(src, (size_t)b->images * (size_t)s->ih * (size_t)s->iw * (size_t)s->ic);
+        dst = larger(dst, (size_t)b->images * (size_t)s->oh * (size_t)s->ow * (size_t)s->oc);
         w = larger(w, (size_t)s->oc * (size_t)(s->ic / s->groups) * (size_t)s->kh * (size_t)s->kw);
     }
     MQ_TRY(mq_alloc(src, sizeof(float), "inputs", &b->src, error));
@@ -67,8 +74,12 @@ static mq_status make(bench *b, const mq_dnn_conv_spec *specs, int count, mq_err
 }
 
 static void drop(bench *b) {
-    for (int i = 0; i < b->count; i++) mq_dnn_conv_destroy(b->convs[i]);
+    for (int i = 0; i < b->count; i++) {
+        mq_dnn_conv_destroy(b->convs[i]);
+        mq_dnn_conv_destroy(b->rests[i]);
+    }
     mq_free(b->convs);
+    mq_free(b->rests);
     mq_free(b->src);
     mq_free(b->diff_src);
     mq_free(b->dst);
@@ -83,25 +94,42 @@ static void keep_shortest(double *best, double begin) {
     if (*best == 0 || seconds < *best) *best = seconds;
 }
 
-static mq_status step(const bench *b, mq_dnn_time *times, mq_error *error) {
-    for (int i = 0; i < b->count; i++) {
-        double begin = now();
-        MQ_TRY(mq_dnn_conv_set_weights(b->convs[i], b->w, error));
-        MQ_TRY(mq_dnn_conv_forward(b->convs[i], b->src, b->dst, error));
-        keep_shortest(&times[i].forward, begin);
+/* `pass` of a layer over all images, spec.n at a time. */
+static mq_status run_pass(const bench *b, int which, enum time_pass pass, mq_error *error) {
+    const mq_dnn_conv_spec *s = mq_dnn_conv_get_spec(b->convs[which]);
+    const size_t src = (size_t)s->ih * (size_t)s->iw * (size_t)s->ic;
+    const size_t dst = (size_t)s->oh * (size_t)s->ow * (size_t)s->oc, element = mq_dtype_size(s->compute);
+    for (int i = 0; i < b->images; i += s->n) {
+        mq_dnn_conv *conv = b->images - i < s->n ? b->rests[which] : b->convs[which];
+        const char *x = (const char *)b->src + (size_t)i * src * element;
+        const char *dy = (const char *)b->diff_dst + (size_t)i * dst * element;
+        if (pass == FORWARD) {
+            if (i == 0 || conv != b->convs[which]) MQ_TRY(mq_dnn_conv_set_weights(conv, b->w, error));
+            MQ_TRY(mq_dnn_conv_forward(conv, s->codes ? (const char *)b->src + (size_t)i * src : x,
+                                       b->dst + (size_t)i * dst, error));
+        } else if (pass == WEIGHTS) {
+            MQ_TRY(mq_dnn_conv_backward_weights(conv, x, dy, b->dw, error));
+        } else {
+            char *dx = (char *)b->diff_src + (size_t)i * src * mq_dtype_size(s->diff_src);
+            MQ_TRY(mq_dnn_conv_backward_data(conv, dy, dx, error));
+        }
     }
+    return MQ_OK;
+}
+
+static mq_status time_pass(const bench *b, int which, enum time_pass pass, double *best, mq_error *error) {
+    const double begin = now();
+    MQ_TRY(run_pass(b, which, pass, error));
+    keep_shortest(best, begin);
+    return MQ_OK;
+}
+
+static mq_status step(const bench *b, mq_dnn_time *times, mq_error *error) {
+    for (int i = 0; i < b->count; i++) MQ_TRY(time_pass(b, i, FORWARD, &times[i].forward, error));
     for (int i = b->count - 1; i >= 0; i--) {
         const mq_dnn_conv_spec *s = mq_dnn_conv_get_spec(b->convs[i]);
-        if (s->backward_weights) {
-            double begin = now();
-            MQ_TRY(mq_dnn_conv_backward_weights(b->convs[i], b->src, b->diff_dst, b->dw, error));
-            keep_shortest(&times[i].backward_weights, begin);
-        }
-        if (s->backward_data) {
-            double begin = now();
-            MQ_TRY(mq_dnn_conv_backward_data(b->convs[i], b->diff_dst, b->diff_src, error));
-            keep_shortest(&times[i].backward_data, begin);
-        }
+        if (s->backward_weights) MQ_TRY(time_pass(b, i, WEIGHTS, &times[i].backward_weights, error));
+        if (s->backward_data) MQ_TRY(time_pass(b, i, DATA, &times[i].backward_data, error));
     }
     return MQ_OK;
 }
@@ -116,13 +144,13 @@ static mq_status measure(const bench *b, int repeats, mq_dnn_time *times, mq_err
     return MQ_OK;
 }
 
-mq_status mq_dnn_conv_time(const mq_dnn_conv_spec *specs, int count, int repeats, mq_dnn_time *times,
-                           mq_error *error) {
-    bench b = {0};
-    if (count < 1 || repeats < 1)
+mq_status mq_dnn_conv_time(const mq_dnn_conv_spec *specs, int count, int images, int repeats,
+                           mq_dnn_time *times, mq_error *error) {
+    bench b = {.images = images};
+    if (count < 1 || images < 1 || repeats < 1)
         return mq_fail(error, MQ_INTERNAL,
-                       "timing convolutions: got %d of them, %d times, expected at least 1 each", count,
-                       repeats);
+                       "timing convolutions: got %d of them, %d images, %d times, expected at least 1 each",
+                       count, images, repeats);
     mq_status status = make(&b, specs, count, error);
     if (status == MQ_OK) status = measure(&b, repeats, times, error);
     drop(&b);

@@ -42,7 +42,15 @@ typedef struct act_call {
     const mq_model *model;
     const node_state *norm; /* normalises x first; NULL: nothing */
     size_t pixels, channels;
+    const mq_mix_rows *rows; /* does all of it; NULL: nothing */
 } act_call;
+
+bool activation_as_bytes(const mq_model *model, const node_state *s) {
+    const mq_mode mode = model->options.mode;
+    const bool fixed =
+        mode == MQ_MODE_FIXED || (mode == MQ_MODE_SEARCH && !layer_searched(model, s->node->act.layer));
+    return fixed && s->read_by && mq_dnn_has_codes();
+}
 
 static mq_status create(mq_model *model, node_state *s, mq_error *error) {
     act_op *op;
@@ -59,7 +67,7 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
         op->bits = model->options.mode == MQ_MODE_FIXED ? model->bits.activation[layer]
                                                         : info->pinned_activation_bits;
     op->alpha = mq_model_param(model, info->node, MQ_PARAM_ALPHA_ACTIVATION, -1);
-    s->out_type = model->options.compute;
+    s->out_type = activation_as_bytes(model, s) ? MQ_U8 : model->options.compute;
     s->grad_type = s->norm ? model->options.compute : MQ_F32;
     op->tasks = mq_task_count((size_t)model->options.batch * image_elements(s->node), GRAIN);
     if (op->tasks < NORM_TASKS) op->tasks = NORM_TASKS;
@@ -116,6 +124,13 @@ MQ_CLONES static void scale_by(float *x, size_t n, float scale) {
     for (size_t i = 0; i < n; i++) x[i] *= scale;
 }
 
+static void codes_piece(const act_op *op, const void *x, size_t n, uint8_t *codes) {
+    if (op->kind == MQ_ACT_IMAGE)
+        shift_pixels(x, n, 8 - op->bits, codes);
+    else
+        mq_activation_codes(x, n, op->quantizer, op->bits, codes);
+}
+
 /* A piece of at most PIECE elements: y in float32, in place of the codes of fixed bits. */
 static void forward_piece(const act_op *op, const void *x, size_t n, float *y) {
     const float *real = x;
@@ -134,10 +149,7 @@ static void forward_piece(const act_op *op, const void *x, size_t n, float *y) {
         else
             mq_activation_values(real, n, op->quantizer, MQ_BITS_FLOAT, y);
     } else {
-        if (op->kind == MQ_ACT_IMAGE)
-            shift_pixels(pixel, n, 8 - op->bits, codes);
-        else
-            mq_activation_codes(real, n, op->quantizer, op->bits, codes);
+        codes_piece(op, x, n, codes);
         codes_to_float(codes, n, y);
     }
 }
@@ -145,7 +157,9 @@ static void forward_piece(const act_op *op, const void *x, size_t n, float *y) {
 /* A piece of real inputs to its place in the output. */
 static void store_piece(const act_call *a, const void *x, size_t n, size_t at) {
     float y[PIECE];
-    if (a->out_type == MQ_F32) {
+    if (a->out_type == MQ_U8) {
+        codes_piece(a->op, x, n, (uint8_t *)a->out + at);
+    } else if (a->out_type == MQ_F32) {
         forward_piece(a->op, x, n, (float *)a->out + at);
     } else {
         forward_piece(a->op, x, n, y);
@@ -177,6 +191,13 @@ static void normed_task(void *context, size_t task) {
     float x[NORM_PIECE];
     norm_share(a->pixels, task, &first, &count);
     const size_t end = (first + count) * a->channels;
+    if (a->rows) {
+        const size_t begin = first * a->channels;
+        const bool bf16 = a->out_type == MQ_BF16;
+        mq_mix_rows_values(a->rows, (const float *)a->x + begin, end - begin,
+                           (char *)a->out + begin * mq_dtype_size(a->out_type), bf16);
+        return;
+    }
     for (size_t at = first * a->channels; at < end; at += step) {
         const size_t n = end - at < step ? end - at : step;
         batch_norm_piece(a->model, a->norm, (const float *)a->x + at, n, x);
@@ -199,6 +220,10 @@ void activation_forward(mq_model *model, node_state *s, int first, int count) {
                   .norm = s->norm,
                   .pixels = (size_t)count * (size_t)(s->node->h * s->node->w),
                   .channels = (size_t)s->node->c};
+    mq_mix_rows rows;
+    if (s->norm && activation_mix_rows(s, batch_norm_width(s->norm), &rows) &&
+        batch_norm_mix_rows(model, s->norm, &rows))
+        a.rows = &rows;
     if (s->norm)
         mq_parallel(NORM_TASKS, normed_task, &a);
     else
@@ -267,6 +292,13 @@ void activation_gradient(const node_state *s, const float *x, size_t at, size_t 
     float dy[NORM_PIECE];
     from_bf16((const uint16_t *)s->grad + at, count, dy);
     gradient_piece(op, x, dy, count, s->grad_scale, dx, g);
+}
+
+bool activation_mix_rows(const node_state *s, size_t width, mq_mix_rows *out) {
+    const act_op *op = s->op;
+    if (!op->searched || op->kind == MQ_ACT_IMAGE || !mq_mix_rows_fast(width)) return false;
+    mq_mix_rows_set(out, op->quantizer, op->softmax);
+    return true;
 }
 
 bool activation_gate(const node_state *s, norm_gate *out) {

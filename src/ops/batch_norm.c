@@ -45,6 +45,7 @@ typedef struct bn_call {
     const node_state *activation;
     const float *read;
     size_t read_pixels;
+    const mq_mix_rows *rows; /* what the activation and this do in one pass; NULL: nothing */
     size_t before; /* elements of earlier images in what is read, which `read` counts and `out` does not */
 } bn_call;
 
@@ -171,6 +172,13 @@ static void through_activation(const bn_call *call, size_t at, size_t count, flo
     activation_gradient(call->activation, y, at, count, dy, g);
 }
 
+/* The activation's gradient from the call's element `at` on. */
+static mq_mix_dy read_dy(const bn_call *call, size_t at) {
+    const node_state *s = call->activation;
+    const size_t skipped = (call->before + at) * mq_dtype_size(s->grad_type);
+    return (mq_mix_dy){(const char *)s->grad + skipped, s->grad_type == MQ_BF16, s->grad_scale};
+}
+
 static void read_products_task(void *context, size_t task) {
     const bn_call *call = context;
     const bn_op *op = call->op;
@@ -189,6 +197,12 @@ static void read_products_task(void *context, size_t task) {
     }
     for (size_t at = begin; at < end; at += step) {
         const size_t n = end - at < step ? end - at : step;
+        if (call->rows) {
+            const mq_mix_dy d = read_dy(call, at);
+            mq_mix_rows_products(call->rows, call->read + call->before + at, &d, n, op->mean_z, sum,
+                                 sum + op->width, g);
+            continue;
+        }
         through_activation(call, call->before + at, n, dy, g);
         norm_products(call->read + call->before + at, dy, n, op->width, op->mean_z, sum, sum + op->width);
     }
@@ -207,6 +221,13 @@ static void read_gradient_task(void *context, size_t task) {
     if (call->activation->grad_type == call->out_type && activation_gate(call->activation, &gate)) {
         norm_gated_gradient(&call->forward, &back, &gate, call->z + begin, call->activation->grad,
                             call->before + begin, end - begin, op->width, call->out, begin, call->out_type);
+        return;
+    }
+    if (call->rows) {
+        const mq_mix_dy d = read_dy(call, begin);
+        mq_mix_rows_gradient(call->rows, call->z + begin, &d, end - begin, op->factor, op->offset, op->slope,
+                             (char *)call->out + begin * mq_dtype_size(call->out_type),
+                             call->out_type == MQ_BF16);
         return;
     }
     for (size_t at = begin; at < end; at += step) {
@@ -253,6 +274,15 @@ void batch_norm_piece(const mq_model *model, const node_state *s, const float *z
     const bn_op *op = s->op;
     const norm_forward f = forward_of(model, op);
     norm_apply(&f, z, count, op->width, y);
+}
+
+bool batch_norm_mix_rows(const mq_model *model, const node_state *s, mq_mix_rows *out) {
+    const bn_op *op = s->op;
+    out->width = op->width;
+    out->mean = op->m;
+    out->a = op->a;
+    out->b = op->b;
+    return model->training;
 }
 
 size_t batch_norm_width(const node_state *s) {
@@ -405,9 +435,17 @@ static bn_call backward_call(mq_model *model, node_state *s, int first, int coun
     return call;
 }
 
+static void set_rows(const mq_model *model, const node_state *s, bn_call *call, mq_mix_rows *rows) {
+    if (call->activation && activation_mix_rows(call->activation, batch_norm_width(s), rows) &&
+        batch_norm_mix_rows(model, s, rows))
+        call->rows = rows;
+}
+
 void batch_norm_input_gradient(mq_model *model, node_state *s, int first, int count, void *out) {
     pooled_norm pooled;
     bn_call call = backward_call(model, s, first, count, &pooled);
+    mq_mix_rows rows;
+    set_rows(model, s, &call, &rows);
     call.out = out;
     mq_parallel(NORM_TASKS,
                 !call.activation ? gradient_task
@@ -420,6 +458,8 @@ void batch_norm_add_products(mq_model *model, node_state *s, int first, int coun
     bn_op *op = s->op;
     pooled_norm pooled;
     bn_call call = backward_call(model, s, first, count, &pooled);
+    mq_mix_rows rows;
+    set_rows(model, s, &call, &rows);
     if (clear) {
         memset(op->partial, 0, NORM_TASKS * 2 * op->width * sizeof *op->partial);
         activation_clear_sums(s->quantised_by);

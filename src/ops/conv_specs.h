@@ -5,7 +5,8 @@
 #include "dnn/dnn.h"
 #include "ops/model.h"
 
-/* Shapes of all convolutions and linear layers at n images, at most `most` of them; returns their number. */
+/* All convolutions and linear layers, at most `most` of them, as a step of n images runs them: spec.n images
+ * at a time. Returns their number. */
 int mq_model_conv_specs(const mq_model *model, int n, mq_dnn_conv_spec *out, int most);
 
 #endif

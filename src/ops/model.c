@@ -395,8 +395,10 @@ mq_status mq_model_peek(const mq_model *model, int node, float *out, mq_error *e
         return MQ_OK;
     }
     for (size_t i = 0; i < count; i++) {
-        if (s->out_type == MQ_U8)
+        if (s->out_type == MQ_U8 && node == 0)
             out[i] = (float)((const uint8_t *)s->out)[i] / 256.0f;
+        else if (s->out_type == MQ_U8)
+            out[i] = (float)((const uint8_t *)s->out)[i] * s->scale;
         else if (s->out_type == MQ_F32)
             out[i] = ((const float *)s->out)[i] * s->scale;
         else

@@ -82,17 +82,16 @@ INLINE void gated_products(const norm_forward *f, const norm_gate *through, cons
         rows = count >= ROWS * width ? ROWS : 1;
         if (rows == ROWS)
             for (size_t c = 0; c < width; c++) {
-                double s = sum[c], q = product[c];
+                float s = 0, q = 0; /* of four rows; what m lost of the mean comes back below */
 #pragma GCC unroll 4
                 for (size_t r = 0; r < ROWS; r++) {
-                    const float v = z[r * width + c];
-                    const double g =
-                        (double)gated(&gate, (v - m[c]) * a[c] + b[c], load(dy, at + r * width + c, bf16));
+                    const float d = z[r * width + c] - m[c];
+                    const float g = gated(&gate, d * a[c] + b[c], load(dy, at + r * width + c, bf16));
                     s += g;
-                    q += g * ((double)v - mean[c]);
+                    q += g * d;
                 }
-                sum[c] = s;
-                product[c] = q;
+                sum[c] += (double)s;
+                product[c] += (double)q + (double)s * ((double)m[c] - mean[c]);
             }
         else
             for (size_t c = 0; c < width; c++) {

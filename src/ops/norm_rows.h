@@ -36,7 +36,8 @@ void norm_apply(const norm_forward *f, const float *z, size_t count, size_t widt
 void norm_gradient(const norm_backward *f, const float *z, const float *dy, size_t count, size_t width,
                    void *out, size_t at, mq_dtype type);
 /* In training, norm_products and norm_gradient behind an activation, with dy + at of type f32 or bf16 its
- * gradient: y is computed again, and what passes the gate takes dy's place. The gradients' types are one. */
+ * gradient: y is computed again, and what passes the gate takes dy's place. The gradients' types are one.
+ * Of four rows, these products are added in float32 first. */
 void norm_gated_products(const norm_forward *f, const norm_gate *gate, const float *z, const void *dy,
                          size_t at, mq_dtype dy_type, size_t count, size_t width, const double *mean,
                          double *sum, double *product);

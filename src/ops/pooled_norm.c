@@ -124,6 +124,13 @@ MQ_CLONES static void forward_row_exact_z(const pooled_norm *p, size_t row) {
 }
 
 void pooled_norm_forward(const pooled_norm *p, size_t row) {
+    if (!p->forward.ea && pooled_norm_avx512(p))
+        pooled_norm_forward_avx512(p, row);
+    else
+        pooled_norm_forward_plain(p, row);
+}
+
+void pooled_norm_forward_plain(const pooled_norm *p, size_t row) {
     if (p->forward.ea && p->keep_z)
         forward_row_exact_z(p, row);
     else if (p->forward.ea)
@@ -244,10 +251,18 @@ MQ_CLONES static void gradient_bf16(const pooled_norm *p, size_t row, int column
     gradient_windows(p, row, column, columns, dy, out, true);
 }
 
-void pooled_norm_gradient(const pooled_norm *p, size_t row, int column, int columns, const float *dy,
-                          void *out, mq_dtype type) {
+void pooled_norm_gradient_plain(const pooled_norm *p, size_t row, int column, int columns, const float *dy,
+                                void *out, mq_dtype type) {
     if (type == MQ_F32)
         gradient_f32(p, row, column, columns, dy, out);
     else
         gradient_bf16(p, row, column, columns, dy, out);
+}
+
+void pooled_norm_gradient(const pooled_norm *p, size_t row, int column, int columns, const float *dy,
+                          void *out, mq_dtype type) {
+    if (pooled_norm_avx512(p))
+        pooled_norm_gradient_avx512(p, row, column, columns, dy, out, type);
+    else
+        pooled_norm_gradient_plain(p, row, column, columns, dy, out, type);
 }

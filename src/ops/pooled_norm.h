@@ -30,4 +30,14 @@ void pooled_norm_products(const pooled_norm *p, size_t row, size_t count, const 
 void pooled_norm_gradient(const pooled_norm *p, size_t row, int column, int columns, const float *dy,
                           void *out, mq_dtype type);
 
+/* pooled_avx512.c: the passes of training, for the channels and processors of which the first says so. */
+bool pooled_norm_avx512(const pooled_norm *p);
+void pooled_norm_forward_avx512(const pooled_norm *p, size_t row);
+void pooled_norm_gradient_avx512(const pooled_norm *p, size_t row, int column, int columns, const float *dy,
+                                 void *out, mq_dtype type);
+/* pooled_norm.c's own, for every processor: the reference of these. */
+void pooled_norm_forward_plain(const pooled_norm *p, size_t row);
+void pooled_norm_gradient_plain(const pooled_norm *p, size_t row, int column, int columns, const float *dy,
+                                void *out, mq_dtype type);
+
 #endif

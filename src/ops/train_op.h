@@ -72,6 +72,10 @@ static inline bool layer_searched(const mq_model *model, int layer) {
     return model->options.mode == MQ_MODE_SEARCH && !model->net->layers[layer].pinned;
 }
 
+/* An activation whose one reader, a layer of quantised weights, multiplies bytes: its output are codes as
+ * MQ_U8. */
+bool activation_as_bytes(const mq_model *model, const node_state *s);
+
 /* dL/d(input) goes here: into the input's gradient, or into the spare buffer when another consumer has
  * written that already (finish_input_grad then adds it). NULL when nobody needs it. */
 float *begin_input_grad(mq_model *model, node_state *s, int which);
@@ -113,7 +117,9 @@ void activation_forward(mq_model *model, node_state *s, int first, int count);
 
 /* batch_norm.c: a batch norm computed elsewhere, in the forward or backward under way. */
 bool batch_norm_fits_piece(const mq_node *node); /* whether an activation can compute it */
-size_t batch_norm_width(const node_state *s);    /* a piece is whole rows of so many elements, or the last */
+/* Sets mean, a, b, width of a training forward; false: this is none. */
+bool batch_norm_mix_rows(const mq_model *model, const node_state *s, mq_mix_rows *out);
+size_t batch_norm_width(const node_state *s); /* a piece is whole rows of so many elements, or the last */
 void batch_norm_piece(const mq_model *model, const node_state *s, const float *z, size_t count, float *y);
 const float *batch_norm_factors(const node_state *s, size_t *count); /* of the last training forward */
 struct pooled_norm;
@@ -124,6 +130,9 @@ void batch_norm_values(const mq_model *model, const node_state *s, const float *
 /* activation.c: dL/dx of `count` (<= NORM_PIECE) elements from `at` on, x given, into dx; g[branch] += the
  * branch sums, or NULL. */
 void activation_gradient(const node_state *s, const float *x, size_t at, size_t count, float *dx, double *g);
+/* The mix, where a search's activation behind this batch norm can run in one pass (quant.h); else false. The
+ * norm's numbers are the caller's to set. */
+bool activation_mix_rows(const node_state *s, size_t width, mq_mix_rows *out);
 double *activation_sums(const node_state *s, size_t task); /* NULL unless searched */
 struct norm_gate;
 /* The gradient as one gate, or false: it is a mix. */

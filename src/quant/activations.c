@@ -39,7 +39,7 @@ static float reciprocal_above(float step) {
     return (double)r * (double)step >= 1 ? r : nextafterf(r, INFINITY);
 }
 
-static void set_branches(mq_quantizer quantizer, const float softmax[MQ_BRANCHES],
+void mq_mix_set_branches(mq_quantizer quantizer, const float softmax[MQ_BRANCHES],
                          mix_branch out[MQ_BRANCHES]) {
     for (int j = 0; j < MQ_BRANCHES; j++) {
         out[j].top = mq_activation_top(quantizer, MQ_SEARCH_MIN + j);
@@ -162,7 +162,7 @@ MQ_CLONES static void mix(const float *x, size_t n, const mix_branch *b, float *
 void mq_activation_mix(const float *x, size_t n, mq_quantizer quantizer, const float softmax[MQ_BRANCHES],
                        float *y) {
     mix_branch b[MQ_BRANCHES];
-    set_branches(quantizer, softmax, b);
+    mq_mix_set_branches(quantizer, softmax, b);
     if (HAS_AVX512)
         mq_mix_avx512_values(x, n, b, y);
     else
@@ -211,7 +211,7 @@ void mq_activation_mix_gradient(const float *x, const float *dy, size_t n, mq_qu
                                 const float softmax[MQ_BRANCHES], float *dx, double g[MQ_BRANCHES]) {
     mix_branch b[MQ_BRANCHES];
     double code_sum[MQ_BRANCHES] = {0};
-    set_branches(quantizer, softmax, b);
+    mq_mix_set_branches(quantizer, softmax, b);
     for (size_t i = 0; i < n; i += WINDOW) {
         const size_t count = n - i < WINDOW ? n - i : WINDOW;
         float sum[MQ_BRANCHES][LANES] = {{0}};
@@ -239,7 +239,7 @@ MQ_CLONES static void slope(const float *x, const float *dy, size_t n, const mix
 void mq_activation_mix_slope(const float *x, const float *dy, size_t n, mq_quantizer quantizer,
                              const float softmax[MQ_BRANCHES], float *dx) {
     mix_branch b[MQ_BRANCHES];
-    set_branches(quantizer, softmax, b);
+    mq_mix_set_branches(quantizer, softmax, b);
     if (HAS_AVX512)
         mq_mix_avx512_slope(x, dy, n, b, dx);
     else

@@ -5,17 +5,15 @@
 
 #include "quant/quant.h"
 
-typedef struct mix_branch {
-    float top, step;
-    float reciprocal; /* the smallest float32 not below 1/step */
-    float gate;       /* the gradient passes from 0 to here */
-    float weight;     /* softmax */
-} mix_branch;
+typedef mq_mix_branch mix_branch;
 
 /* What v - round(v) stays above where multiplying by the reciprocal rounds as dividing does. */
 static const float MQ_MIX_DOUBT = -0.5f + 0x1.4p-14f;
 
 enum { MQ_MIX_LANES = 16 /* elements side by side: every implementation sums in this order */ };
+
+void mq_mix_set_branches(mq_quantizer quantizer, const float softmax[MQ_BRANCHES],
+                         mix_branch out[MQ_BRANCHES]);
 
 bool mq_mix_avx512(void); /* whether the following may be called */
 void mq_mix_avx512_values(const float *x, size_t n, const mix_branch *b, float *y);

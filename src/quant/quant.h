@@ -122,6 +122,47 @@ void mq_activation_mix_gradient(const float *x, const float *dy, size_t n, mq_qu
 void mq_activation_mix_slope(const float *x, const float *dy, size_t n, mq_quantizer quantizer,
                              const float softmax[MQ_BRANCHES], float *dx);
 
+/* ---- the same behind a batch norm, in one pass over memory ----
+ *
+ * Elements z stand in rows of `width` columns (channels); x = (z - mean[c])*a[c] + b[c]. `count` elements are
+ * whole rows and at most one part of a row behind them. float32 in the order written: the same to the bit as
+ * the passes above, one after the other. Only where mq_mix_rows_fast says so. */
+typedef struct mq_mix_branch {
+    float top, step;
+    float reciprocal; /* the smallest float32 not below 1/step */
+    float gate;       /* the gradient passes from 0 to here */
+    float weight;     /* softmax */
+} mq_mix_branch;
+enum { MQ_MIX_CELLS = 16 };
+typedef struct mq_mix_rows {
+    mq_mix_branch branch[MQ_BRANCHES];
+    /* The slope sum_j softmax[j]*[0 <= x <= gate_j] by look-up: cell min(x*cells, 15) rounded down holds one
+     * gate value, up to which the slope is `until`, beyond it `beyond`. cells = 0: gates lie too close. */
+    float cells, gate[MQ_MIX_CELLS], until[MQ_MIX_CELLS], beyond[MQ_MIX_CELLS];
+    size_t width;
+    const float *mean, *a, *b;
+} mq_mix_rows;
+/* A gradient dy float32[count], or bfloat16[count], times `scale`. */
+typedef struct mq_mix_dy {
+    const void *values;
+    bool bf16;
+    float scale;
+} mq_mix_dy;
+
+bool mq_mix_rows_fast(size_t width); /* this processor, and a width of whole vectors */
+void mq_mix_rows_set(mq_mix_rows *r, mq_quantizer quantizer,
+                     const float softmax[MQ_BRANCHES]); /* all but the norm's numbers */
+/* y[count] = the mix of x, float32 or rounded to bfloat16. */
+void mq_mix_rows_values(const mq_mix_rows *r, const float *z, size_t count, void *y, bool bf16);
+/* With dx of mq_activation_mix_gradient, of at most 4096 elements: sum[c] += dx, product[c] += dx*(z -
+ * centre[c]), float64; g[j] as there. */
+void mq_mix_rows_products(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, size_t count,
+                          const double *centre, double *sum, double *product, double g[MQ_BRANCHES]);
+/* The batch norm's own gradient: dz[count] = factor[c]*dx - offset[c] - slope[c]*(z - mean[c]), float32 or
+ * bfloat16. */
+void mq_mix_rows_gradient(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, size_t count,
+                          const float *factor, const float *offset, const float *slope, void *dz, bool bf16);
+
 /* ---- image input: k uint8[n] ---- */
 void mq_image_values(const uint8_t *k, size_t n, int bits, float *y); /* MQ_BITS_FLOAT: k/256 */
 void mq_image_mix(const uint8_t *k, size_t n, const float softmax[MQ_BRANCHES], float *y);

@@ -20,7 +20,7 @@ static const char *spec_text(const mq_dnn_conv_spec *s) {
     snprintf(text, sizeof text,
              "[%d,%d,%d,%d] to [%d,%d,%d] kernel %dx%d stride %d pad %d,%d groups %d %s, %d threads", s->n,
              s->ih, s->iw, s->ic, s->oh, s->ow, s->oc, s->kh, s->kw, s->stride, s->pad_h, s->pad_w, s->groups,
-             mq_dtype_name(s->compute), mq_threads());
+             s->codes ? "codes" : mq_dtype_name(s->compute), mq_threads());
     return text;
 }
 
@@ -83,12 +83,19 @@ tensors make_tensors(const mq_dnn_conv_spec *s, enum kind kind) {
     t.diff_src_out = fenced(t.src_count, mq_dtype_size(s->diff_src));
 
     draw("src", kind, 0, 256, s->compute, t.src_count, t.src, t.src_in);
+    if (s->codes) {
+        t.codes_in = fenced(t.src_count, 1);
+        for (size_t i = 0; i < t.src_count; i++) t.codes_in[i] = (uint8_t)t.src[i];
+    }
     draw("diff_dst", kind, -8, 16, s->compute, t.dst_count, t.diff_dst, t.diff_dst_in);
     /* Weights go in as float32; the library rounds them to the compute type. */
     const bool many = s->ic / s->groups * s->kh * s->kw > 1000; /* fewer bits where the sums are long */
     draw("w", kind, many ? -8 : -128, many ? 16 : 256, MQ_F32, t.w_count, t.w, t.w_in);
     if (s->compute == MQ_BF16)
-        for (size_t i = 0; i < t.w_count; i++) t.w[i] = mq_bf16_to_f32(mq_f32_to_bf16(t.w_in[i]));
+        for (size_t i = 0; i < t.w_count; i++) {
+            t.w[i] = mq_bf16_to_f32(mq_f32_to_bf16(t.w_in[i]));
+            if (s->kh == 3) t.w_in[i] = (float)t.w[i]; /* Winograd's algorithm does not round them */
+        }
     return t;
 }
 
@@ -97,6 +104,7 @@ void free_tensors(tensors *t) {
                    t->w,      t->dw,          t->dw_size,       t->src_in, t->w_in,     t->dst_out,
                    t->dw_out, t->diff_dst_in, t->diff_src_out};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) mq_free(all[i]);
+    mq_free(t->codes_in);
 }
 
 /* The definition: one visit of every (output position, weight) pair serves all three passes. */
@@ -125,7 +133,7 @@ void oracle(const mq_dnn_conv_spec *s, tensors *t) {
 }
 
 static void compare(const mq_dnn_conv_spec *s, const char *what, enum kind kind, const void *got,
-                    mq_dtype dtype, const double *want, const double *size, size_t count) {
+                    mq_dtype dtype, const double *want, const double *size, size_t count, bool winograd) {
     for (size_t i = 0; i < count; i++) {
         const double value =
             dtype == MQ_BF16 ? mq_bf16_to_f32(((const uint16_t *)got)[i]) : ((const float *)got)[i];
@@ -134,6 +142,7 @@ static void compare(const mq_dnn_conv_spec *s, const char *what, enum kind kind,
             assert_true(size[i] < 16777216.0); /* else the case itself is wrong: sums would round */
         else
             limit = 2e-6 * size[i] + 1e-30;
+        if (winograd) limit = 4e-6 * size[i] + 1e-5;           /* transforms mix neighbours, zeros too */
         if (dtype == MQ_BF16) limit += 0x1p-8 * fabs(want[i]); /* the result is rounded to 8 bits */
         if (!(fabs(value - want[i]) <= limit))
             fail_msg("%s of %s: element %zu: got %.9g, expected %.9g +- %.2g", what, spec_text(s), i, value,
@@ -145,23 +154,33 @@ void run_passes(mq_dnn_conv *conv, tensors *t) {
     const mq_dnn_conv_spec *s = mq_dnn_conv_get_spec(conv);
     mq_error error = {0};
     ok(mq_dnn_conv_set_weights(conv, t->w_in, &error), &error);
-    ok(mq_dnn_conv_forward(conv, t->src_in, t->dst_out, &error), &error);
+    ok(mq_dnn_conv_forward(conv, s->codes ? t->codes_in : t->src_in, t->dst_out, &error), &error);
     if (s->backward_data)
         ok(mq_dnn_conv_backward_data(conv, t->diff_dst_in, t->diff_src_out, &error), &error);
     if (s->backward_weights)
         ok(mq_dnn_conv_backward_weights(conv, t->src_in, t->diff_dst_in, t->dw_out, &error), &error);
 }
 
-void compare_passes(const mq_dnn_conv_spec *s, enum kind kind, const tensors *t) {
-    compare(s, "forward", kind, t->dst_out, MQ_F32, t->dst, t->dst_size, t->dst_count);
+static bool by_winograd(const mq_dnn_conv *conv, const char *what) {
+    const char *at = strstr(mq_dnn_conv_implementation(conv), what), *end = at ? strchr(at, ',') : NULL;
+    const char *name = at ? strstr(at, "wino") : NULL;
+    return name && (!end || name < end);
+}
+
+void compare_passes(const mq_dnn_conv *conv, enum kind kind, const tensors *t) {
+    const mq_dnn_conv_spec *s = mq_dnn_conv_get_spec(conv);
+    assert_false((s->codes || s->whole) && by_winograd(conv, "forward"));
+    compare(s, "forward", kind, t->dst_out, MQ_F32, t->dst, t->dst_size, t->dst_count,
+            by_winograd(conv, "forward"));
     check_fence(s, "forward", t->dst_out, t->dst_count * sizeof(float));
     check_fence(s, "backward data", t->diff_src_out, t->src_count * mq_dtype_size(s->diff_src));
     check_fence(s, "backward weights", t->dw_out, t->w_count * sizeof(float));
     if (s->backward_data)
         compare(s, "backward data", kind, t->diff_src_out, s->diff_src, t->diff_src, t->diff_src_size,
-                t->src_count);
+                t->src_count, by_winograd(conv, "backward data"));
     if (s->backward_weights)
-        compare(s, "backward weights", kind, t->dw_out, MQ_F32, t->dw, t->dw_size, t->w_count);
+        compare(s, "backward weights", kind, t->dw_out, MQ_F32, t->dw, t->dw_size, t->w_count,
+                by_winograd(conv, "backward weights"));
 }
 
 void check(mq_dnn *dnn, mq_dnn_conv_spec s, mq_dtype compute, mq_dtype diff_src, enum kind kind) {
@@ -173,7 +192,7 @@ void check(mq_dnn *dnn, mq_dnn_conv_spec s, mq_dtype compute, mq_dtype diff_src,
     oracle(&s, &t);
     ok(mq_dnn_conv_create(dnn, &s, &conv, &error), &error);
     run_passes(conv, &t);
-    compare_passes(&s, kind, &t);
+    compare_passes(conv, kind, &t);
     mq_dnn_conv_destroy(conv);
     free_tensors(&t);
 }

@@ -20,6 +20,7 @@ typedef struct tensors {
     double *dst, *diff_src, *dw;                /* the oracle's results */
     double *dst_size, *diff_src_size, *dw_size; /* its sums of absolute products */
     void *src_in, *diff_dst_in;                 /* compute type */
+    uint8_t *codes_in;                          /* src of a forward pass on codes */
     float *w_in, *dst_out, *dw_out;
     void *diff_src_out; /* type spec.diff_src */
 } tensors;
@@ -39,7 +40,7 @@ void oracle(const mq_dnn_conv_spec *s, tensors *t);
 /* set_weights and the passes that the spec asks for. */
 void run_passes(mq_dnn_conv *conv, tensors *t);
 /* Reals within float32 accumulation in any order, integers equal. */
-void compare_passes(const mq_dnn_conv_spec *s, enum kind kind, const tensors *t);
+void compare_passes(const mq_dnn_conv *conv, enum kind kind, const tensors *t);
 /* All of the above for one convolution. */
 void check(mq_dnn *dnn, mq_dnn_conv_spec s, mq_dtype compute, mq_dtype diff_src, enum kind kind);
 

@@ -4,13 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CASES = 40 };
+enum { CASES = 44 };
 
 static int make_cases(mq_dnn_conv_spec out[CASES]) {
     int n = 0;
     out[n] = spec_of(2, 16, 16, 3, 64, 3, 1, 1, 1); /* a first layer */
     out[n++].backward_data = false;
     out[n++] = spec_of(3, 8, 8, 64, 64, 3, 1, 1, 1);
+    out[n++] = spec_of(8, 8, 8, 32, 48, 3, 1, 1, 1); /* by Winograd's algorithm */
+    out[n++] = spec_of(2, 19, 18, 16, 32, 3, 1, 1, 1);
+    out[n++] = spec_of(3, 18, 14, 48, 32, 3, 1, 0, 1);
     out[n++] = spec_of(1, 7, 9, 5, 7, 3, 1, 1, 1);
     out[n++] = spec_of(1, 1, 1, 1, 1, 1, 1, 0, 1);
     out[n++] = spec_of(4, 13, 11, 17, 33, 3, 2, 1, 1);
@@ -57,13 +60,17 @@ static int make_cases(mq_dnn_conv_spec out[CASES]) {
     return n;
 }
 
-static void check_all(mq_dtype compute, mq_dtype diff_src, enum kind kind) {
+static void check_all(mq_dtype compute, mq_dtype diff_src, enum kind kind, bool codes) {
     mq_dnn_conv_spec cases[CASES];
     const int count = make_cases(cases);
     for (int threads = 1; threads <= 3; threads++) { /* 3: uneven shares */
         mq_threads_set(threads);
         mq_dnn *dnn = open_dnn();
-        for (int i = 0; i < count; i++) check(dnn, cases[i], compute, diff_src, kind);
+        for (int i = 0; i < count; i++) {
+            cases[i].codes = codes;
+            cases[i].whole = kind == INTEGERS;
+            check(dnn, cases[i], compute, diff_src, kind);
+        }
         mq_dnn_destroy(dnn);
     }
     mq_threads_set(0);
@@ -71,12 +78,12 @@ static void check_all(mq_dtype compute, mq_dtype diff_src, enum kind kind) {
 
 static void test_float32(void **state) {
     (void)state;
-    check_all(MQ_F32, MQ_F32, REALS);
+    check_all(MQ_F32, MQ_F32, REALS, false);
 }
 
 static void test_float32_integers(void **state) {
     (void)state;
-    check_all(MQ_F32, MQ_F32, INTEGERS);
+    check_all(MQ_F32, MQ_F32, INTEGERS, false);
 }
 
 static void need_bf16(void) {
@@ -88,19 +95,66 @@ static void need_bf16(void) {
 static void test_bfloat16(void **state) {
     (void)state;
     need_bf16();
-    check_all(MQ_BF16, MQ_F32, REALS);
+    check_all(MQ_BF16, MQ_F32, REALS, false);
 }
 
 static void test_bfloat16_gradient(void **state) {
     (void)state;
     need_bf16();
-    check_all(MQ_BF16, MQ_BF16, REALS);
+    check_all(MQ_BF16, MQ_BF16, REALS, false);
 }
 
 static void test_bfloat16_integers(void **state) {
     (void)state;
     need_bf16();
-    check_all(MQ_BF16, MQ_F32, INTEGERS);
+    check_all(MQ_BF16, MQ_F32, INTEGERS, false);
+}
+
+static void need_codes(void) {
+    if (mq_dnn_has_codes()) return;
+    print_message("no VNNI on this CPU\n");
+    skip();
+}
+
+static void test_codes(void **state) {
+    (void)state;
+    need_codes();
+    check_all(MQ_F32, MQ_F32, INTEGERS, true);
+    if (mq_dnn_has_bf16()) check_all(MQ_BF16, MQ_F32, INTEGERS, true);
+}
+
+/* Every pair of bytes at its most extreme, far above 2^24: products of bytes that saturate at 16 bits, or
+ * sums in float32, would show. */
+static void test_extreme_bytes(void **state) {
+    (void)state;
+    need_codes();
+    mq_error error = {0};
+    mq_dnn *dnn = open_dnn();
+    const mq_dnn_conv_spec specs[] = {
+        spec_of(2, 6, 6, 320, 24, 3, 1, 0, 1), spec_of(2, 4, 4, 80, 10, 4, 1, 0, 1),
+        spec_of(2, 6, 6, 640, 17, 1, 1, 0, 1), spec_of(1, 9, 9, 40, 40, 5, 1, 0, 40)};
+    for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++)
+        for (int odd = 0; odd < 2; odd++) {
+            mq_dnn_conv *conv = NULL;
+            mq_dnn_conv_spec s = specs[i];
+            s.compute = s.diff_src = MQ_F32;
+            s.codes = true;
+            s.backward_data = s.backward_weights = false;
+            tensors t = make_tensors(&s, INTEGERS);
+            memset(t.codes_in, 255, t.src_count);
+            for (size_t k = 0; k < t.w_count; k++) t.w_in[k] = odd && k % 2 ? 127.0f : -128.0f;
+            ok(mq_dnn_conv_create(dnn, &s, &conv, &error), &error);
+            run_passes(conv, &t);
+            const size_t terms = t.w_count / (size_t)s.oc;
+            for (size_t k = 0; k < t.dst_count; k++) {
+                int64_t sum = 0;
+                for (size_t j = 0; j < terms; j++) sum += 255 * (int64_t)t.w_in[k % (size_t)s.oc * terms + j];
+                assert_true(t.dst_out[k] == (float)sum);
+            }
+            free_tensors(&t);
+            mq_dnn_conv_destroy(conv);
+        }
+    mq_dnn_destroy(dnn);
 }
 
 /* The extreme codes everywhere, as many of them as 2^24 allows: 255 * -128 * 512 = -16711680. */
@@ -142,7 +196,7 @@ static void test_shared_scratch(void **state) {
         ok(mq_dnn_conv_create(dnn, &specs[i], &convs[i], &error), &error);
         assert_true(mq_dnn_scratch_bytes(dnn) > before);
         run_passes(convs[i], &t[i]);
-        compare_passes(&specs[i], REALS, &t[i]);
+        compare_passes(convs[i], REALS, &t[i]);
     }
     const size_t grown = mq_dnn_scratch_bytes(dnn);
     for (int i = 0; i < 2; i++) {
@@ -152,7 +206,7 @@ static void test_shared_scratch(void **state) {
         ok(mq_dnn_conv_forward(convs[i], t[i].src_in, t[i].dst_out, &error), &error);
         for (size_t k = 0; k < t[i].dst_count; k++) assert_true(t[i].dst_out[k] == 0);
         run_passes(convs[i], &t[i]);
-        compare_passes(&specs[i], REALS, &t[i]);
+        compare_passes(convs[i], REALS, &t[i]);
         assert_memory_equal(first, t[i].dw_out, t[i].w_count * sizeof(float));
         mq_free(first);
         mq_free(zero);
@@ -272,6 +326,7 @@ static void test_no_reference_code(void **state) {
             mq_dnn_conv *conv = NULL;
             layers[i].compute = bf16 ? MQ_BF16 : MQ_F32;
             layers[i].diff_src = MQ_F32;
+            layers[i].codes = mq_dnn_has_codes() && !bf16;
             ok(mq_dnn_conv_create(dnn, &layers[i], &conv, &error), &error);
             if (strstr(mq_dnn_conv_implementation(conv), "ref"))
                 fail_msg("layer %zu %s: %s", i, mq_dtype_name(layers[i].compute),
@@ -288,16 +343,17 @@ static void test_time(void **state) {
     mq_dnn_time times[2];
     for (int i = 0; i < 2; i++) specs[i].compute = specs[i].diff_src = MQ_F32;
     specs[0].backward_data = false;
-    ok(mq_dnn_conv_time(specs, 2, 2, times, &error), &error);
+    ok(mq_dnn_conv_time(specs, 2, 5, 2, times, &error), &error);
     for (int i = 0; i < 2; i++) {
         assert_true(times[i].forward > 0 && times[i].forward < 10);
         assert_true(times[i].backward_weights > 0 && times[i].backward_weights < 10);
     }
     assert_true(times[0].backward_data == 0 && times[1].backward_data > 0);
-    assert_int_equal(mq_dnn_conv_time(specs, 0, 2, times, &error), MQ_INTERNAL);
-    assert_int_equal(mq_dnn_conv_time(specs, 2, 0, times, &error), MQ_INTERNAL);
+    assert_int_equal(mq_dnn_conv_time(specs, 0, 2, 2, times, &error), MQ_INTERNAL);
+    assert_int_equal(mq_dnn_conv_time(specs, 2, 2, 0, times, &error), MQ_INTERNAL);
+    assert_int_equal(mq_dnn_conv_time(specs, 2, 0, 2, times, &error), MQ_INTERNAL);
     specs[1].groups = 3;
-    assert_int_equal(mq_dnn_conv_time(specs, 2, 2, times, &error), MQ_INTERNAL);
+    assert_int_equal(mq_dnn_conv_time(specs, 2, 2, 2, times, &error), MQ_INTERNAL);
 }
 
 static void test_out_dim(void **state) {
@@ -311,12 +367,20 @@ static void test_out_dim(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_float32),           cmocka_unit_test(test_float32_integers),
-        cmocka_unit_test(test_bfloat16),          cmocka_unit_test(test_bfloat16_gradient),
-        cmocka_unit_test(test_bfloat16_integers), cmocka_unit_test(test_extreme_codes),
-        cmocka_unit_test(test_shared_scratch),    cmocka_unit_test(test_own_gradient_threads),
-        cmocka_unit_test(test_bad_specs),         cmocka_unit_test(test_misuse),
-        cmocka_unit_test(test_no_reference_code), cmocka_unit_test(test_time),
+        cmocka_unit_test(test_float32),
+        cmocka_unit_test(test_float32_integers),
+        cmocka_unit_test(test_bfloat16),
+        cmocka_unit_test(test_bfloat16_gradient),
+        cmocka_unit_test(test_bfloat16_integers),
+        cmocka_unit_test(test_extreme_codes),
+        cmocka_unit_test(test_codes),
+        cmocka_unit_test(test_extreme_bytes),
+        cmocka_unit_test(test_shared_scratch),
+        cmocka_unit_test(test_own_gradient_threads),
+        cmocka_unit_test(test_bad_specs),
+        cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_no_reference_code),
+        cmocka_unit_test(test_time),
         cmocka_unit_test(test_out_dim),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

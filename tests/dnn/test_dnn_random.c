@@ -30,12 +30,15 @@ static mq_dnn_conv_spec draw_spec(dice *d) {
     return spec_of(between(d, 0, 2) ? between(d, 2, 5) : 1, ih, iw, ic, oc, k, stride, pad, groups);
 }
 
-static void check_random(mq_dtype compute, mq_dtype diff_src, enum kind kind, uint64_t seed, int count) {
+static void check_random(mq_dtype compute, mq_dtype diff_src, enum kind kind, bool codes, uint64_t seed,
+                         int count) {
     dice d = {.rng = mq_rng_stream(seed, "convolutions", 0)};
     for (int i = 0; i < count; i++) {
         mq_threads_set(between(&d, 1, 2));
         mq_dnn *dnn = open_dnn();
-        check(dnn, draw_spec(&d), compute, diff_src, kind);
+        mq_dnn_conv_spec spec = draw_spec(&d);
+        spec.codes = codes;
+        check(dnn, spec, compute, diff_src, kind);
         mq_dnn_destroy(dnn);
     }
     mq_threads_set(0);
@@ -45,7 +48,7 @@ enum { COUNT = 60 };
 
 static void float32(void **state) {
     (void)state;
-    check_random(MQ_F32, MQ_F32, REALS, 1, COUNT);
+    check_random(MQ_F32, MQ_F32, REALS, false, 1, COUNT);
 }
 
 static void bfloat16(void **state) {
@@ -54,15 +57,26 @@ static void bfloat16(void **state) {
         print_message("no native bfloat16 on this CPU\n");
         skip();
     }
-    check_random(MQ_BF16, MQ_F32, REALS, 2, COUNT);
-    check_random(MQ_BF16, MQ_BF16, REALS, 3, COUNT);
-    check_random(MQ_BF16, MQ_F32, INTEGERS, 4, COUNT);
+    check_random(MQ_BF16, MQ_F32, REALS, false, 2, COUNT);
+    check_random(MQ_BF16, MQ_BF16, REALS, false, 3, COUNT);
+    check_random(MQ_BF16, MQ_F32, INTEGERS, false, 4, COUNT);
+}
+
+static void codes(void **state) {
+    (void)state;
+    if (!mq_dnn_has_codes()) {
+        print_message("no VNNI on this CPU\n");
+        skip();
+    }
+    check_random(MQ_F32, MQ_F32, INTEGERS, true, 5, COUNT);
+    if (mq_dnn_has_bf16()) check_random(MQ_BF16, MQ_BF16, INTEGERS, true, 6, COUNT);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(float32),
         cmocka_unit_test(bfloat16),
+        cmocka_unit_test(codes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@
 #define mq_activation_gradient     CLONE_OF(CLONE, gradient)
 #define mq_activation_mix          CLONE_OF(CLONE, mix)
 #define mq_activation_mix_gradient CLONE_OF(CLONE, mix_gradient)
+#define mq_mix_set_branches        CLONE_OF(CLONE, set_branches)
 #define mq_activation_mix_slope    CLONE_OF(CLONE, mix_slope)
 #define mq_dorefa_normalize        CLONE_OF(CLONE, normalize)
 #define mq_dorefa_gradient         CLONE_OF(CLONE, weight_gradient)

@@ -1,0 +1,315 @@
+/* mix_rows.c - the mix behind a batch norm with AVX-512: what would be passes over pieces in the cache is one
+ * register loop, so that arithmetic runs while memory is read. The results are those of the single passes, to
+ * the bit: same operations, same order of sums. */
+#include "quant/mix.h"
+
+#include <math.h>
+#include <string.h>
+
+/* In the order of activations.c. */
+static float slope_at(const mq_mix_rows *r, float x) {
+    float slope = 0;
+    for (int j = 0; j < MQ_BRANCHES; j++)
+        if (x <= r->branch[j].gate) slope = slope + r->branch[j].weight;
+    return slope;
+}
+
+static int cell_of(float x, float cells) {
+    const float at = x * cells;
+    return at < MQ_MIX_CELLS - 1 ? (int)at : MQ_MIX_CELLS - 1;
+}
+
+/* Cells as wide as a sixteenth of the largest gate. Multiplying is monotone: gates of other cells are on the
+ * side of x where their cell is. */
+static void set_cells(mq_mix_rows *r) {
+    float largest = 0;
+    for (int j = 0; j < MQ_BRANCHES; j++) largest = r->branch[j].gate > largest ? r->branch[j].gate : largest;
+    r->cells = MQ_MIX_CELLS / largest;
+    for (int k = 0; k < MQ_MIX_CELLS; k++) {
+        r->gate[k] = -1;
+        for (int j = 0; j < MQ_BRANCHES; j++) {
+            const float gate = r->branch[j].gate;
+            if (cell_of(gate, r->cells) != k) continue;
+            if (r->gate[k] >= 0 && r->gate[k] != gate) {
+                r->cells = 0;
+                return;
+            }
+            r->gate[k] = gate;
+        }
+        /* An empty cell has the slope of the next gate above it, or none. */
+        float above = INFINITY;
+        for (int j = 0; j < MQ_BRANCHES; j++)
+            if (cell_of(r->branch[j].gate, r->cells) > k && r->branch[j].gate < above)
+                above = r->branch[j].gate;
+        r->beyond[k] = slope_at(r, above);
+        r->until[k] = r->gate[k] >= 0 ? slope_at(r, r->gate[k]) : r->beyond[k];
+    }
+}
+
+void mq_mix_rows_set(mq_mix_rows *r, mq_quantizer quantizer, const float softmax[MQ_BRANCHES]) {
+    mq_mix_set_branches(quantizer, softmax, r->branch);
+    set_cells(r);
+}
+
+bool mq_mix_rows_fast(size_t width) {
+    return width % MQ_MIX_LANES == 0 && mq_mix_avx512();
+}
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include "quant/mix_avx512.h"
+
+enum { LANES = MQ_MIX_LANES };
+
+/* What a row's columns have, of a vector that begins at column c. */
+INLINE __m512 normalised(const mq_mix_rows *r, __m512 z, size_t c) {
+    const __m512 d = _mm512_sub_ps(z, _mm512_loadu_ps(r->mean + c));
+    return _mm512_add_ps(_mm512_mul_ps(d, _mm512_loadu_ps(r->a + c)), _mm512_loadu_ps(r->b + c));
+}
+
+INLINE size_t next_column(const mq_mix_rows *r, size_t c) {
+    c += LANES;
+    return c == r->width ? 0 : c;
+}
+
+INLINE __m512 load(const void *base, size_t at, bool bf16) {
+    if (!bf16) return _mm512_loadu_ps((const float *)base + at);
+    const __m256i half = _mm256_loadu_si256((const void *)((const uint16_t *)base + at));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+/* To the nearest, ties to even; a NaN stays one when asked for. */
+INLINE void store(void *base, size_t at, __m512 v, bool bf16, bool keep_nan) {
+    if (!bf16) {
+        _mm512_storeu_ps((float *)base + at, v);
+        return;
+    }
+    const __m512i u = _mm512_castps_si512(v), high = _mm512_srli_epi32(u, 16);
+    const __m512i odd = _mm512_and_si512(high, _mm512_set1_epi32(1));
+    __m512i half =
+        _mm512_srli_epi32(_mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), odd), 16);
+    if (keep_nan)
+        half =
+            _mm512_mask_or_epi32(half, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), high, _mm512_set1_epi32(0x40));
+    _mm256_storeu_si256((void *)((uint16_t *)base + at), _mm512_cvtepi32_epi16(half));
+}
+
+/* The elements behind the last whole vector, zeros after them. */
+typedef struct rest {
+    float z[LANES];
+    uint32_t dy[LANES], out[LANES]; /* of either type */
+} rest;
+
+static size_t bytes_of(size_t count, bool bf16) {
+    return count * (bf16 ? sizeof(uint16_t) : sizeof(float));
+}
+
+static rest rest_of(const float *z, const mq_mix_dy *dy, size_t at, size_t count) {
+    rest out = {{0}, {0}, {0}};
+    memcpy(out.z, z + at, (count - at) * sizeof *z);
+    if (dy) memcpy(out.dy, (const char *)dy->values + bytes_of(at, dy->bf16), bytes_of(count - at, dy->bf16));
+    return out;
+}
+
+INLINE void values(const mq_mix_rows *r, const float *z, size_t count, void *y, bool bf16) {
+    __m512 x[MANY], sum[MANY];
+    size_t i = 0, c = 0;
+    for (; i + MANY * LANES <= count; i += MANY * LANES) {
+#pragma GCC unroll 4
+        for (size_t k = 0; k < MANY; k++, c = next_column(r, c))
+            x[k] = normalised(r, _mm512_loadu_ps(z + i + k * LANES), c);
+        mix_of(x, MANY, r->branch, sum);
+#pragma GCC unroll 4
+        for (size_t k = 0; k < MANY; k++) store(y, i + k * LANES, sum[k], bf16, true);
+    }
+    for (; i + LANES <= count; i += LANES, c = next_column(r, c)) {
+        x[0] = normalised(r, _mm512_loadu_ps(z + i), c);
+        mix_of(x, 1, r->branch, sum);
+        store(y, i, sum[0], bf16, true);
+    }
+    if (i == count) return;
+    rest last = rest_of(z, NULL, i, count);
+    x[0] = normalised(r, _mm512_loadu_ps(last.z), c);
+    mix_of(x, 1, r->branch, sum);
+    store(last.out, 0, sum[0], bf16, true);
+    memcpy((char *)y + bytes_of(i, bf16), last.out, bytes_of(count - i, bf16));
+}
+
+AVX512 static void values_f32(const mq_mix_rows *r, const float *z, size_t count, void *y) {
+    values(r, z, count, y, false);
+}
+
+AVX512 static void values_bf16(const mq_mix_rows *r, const float *z, size_t count, void *y) {
+    values(r, z, count, y, true);
+}
+
+void mq_mix_rows_values(const mq_mix_rows *r, const float *z, size_t count, void *y, bool bf16) {
+    if (bf16)
+        values_bf16(r, z, count, y);
+    else
+        values_f32(r, z, count, y);
+}
+
+/* at[0..7] += v, float64. */
+INLINE void add_to(double *at, __m512d v) {
+    _mm512_storeu_pd(at, _mm512_add_pd(_mm512_loadu_pd(at), v));
+}
+
+INLINE void add_columns(const double *centre, double *sum, double *product, __m512 z, __m512 dx) {
+    const __m256 dx_low = _mm512_castps512_ps256(dx), z_low = _mm512_castps512_ps256(z);
+    const __m256 dx_high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(dx), 1));
+    const __m256 z_high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(z), 1));
+    const __m512d g[2] = {_mm512_cvtps_pd(dx_low), _mm512_cvtps_pd(dx_high)};
+    const __m512d v[2] = {_mm512_cvtps_pd(z_low), _mm512_cvtps_pd(z_high)};
+#pragma GCC unroll 2
+    for (int h = 0; h < 2; h++) {
+        add_to(sum + 8 * h, g[h]);
+        add_to(product + 8 * h, _mm512_mul_pd(g[h], _mm512_sub_pd(v[h], _mm512_loadu_pd(centre + 8 * h))));
+    }
+}
+
+/* dy times the slope at x. */
+INLINE __m512 passed(const mq_mix_rows *r, __m512 x, __m512 dy) {
+    if (r->cells == 0) return through(x, dy, r->branch);
+    const __m512 last = _mm512_set1_ps(MQ_MIX_CELLS - 1);
+    const __m512i cell = _mm512_cvttps_epi32(_mm512_min_ps(_mm512_mul_ps(x, _mm512_set1_ps(r->cells)), last));
+    const __m512 gate = _mm512_permutexvar_ps(cell, _mm512_loadu_ps(r->gate));
+    const __m512 beyond = _mm512_permutexvar_ps(cell, _mm512_loadu_ps(r->beyond));
+    const __mmask16 inside = _mm512_cmp_ps_mask(x, gate, _CMP_LE_OQ);
+    const __m512 slope = _mm512_mask_permutexvar_ps(beyond, inside, cell, _mm512_loadu_ps(r->until));
+    const __mmask16 positive = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GE_OQ);
+    return _mm512_mul_ps(dy, _mm512_maskz_mov_ps(positive, slope));
+}
+
+INLINE __m512 scaled(__m512 dx, float scale) {
+    return _mm512_mul_ps(dx, _mm512_set1_ps(scale));
+}
+
+INLINE void products(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, bool bf16, size_t count,
+                     const double *centre, double *sum, double *product, float lanes[MQ_BRANCHES][LANES]) {
+    __m512 total[MQ_BRANCHES], v[MANY], x[MANY], g[MANY];
+    size_t i = 0, c = 0;
+    for (int j = 0; j < MQ_BRANCHES; j++) total[j] = _mm512_setzero_ps();
+    for (; i + MANY * LANES <= count; i += MANY * LANES) {
+        size_t column = c;
+#pragma GCC unroll 4
+        for (size_t k = 0; k < MANY; k++, c = next_column(r, c)) {
+            v[k] = _mm512_loadu_ps(z + i + k * LANES);
+            x[k] = normalised(r, v[k], c);
+            g[k] = load(dy->values, i + k * LANES, bf16);
+        }
+        add_products(x, g, MANY, r->branch, total);
+#pragma GCC unroll 4
+        for (size_t k = 0; k < MANY; k++, column = next_column(r, column))
+            add_columns(centre + column, sum + column, product + column, v[k],
+                        scaled(passed(r, x[k], g[k]), dy->scale));
+    }
+    for (; i < count; i += LANES, c = next_column(r, c)) {
+        if (i + LANES <= count) {
+            v[0] = _mm512_loadu_ps(z + i);
+            g[0] = load(dy->values, i, bf16);
+        } else {
+            const rest last = rest_of(z, dy, i, count);
+            v[0] = _mm512_loadu_ps(last.z);
+            g[0] = load(last.dy, 0, bf16);
+        }
+        x[0] = normalised(r, v[0], c);
+        add_products(x, g, 1, r->branch, total);
+        add_columns(centre + c, sum + c, product + c, v[0], scaled(passed(r, x[0], g[0]), dy->scale));
+    }
+    for (int j = 0; j < MQ_BRANCHES; j++) _mm512_storeu_ps(lanes[j], total[j]);
+}
+
+AVX512 static void products_f32(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, size_t count,
+                                const double *centre, double *sum, double *product,
+                                float lanes[MQ_BRANCHES][LANES]) {
+    products(r, z, dy, false, count, centre, sum, product, lanes);
+}
+
+AVX512 static void products_bf16(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, size_t count,
+                                 const double *centre, double *sum, double *product,
+                                 float lanes[MQ_BRANCHES][LANES]) {
+    products(r, z, dy, true, count, centre, sum, product, lanes);
+}
+
+void mq_mix_rows_products(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, size_t count,
+                          const double *centre, double *sum, double *product, double g[MQ_BRANCHES]) {
+    float lanes[MQ_BRANCHES][LANES];
+    if (dy->bf16)
+        products_bf16(r, z, dy, count, centre, sum, product, lanes);
+    else
+        products_f32(r, z, dy, count, centre, sum, product, lanes);
+    for (int j = 0; j < MQ_BRANCHES; j++) {
+        double total = 0;
+        for (int l = 0; l < LANES; l++) total += (double)lanes[j][l];
+        g[j] += (double)r->branch[j].step * total;
+    }
+}
+
+typedef struct own_gradient {
+    const float *factor, *offset, *slope;
+} own_gradient;
+
+INLINE __m512 gradient_of(const mq_mix_rows *r, const own_gradient *o, __m512 z, __m512 dy, float scale,
+                          size_t c) {
+    const __m512 dx = scaled(passed(r, normalised(r, z, c), dy), scale);
+    const __m512 d = _mm512_sub_ps(z, _mm512_loadu_ps(r->mean + c));
+    const __m512 first =
+        _mm512_sub_ps(_mm512_mul_ps(_mm512_loadu_ps(o->factor + c), dx), _mm512_loadu_ps(o->offset + c));
+    return _mm512_sub_ps(first, _mm512_mul_ps(_mm512_loadu_ps(o->slope + c), d));
+}
+
+INLINE void gradient(const mq_mix_rows *r, const own_gradient *o, const float *z, const mq_mix_dy *dy,
+                     bool dy_bf16, size_t count, void *dz, bool bf16) {
+    size_t i = 0, c = 0;
+    for (; i + LANES <= count; i += LANES, c = next_column(r, c))
+        store(dz, i, gradient_of(r, o, _mm512_loadu_ps(z + i), load(dy->values, i, dy_bf16), dy->scale, c),
+              bf16, false);
+    if (i == count) return;
+    rest last = rest_of(z, dy, i, count);
+    store(last.out, 0, gradient_of(r, o, _mm512_loadu_ps(last.z), load(last.dy, 0, dy_bf16), dy->scale, c),
+          bf16, false);
+    memcpy((char *)dz + bytes_of(i, bf16), last.out, bytes_of(count - i, bf16));
+}
+
+AVX512 static void gradient_same_f32(const mq_mix_rows *r, const own_gradient *o, const float *z,
+                                     const mq_mix_dy *dy, size_t count, void *dz) {
+    gradient(r, o, z, dy, false, count, dz, false);
+}
+
+AVX512 static void gradient_same_bf16(const mq_mix_rows *r, const own_gradient *o, const float *z,
+                                      const mq_mix_dy *dy, size_t count, void *dz) {
+    gradient(r, o, z, dy, true, count, dz, true);
+}
+
+AVX512 static void gradient_mixed(const mq_mix_rows *r, const own_gradient *o, const float *z,
+                                  const mq_mix_dy *dy, size_t count, void *dz, bool bf16) {
+    gradient(r, o, z, dy, dy->bf16, count, dz, bf16);
+}
+
+void mq_mix_rows_gradient(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, size_t count,
+                          const float *factor, const float *offset, const float *slope, void *dz, bool bf16) {
+    const own_gradient o = {factor, offset, slope};
+    if (dy->bf16 != bf16)
+        gradient_mixed(r, &o, z, dy, count, dz, bf16);
+    else if (bf16)
+        gradient_same_bf16(r, &o, z, dy, count, dz);
+    else
+        gradient_same_f32(r, &o, z, dy, count, dz);
+}
+
+#else
+
+void mq_mix_rows_values(const mq_mix_rows *r, const float *z, size_t count, void *y, bool bf16) {
+    (void)r, (void)z, (void)count, (void)y, (void)bf16;
+}
+
+void mq_mix_rows_products(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, size_t count,
+                          const double *centre, double *sum, double *product, double g[MQ_BRANCHES]) {
+    (void)r, (void)z, (void)dy, (void)count, (void)centre, (void)sum, (void)product, (void)g;
+}
+
+void mq_mix_rows_gradient(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, size_t count,
+                          const float *factor, const float *offset, const float *slope, void *dz, bool bf16) {
+    (void)r, (void)z, (void)dy, (void)count, (void)factor, (void)offset, (void)slope, (void)dz, (void)bf16;
+}
+#endif
