@@ -87,14 +87,19 @@ cpp_check() {
         --suppress=invalidPointerCast --suppress=invalidFunctionArg src
 }
 
-# Repair logic synthesised, against the LUT model.
+# Repair logic and the units of rtl/ synthesised, against their LUT models and limits.
 luts() {
-    tests/gen/check_luts.sh
+    tests/gen/check_luts.sh && tests/gen/unit_luts.sh
 }
 
 # Every packing proved again with 10^5 random vectors; `mixq pack verify --all` takes 10^7.
 packings() {
     build-ci/mixq pack verify --all --vectors 100000
+}
+
+# A hundred layers of Verilog more than the tests have.
+layers() {
+    MIXQ_RTL_TEST=by_chance MIXQ_RTL_LAYERS=16 MIXQ_RTL_FROM=100 build-ci/tests/test_rtl_layer
 }
 
 # Coverage-guided, a minute; `tools/fuzz.sh 600` for longer.
@@ -107,6 +112,8 @@ step tsan tsan
 step deploy deploy
 step memory memory
 step luts luts
+step layers layers
+step layer_luts tests/gen/rtl_luts.sh build-ci/tests/test_rtl_layer
 step packings packings
 step fuzz fuzz
 step exact exact

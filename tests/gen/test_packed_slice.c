@@ -268,7 +268,7 @@ static void layer_in_verilog(void **state) {
     snprintf(command, sizeof command,
              "cd %s && verilator --binary -Wno-fatal -Wno-lint -Wno-style --top-module bench -CFLAGS -O0 "
              "-Mdir obj "
-             "bench.v slice*.v %s/tests/gen/dsp48e2_model.v > log.txt 2>&1 && ./obj/Vbench >> log.txt 2>&1",
+             "bench.v slice*.v %s/rtl/sim/DSP48E2.v > log.txt 2>&1 && ./obj/Vbench >> log.txt 2>&1",
              ((temp_dir *)*state)->path, MIXQ_SOURCE_DIR);
     if (system(command) != 0) {
         uint8_t *log;
