@@ -155,7 +155,8 @@ const cli_command cli_data = {
     .most_words = 3,
     .options = OPTIONS,
     .settable = SETTABLE,
-    .details = "D is fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, folder:DIR, npy:X,Y, dac-sdc:DIR or shapes[:N] (--seed N: other "
+    .details = "D is fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, folder:DIR, npy:X,Y, dac-sdc:DIR or "
+               "shapes[:N] (--seed N: other "
                "scenes).\n"
                "info    reads both splits whole. Shapes, means and hashes are those of the images as a "
                "network of the usual\n"

@@ -179,7 +179,8 @@ done:
 
 static const cli_option OPTIONS[] = {
     {"--data", "DATA",
-     "the test split of fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, folder:DIR, npy:X,Y; detectors: dac-sdc:DIR, shapes[:N]"},
+     "the test split of fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, folder:DIR, npy:X,Y; detectors: "
+     "dac-sdc:DIR, shapes[:N]"},
     {"--input", "F",
      "images from a .npy, or from tensor `images` of a .safetensors, [N,C,H,W], 0..255; networks of real\n"
      "                      inputs also take float32, their own values"},

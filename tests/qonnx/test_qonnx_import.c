@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/temp_dir.h"
+#include "gen/rtl_stage.h"
 #include "qonnx/helper_graph.h"
 
 #define QONNX "qonnx.custom_op.general"
@@ -355,10 +356,34 @@ static void layer_refusals(void **state) {
     }
 }
 
+/* Hardware is built for pixels; a real input is refused there by name. */
+static void no_stage_for_real_inputs(void **state) {
+    (void)state;
+    const mq_real_input real = {.divisor = 255};
+    const mq_inet_node image = {.kind = MQ_INET_IMAGE,
+                                .name = "image",
+                                .image = {.h = 2, .w = 2, .c = 1, .bits = 4, .real = &real, .scale = 0.5}};
+    mq_inet *net;
+    mq_error error = {0};
+    char *text = NULL;
+    mq_stream out;
+    assert_int_equal(mq_inet_create(&net, NULL), MQ_OK);
+    assert_int_equal(mq_inet_add(net, &image, NULL, &error), MQ_OK);
+    const mq_rtl_build build = {.net = net, .dir = ""};
+    assert_int_equal(mq_rtl_stage(&build, 0, NULL, NULL, "out", &text, &out, &error), MQ_BAD_INPUT);
+    assert_non_null(strstr(error.text, "image: a stage for real inputs is not built"));
+    mq_inet_free(net);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(perceptron),      cmocka_unit_test(convolutions), cmocka_unit_test(branches),
-        cmocka_unit_test(computed_shapes), cmocka_unit_test(refusals),     cmocka_unit_test(layer_refusals),
+        cmocka_unit_test(perceptron),
+        cmocka_unit_test(convolutions),
+        cmocka_unit_test(branches),
+        cmocka_unit_test(computed_shapes),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(layer_refusals),
+        cmocka_unit_test(no_stage_for_real_inputs),
     };
     return cmocka_run_group_tests(tests, temp_dir_make, temp_dir_remove);
 }
