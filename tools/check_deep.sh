@@ -19,7 +19,7 @@ step() {
         bad=$((bad + 1))
         tail -n 30 "build-deep/$name.log"
     fi
-    results+=("$(printf '%-10s %-7s %4d s  %s' "$name" "$word" $((SECONDS - start)) \
+    results+=("$(printf '%-12s %-7s %4d s  %s' "$name" "$word" $((SECONDS - start)) \
         "$(grep -E '^([0-9]+ passed|[0-9]+ findings)' "build-deep/$name.log" | tail -n 1)")")
     echo "   ${results[-1]}"
 }
@@ -92,6 +92,12 @@ luts() {
     tests/gen/check_luts.sh && tests/gen/unit_luts.sh
 }
 
+# The five networks as accelerators: built, verified over 3 frames with and without stalls, synthesised.
+accelerators() {
+    cmake --preset ci && cmake --build --preset ci || return 1
+    tools/accelerators.sh
+}
+
 # Every packing proved again with 10^5 random vectors; `mixq pack verify --all` takes 10^7.
 packings() {
     build-ci/mixq pack verify --all --vectors 100000
@@ -115,6 +121,7 @@ step luts luts
 step layers layers
 step layer_luts tests/gen/rtl_luts.sh build-ci/tests/test_rtl_layer
 step packings packings
+step accelerators accelerators
 step fuzz fuzz
 step exact exact
 step format format

@@ -7,9 +7,9 @@ set -euo pipefail
 
 packages=(build-essential cmake ninja-build pkg-config libdnnl-dev libyaml-dev libjansson-dev zlib1g-dev libmd-dev
           libgmp-dev libjpeg62-turbo-dev libpng-dev libexpat1-dev libprotobuf-c-dev protobuf-c-compiler libcmocka-dev
-          verilator iverilog dataset-fashion-mnist)
+          verilator iverilog yosys dataset-fashion-mnist)
 if [ "${1:-}" = deep ]; then
-    packages+=(git yosys clang clang-tidy clang-format cppcheck valgrind libomp-dev llvm)
+    packages+=(git clang clang-tidy clang-format cppcheck valgrind libomp-dev llvm)
 fi
 if [ "${1:-}" = torch ]; then
     packages+=(python3-torch python3-numpy python3-yaml libopenblas0-openmp)

@@ -12,5 +12,9 @@ typedef struct mq_embedded_file {
 
 extern const mq_embedded_file mixq_builtin_models[];  /* models/ *.yaml */
 extern const mq_embedded_file mixq_builtin_factors[]; /* factors/ *.csv */
+extern const mq_embedded_file mixq_rtl_library[];     /* rtl/ *.v */
+extern const mq_embedded_file mixq_rtl_models[];      /* rtl/sim/ *.v */
+extern const mq_embedded_file mixq_rtl_benches[];     /* rtl/bench/ * */
+extern const mq_embedded_file mixq_builtin_devices[]; /* devices/ *.yaml */
 
 #endif

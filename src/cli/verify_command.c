@@ -1,5 +1,6 @@
 /* verify_command.c - `mixq verify`: whether an export folder still is what was exported, from its hashes over
- * its certificate to its vectors, and with the checkpoint also whether it is the trained network.
+ * its certificate to its vectors, and with the checkpoint also whether it is the trained network; of a build
+ * folder also whether its Verilog computes the same.
  *
  * A row of RUNGS is one step of the ladder; the first that fails ends it, since what follows would rest on
  * it.
@@ -10,7 +11,9 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/commands.h"
+#include "cli/verify_rtl.h"
 #include "cli/verify_vectors.h"
+#include "cli/work_folder.h"
 #include "inet/certificate.h"
 #include "inet/inet_plan.h"
 #include "inet/inet_files.h"
@@ -20,12 +23,20 @@
 #include "lower/exact_run.h"
 #endif
 
+enum { DRAWN_IMAGES = 3, STALLS = 30 /* percent of cycles */ };
+
 typedef struct verify_job {
     const char *dir, *checkpoint_path; /* checkpoint NULL: not given */
     size_t most;                       /* --images, 0: all */
     json_t *manifest, *certificate;
     mq_inet *net;
     verify_vectors *vectors; /* NULL: the folder has none */
+    bool drawn;              /* the build has none: images drawn, codes of the reference simulator */
+    mq_build *build;         /* NULL: an export folder */
+    bool stalls;
+    int last_rung; /* --upto */
+    verify_rtl rtl;
+    work_folder work;
 #ifdef MIXQ_TRAIN
     mq_checkpoint checkpoint;
 #endif
@@ -35,6 +46,8 @@ typedef struct verify_job {
 typedef struct verify_step {
     bool skipped;
     uint64_t mismatches;
+    int64_t cycles, expected; /* measured between frames, estimated; 0: none */
+    int64_t latency;
     char note[160];
 } verify_step;
 
@@ -50,9 +63,14 @@ static mq_status check_files(verify_job *job, verify_step *step, mq_error *error
         return mq_fail(error, MQ_BAD_INPUT, "%s: %s: does not list " MQ_INET_NET_FILE ": no export folder",
                        job->dir, MQ_MANIFEST_FILE);
     MQ_TRY(mq_inet_load(job->dir, &job->net, error));
+    if (mq_manifest_has(job->manifest, MQ_BUILD_FILE))
+        MQ_TRY(mq_build_load(job->dir, job->net, &job->build, error));
     if (mq_manifest_has(job->manifest, "vectors/images.npy"))
         return verify_vectors_open(job->dir, job->net, job->most, &job->vectors, error);
-    return MQ_OK;
+    job->drawn = job->build != NULL;
+    if (!job->drawn) return MQ_OK;
+    return verify_vectors_draw(job->net, job->most ? job->most : DRAWN_IMAGES, job->rtl.seed, &job->vectors,
+                               error);
 }
 
 static mq_status load_certificate(verify_job *job, mq_error *error) {
@@ -162,6 +180,11 @@ static bool no_vectors(const verify_job *job, verify_step *step) {
 static mq_status check_trained(verify_job *job, verify_step *step, mq_error *error) {
     (void)error;
     if (no_vectors(job, step)) return MQ_OK;
+    if (job->drawn) {
+        step->skipped = true;
+        snprintf(step->note, sizeof step->note, "no vectors: %zu images drawn", job->vectors->count);
+        return MQ_OK;
+    }
     snprintf(step->note, sizeof step->note, "%zu images, codes %s", job->vectors->count,
              job->checkpoint_path ? "evaluated again from the checkpoint" : "as stored at the export");
 #ifdef MIXQ_TRAIN
@@ -204,12 +227,54 @@ static mq_status check_packed(verify_job *job, verify_step *step, mq_error *erro
     return verify_result_status(&result, job->net, "packed", error);
 }
 
+/* The Verilog, every layer; stalls: percent of cycles. */
+static mq_status simulate(verify_job *job, int stalls, verify_step *step, mq_error *error) {
+    verify_rtl_result result;
+    job->rtl.net = job->net;
+    job->rtl.vectors = job->vectors;
+    job->rtl.bench.dir = job->dir;
+    job->rtl.bench.work = job->work.path;
+    job->rtl.bench.build = job->build;
+    mq_status status = verify_rtl_run(&job->rtl, stalls, &result, error);
+    step->mismatches = result.mismatches;
+    step->cycles = result.interval;
+    step->latency = stalls ? 0 : result.latency;
+    step->expected = stalls ? 0 : job->build->cycles;
+    int n = snprintf(step->note, sizeof step->note, "%lld frames of %s, %d layers, %.1f s",
+                     (long long)result.frames, job->build->top, result.layers, result.seconds);
+    if (stalls)
+        snprintf(step->note + n, sizeof step->note - (size_t)n, ", %d %% stalls on both sides", stalls);
+    else if (step->cycles && step->expected)
+        snprintf(step->note + n, sizeof step->note - (size_t)n,
+                 "; a frame every %lld cycles, estimated %lld (%+.2f %%)", (long long)step->cycles,
+                 (long long)step->expected,
+                 100.0 * (double)(step->cycles - step->expected) / (double)step->expected);
+    else if (step->cycles)
+        snprintf(step->note + n, sizeof step->note - (size_t)n, "; a frame every %lld cycles",
+                 (long long)step->cycles);
+    return status;
+}
+
+static mq_status check_rtl(verify_job *job, verify_step *step, mq_error *error) {
+    return simulate(job, 0, step, error);
+}
+
+static mq_status check_stalls(verify_job *job, verify_step *step, mq_error *error) {
+    if (job->stalls) return simulate(job, STALLS, step, error);
+    step->skipped = true;
+    snprintf(step->note, sizeof step->note, "only with --stalls");
+    return MQ_OK;
+}
+
 static const struct {
     const char *name;
     mq_status (*check)(verify_job *job, verify_step *step, mq_error *error);
+    bool build; /* of build folders only */
 } RUNGS[] = {
-    {"files", check_files},     {"certificate", check_certificate}, {"trained", check_trained},
-    {"integer", check_integer}, {"packed", check_packed},
+    {"files", check_files, false},      {"certificate", check_certificate, false},
+    {"trained", check_trained, false},  {"integer", check_integer, false},
+    {"packed", check_packed, false},    {"rtl", check_rtl, true},
+    {"rtl_stalls", check_stalls, true},
 };
 enum { RUNG_COUNT = sizeof RUNGS / sizeof *RUNGS };
 
@@ -219,9 +284,15 @@ static void add_step(const cli_args *args, json_t *steps, const char *name, cons
                      bool passed) {
     if (args->json) {
         if (step->skipped) return;
-        json_array_append_new(steps, json_pack("{s:s, s:b, s:I, s:n, s:s}", "name", name, "passed",
-                                               (int)passed, "mismatches", (json_int_t)step->mismatches,
-                                               "cycles", "note", step->note));
+        json_t *object =
+            json_pack("{s:s, s:b, s:I, s:o, s:s}", "name", name, "passed", (int)passed, "mismatches",
+                      (json_int_t)step->mismatches, "cycles",
+                      step->cycles ? json_integer(step->cycles) : json_null(), "note", step->note);
+        if (object && step->expected)
+            json_object_set_new(object, "estimated_cycles", json_integer(step->expected));
+        if (object && step->latency)
+            json_object_set_new(object, "latency_cycles", json_integer(step->latency));
+        json_array_append_new(steps, object);
         return;
     }
     printf("%-12s %-8s %s\n", name, step->skipped ? "-" : passed ? "passed" : "FAILED", step->note);
@@ -230,8 +301,9 @@ static void add_step(const cli_args *args, json_t *steps, const char *name, cons
 static mq_status climb(const cli_args *args, verify_job *job, mq_error *error) {
     json_t *steps = json_array();
     mq_status status = MQ_OK;
-    for (int i = 0; i < RUNG_COUNT && status == MQ_OK; i++) {
+    for (int i = 0; i <= job->last_rung && status == MQ_OK; i++) {
         verify_step step = {0};
+        if (RUNGS[i].build && !job->build) continue;
         status = RUNGS[i].check(job, &step, error);
         if (status == MQ_OK || status == MQ_CHECK_FAILED)
             add_step(args, steps, RUNGS[i].name, &step, status == MQ_OK);
@@ -260,10 +332,21 @@ static mq_status climb(const cli_args *args, verify_job *job, mq_error *error) {
 }
 
 static mq_status open_job(const cli_args *args, verify_job *job, mq_error *error) {
+    static const char *const rungs[] = {"files",  "certificate", "trained",    "integer",
+                                        "packed", "rtl",         "rtl_stalls", NULL};
+    static const char *const simulators[] = {"verilator", "icarus", NULL};
     char path[MQ_PATH];
     int64_t most = 0;
+    int simulator = 0;
     MQ_TRY(cli_int(args, "--images", 1, INT32_MAX, &most, error));
     job->most = (size_t)most;
+    job->last_rung = RUNG_COUNT - 1;
+    MQ_TRY(cli_choice(args, "--upto", rungs, &job->last_rung, error));
+    MQ_TRY(cli_choice(args, "--simulator", simulators, &simulator, error));
+    job->stalls = cli_flag(args, "--stalls");
+    job->rtl.seed = args->seed;
+    job->rtl.dump = cli_value(args, "--dump");
+    job->rtl.bench.simulator = (mq_rtl_simulator)simulator;
     job->dir = args->word[0];
     job->checkpoint_path = cli_value(args, "--checkpoint");
     if (!mq_path_exists(job->dir)) return mq_fail_errno(error, "cannot read", job->dir);
@@ -272,6 +355,11 @@ static mq_status open_job(const cli_args *args, verify_job *job, mq_error *error
         return mq_fail(error, MQ_BAD_INPUT, "%s: no " MQ_MANIFEST_FILE ": a folder of `mixq export` expected",
                        job->dir);
     MQ_TRY(mq_manifest_load(job->dir, &job->manifest, error));
+    if (mq_manifest_has(job->manifest, MQ_BUILD_FILE))
+        MQ_TRY(work_folder_open(cli_value(args, "--work"), &job->work, error));
+    else if (job->stalls || job->rtl.dump || cli_value(args, "--work"))
+        return mq_fail(error, MQ_USAGE, "%s: an export folder: --stalls, --dump and --work belong to builds",
+                       job->dir);
     if (!job->checkpoint_path) return MQ_OK;
 #ifdef MIXQ_TRAIN
     return mq_checkpoint_load(job->checkpoint_path, &job->checkpoint, error);
@@ -285,7 +373,9 @@ static mq_status run(const cli_args *args, mq_error *error) {
     MQ_TRY(mq_alloc(1, sizeof *job, "verify", &job, error));
     mq_status status = open_job(args, job, error);
     if (status == MQ_OK) status = climb(args, job, error);
+    work_folder_close(&job->work);
     verify_vectors_close(job->vectors);
+    mq_build_free(job->build);
     mq_inet_free(job->net);
     json_decref(job->certificate);
     json_decref(job->manifest);
@@ -299,24 +389,35 @@ static mq_status run(const cli_args *args, mq_error *error) {
 static const cli_option OPTIONS[] = {
     {"--images", "N", "only the first N images of the vectors"},
     {"--checkpoint", "CKPT", "prove the certificate and evaluate the vectors again from the trained network"},
+    {"--upto", "STEP", "the last step: files, certificate, trained, integer, packed, rtl or rtl_stalls"},
+    {"--stalls", NULL, "of a build: also with random stalls on both streams (--seed)"},
+    {"--simulator", "S", "of a build: verilator, or icarus for small networks (verilator)"},
+    {"--dump", "DIR", "of a build: every layer's codes out of the Verilog; compare with mixq diff"},
+    {"--work", "DIR", "of a build: where the simulator is built, and stays (a temporary folder)"},
     {NULL, NULL, NULL},
 };
 
 const cli_command cli_verify = {
     .name = "verify",
-    .usage = "DIR [--images N] [--checkpoint CKPT]",
-    .summary = "Check an export folder: hashes, certificate, vectors",
+    .usage = "DIR [--images N] [--checkpoint CKPT] [--stalls] [--upto STEP]",
+    .summary = "Check an export or build folder: hashes, certificate, vectors, the Verilog",
     .least_words = 1,
     .most_words = 1,
     .options = OPTIONS,
     .details =
-        "DIR is a folder written by `mixq export`. The steps: files (their SHA-256 in manifest.json),\n"
+        "DIR is a folder written by `mixq export` or `mixq build`. The steps: files (their SHA-256 in "
+        "manifest.json),\n"
         "certificate (all of it that the files say too), trained (the stored codes of the trained network),\n"
         "integer (the reference simulator gives these codes in every layer) and packed (so does every\n"
-        "multiplication word by word through the DSP slices of plan.json). The first step that fails ends\n"
-        "it, with exit code 1 and the place named.\n\n"
+        "multiplication word by word through the DSP slices of plan.json); of a build also rtl (the Verilog\n"
+        "in Verilator gives these codes behind every layer; cycles are those from frame to frame) and with\n"
+        "--stalls rtl_stalls. The first step that fails ends it, with exit code 1 and the place named. A "
+        "build\n"
+        "without vectors is verified on images drawn from --seed.\n\n"
         "Examples:\n"
         "  mixq verify export\n"
-        "  mixq verify export --checkpoint main --json\n",
+        "  mixq verify export --checkpoint main --json\n"
+        "  mixq verify accelerator --stalls\n"
+        "  mixq verify accelerator --images 1 --dump rtl-layers\n",
     .run = run,
 };

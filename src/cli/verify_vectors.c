@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/rng.h"
 #include "base/stop.h"
 #include "io/npy.h"
 #include "sim/sim.h"
@@ -54,6 +55,47 @@ mq_status verify_vectors_open(const char *dir, const mq_inet *net, size_t most, 
     return MQ_OK;
 }
 
+static void keep(void *context, size_t image, int node, const int64_t *codes) {
+    mq_tensor *t = &((verify_vectors *)context)->codes[node];
+    if (!t->data) return;
+    size_t channels = (size_t)t->shape.dim[1], pixels = (size_t)(t->shape.dim[2] * t->shape.dim[3]);
+    int64_t *to = (int64_t *)t->data + image * channels * pixels;
+    for (size_t c = 0; c < channels; c++)
+        for (size_t p = 0; p < pixels; p++) *to++ = codes[p * channels + c];
+}
+
+static mq_status draw(const mq_inet *net, uint64_t seed, verify_vectors *v, mq_error *error) {
+    const mq_inet_edge *in = &net->nodes[0].edge;
+    const mq_rng rng = mq_rng_stream(seed, "verify images", 0);
+    const mq_sim_visitor visitor = {.see = keep, .context = v};
+    mq_sim *sim;
+    MQ_TRY(mq_tensor_create(MQ_U8, mq_shape4((int64_t)v->count, in->c, in->h, in->w), &v->images, error));
+    size_t bytes = v->count * (size_t)in->c * (size_t)in->h * (size_t)in->w;
+    for (size_t i = 0; i < bytes; i++) ((uint8_t *)v->images.data)[i] = (uint8_t)mq_rng_below(&rng, i, 256);
+    for (int i = 0; i < net->node_count; i++) {
+        const mq_inet_edge *e = &net->nodes[i].edge;
+        if (net->nodes[i].dump[0])
+            MQ_TRY(mq_tensor_create(MQ_I64, mq_shape4((int64_t)v->count, e->c, e->h, e->w), &v->codes[i],
+                                    error));
+    }
+    MQ_TRY(mq_sim_create(net, &sim, error));
+    mq_status status = mq_sim_run(sim, v->images.data, v->count, MQ_SIM_NCHW, &visitor, NULL, NULL, error);
+    mq_sim_free(sim);
+    return status;
+}
+
+mq_status verify_vectors_draw(const mq_inet *net, size_t count, uint64_t seed, verify_vectors **out,
+                              mq_error *error) {
+    MQ_TRY(mq_alloc(1, sizeof **out, "vectors", out, error));
+    (*out)->count = count;
+    mq_status status = draw(net, seed, *out, error);
+    if (status != MQ_OK) {
+        verify_vectors_close(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
 void verify_vectors_close(verify_vectors *v) {
     if (!v) return;
     mq_tensor_free(&v->images);
@@ -66,6 +108,24 @@ int64_t verify_vectors_code(const verify_vectors *v, const mq_inet *net, int nod
     const mq_inet_edge *e = &net->nodes[node].edge;
     size_t at = (n * (size_t)e->c + (size_t)c) * (size_t)e->h * (size_t)e->w + (size_t)p;
     return mq_tensor_whole(t, at);
+}
+
+void verify_compare(const verify_vectors *v, const mq_inet *net, int node, size_t image, int c, int p,
+                    int64_t got, verify_result *r) {
+    int64_t expected = verify_vectors_code(v, net, node, image, c, p);
+    if (got == expected) return;
+    uint64_t before = r->mismatches;
+    int w = net->nodes[node].edge.w;
+    if (!r->any)
+        *r = (verify_result){.any = true,
+                             .image = image,
+                             .node = node,
+                             .channel = c,
+                             .row = p / w,
+                             .column = p % w,
+                             .got = got,
+                             .expected = expected};
+    r->mismatches = before + 1;
 }
 
 mq_status verify_result_status(const verify_result *r, const mq_inet *net, const char *what,
@@ -93,21 +153,8 @@ static void see(void *context, size_t image, int node, const int64_t *codes) {
     verify_result *r = &j->image[image];
     if (!j->vectors->codes[node].data) return;
     for (int p = 0; p < e->h * e->w; p++)
-        for (int c = 0; c < e->c; c++) {
-            int64_t got = codes[p * e->c + c];
-            int64_t expected = verify_vectors_code(j->vectors, j->net, node, j->first + image, c, p);
-            if (got == expected) continue;
-            if (!r->any)
-                *r = (verify_result){.any = true,
-                                     .image = j->first + image,
-                                     .node = node,
-                                     .channel = c,
-                                     .row = p / e->w,
-                                     .column = p % e->w,
-                                     .got = got,
-                                     .expected = expected};
-            r->mismatches++;
-        }
+        for (int c = 0; c < e->c; c++)
+            verify_compare(j->vectors, j->net, node, j->first + image, c, p, codes[p * e->c + c], r);
 }
 
 static mq_status run_pieces(const mq_sim *sim, comparison *j, verify_result *out, mq_error *error) {

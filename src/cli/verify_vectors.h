@@ -16,6 +16,10 @@ typedef struct verify_vectors {
 /* most: at most so many images, 0: all. Shapes and types are checked: MQ_BAD_INPUT names the file. */
 mq_status verify_vectors_open(const char *dir, const mq_inet *net, size_t most, verify_vectors **out,
                               mq_error *error) MQ_MUST_CHECK;
+/* `count` images drawn from the seed with the codes of the reference simulator, for a network without
+ * vectors. */
+mq_status verify_vectors_draw(const mq_inet *net, size_t count, uint64_t seed, verify_vectors **out,
+                              mq_error *error) MQ_MUST_CHECK;
 void verify_vectors_close(verify_vectors *vectors); /* NULL is fine */
 
 /* The stored code of a dumped node: image n, channel c, pixel p = row*w + column. */
@@ -30,6 +34,10 @@ typedef struct verify_result {
     int node, channel, row, column;
     int64_t got, expected;
 } verify_result;
+
+/* One code: counts it when it is not the vectors', the first with its place. */
+void verify_compare(const verify_vectors *vectors, const mq_inet *net, int node, size_t image, int channel,
+                    int p, int64_t got, verify_result *result);
 
 /* "conv1: image 0, channel 3, row 2, column 5: got 4, expected 3", as MQ_CHECK_FAILED; MQ_OK when nothing
  * differs. */

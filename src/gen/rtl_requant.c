@@ -94,7 +94,7 @@ static mq_status close_file(mq_outfile *file, mq_status status, mq_error *error)
 }
 
 /* Stage k of the search compares with threshold (code << (bits-k)) + 2^(bits-1-k), counted from 1. A channel
- * that is not there has accumulator 0 and gets the code 0. */
+ * that is not there has the accumulator 0 and gets the code 0. */
 static int64_t threshold(const job *j, const int64_t *t, int p, int g, int k, int code) {
     int bits = j->r->bits, c = g * j->pe + p, i = (code << (bits - k)) + (1 << (bits - 1 - k)) - 1;
     if (c >= j->node->edge.c) return j->r->is_signed && i < 1 << (bits - 1) ? 0 : 1;

@@ -11,6 +11,11 @@
 enum { VERSION = 1 };
 
 mq_status mq_manifest_write(const char *dir, const char *const *names, size_t count, mq_error *error) {
+    return mq_manifest_write_about(dir, names, count, NULL, error);
+}
+
+mq_status mq_manifest_write_about(const char *dir, const char *const *names, size_t count,
+                                  const json_t *about, mq_error *error) {
     char path[MQ_PATH], digest[MQ_DIGEST_TEXT];
     json_t *files = json_array();
     mq_status status = MQ_OK;
@@ -20,9 +25,14 @@ mq_status mq_manifest_write(const char *dir, const char *const *names, size_t co
         json_array_append_new(files, json_pack("{s:s, s:s}", "name", names[i], "sha256", digest));
     }
     MQ_TRY_GOTO(mq_path_join(dir, MQ_MANIFEST_FILE, path, error), failed);
-    json_t *root = json_pack("{s:s, s:i, s:s, s:o}", "format", FORMAT, "version", VERSION, "mixq",
-                             MIXQ_VERSION, "files", files);
-    if (!root) return mq_fail_memory(error, MQ_MANIFEST_FILE, 0);
+    json_t *root = json_pack("{s:s, s:i, s:s}", "format", FORMAT, "version", VERSION, "mixq", MIXQ_VERSION);
+    if (!root || (about && json_object_update(root, (json_t *)(uintptr_t)about) != 0) ||
+        json_object_set(root, "files", files) != 0) {
+        json_decref(root);
+        status = mq_fail_memory(error, MQ_MANIFEST_FILE, 0);
+        goto failed;
+    }
+    json_decref(files);
     status = mq_json_save(path, root, error);
     json_decref(root);
     return status;
@@ -38,7 +48,8 @@ static bool plain(const char *name) {
 }
 
 static mq_status check_manifest(const json_t *root, mq_error *error) {
-    static const char *const keys[] = {"format", "version", "mixq", "files", NULL};
+    static const char *const keys[] = {"format",    "version", "mixq",  "target", "device",
+                                       "clock_mhz", "tools",   "files", NULL};
     const char *text, *name;
     int64_t version;
     json_t *files, *file;

@@ -1,5 +1,6 @@
 /* manifest.h - manifest.json: the files of an export or build folder and their SHA-256, so that any flipped
- * bit is found and named. {"format": "mixq-manifest", "version": 1, "mixq", "files": [{"name", "sha256"}]} */
+ * bit is found and named. {"format": "mixq-manifest", "version": 1, "mixq", "files": [{"name", "sha256"}]};
+ * a build folder's also says what it was built for: "target", "device", "clock_mhz", "tools". */
 #ifndef MIXQ_INET_MANIFEST_H
 #define MIXQ_INET_MANIFEST_H
 
@@ -11,6 +12,9 @@
 /* Writes dir/manifest.json, atomically, over the named files of dir (names may have folders in them). */
 mq_status mq_manifest_write(const char *dir, const char *const *names, size_t count,
                             mq_error *error) MQ_MUST_CHECK;
+/* The same with the members of `about` (an object, borrowed) between "mixq" and "files". */
+mq_status mq_manifest_write_about(const char *dir, const char *const *names, size_t count,
+                                  const json_t *about, mq_error *error) MQ_MUST_CHECK;
 
 /* Reads it: every name is a plain relative path, none twice. Release with json_decref. */
 mq_status mq_manifest_load(const char *dir, json_t **out, mq_error *error) MQ_MUST_CHECK;

@@ -1,4 +1,5 @@
-/* explorer.h - the memory of what has been solved, and the checks that its users share. For this folder only.
+/* explorer.h - the memory of what has been solved, and the checks that its users share. For this folder, and
+ * for src/accel, which weighs whole fronts.
  */
 #ifndef MIXQ_PACK_EXPLORER_H
 #define MIXQ_PACK_EXPLORER_H

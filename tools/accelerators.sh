@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# The built-in networks as accelerators: each is trained for an epoch at its published bits, exported with vectors, built for a
+# device, verified over 3 frames with and without stalls, synthesised. tools/accelerators.sh [-d DEVICE] [-s] [NETWORK...]
+#   -d DEVICE   ultra96v2 by default
+#   -s          without synthesis
+#   NETWORK     vgg_tiny ultranet ultranet_bypass skynet skynetk5, all by default; NAME=DIR takes the export in DIR
+# Results go to build-accelerators/<network>/; the end is a table, and a failure when one network failed.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+mixq=${MIXQ:-build-ci/mixq}
+device=ultra96v2
+synth=1
+while getopts d:s option; do
+    case $option in
+    d) device=$OPTARG ;;
+    s) synth=0 ;;
+    *) exit 2 ;;
+    esac
+done
+shift $((OPTIND - 1))
+[ $# -gt 0 ] || set -- vgg_tiny ultranet ultranet_bypass skynet skynetk5
+out=build-accelerators
+rows=()
+bad=0
+
+# Weight and activation bits: those of the published networks (8-bit images, 4 bits elsewhere), a searched vgg_tiny.
+bits() {
+    case $1 in
+    vgg_tiny) echo "822222 833363" ;;
+    ultranet | ultranet_bypass) echo "444444444 844444444" ;;
+    skynet | skynetk5) echo "4444444444444 8444444444444" ;;
+    *) echo "no bits known for $1: give NAME=DIR" >&2 && return 1 ;;
+    esac
+}
+
+# A trained export of a network in $out/<network>/net.
+export_network() {
+    local name=$1 data=shapes:64 dir=$out/$1 w a
+    [ "$name" = vgg_tiny ] && data=fashion-mnist
+    bits "$name" >/dev/null || return 1
+    read -r w a < <(bits "$name")
+    "$mixq" train --model "$name" --data "$data" --bitw "$w" --bita "$a" --epochs 1 --limit 64 --batch 8 --out "$dir/run" --force &&
+        "$mixq" export "$dir/run" --out "$dir/net" --data "$data" --vectors 3 --force
+}
+
+one() {
+    local name=$1 net=$2 dir=$out/$1
+    [ -n "$net" ] || { export_network "$name" && net=$dir/net; } || return 1
+    "$mixq" build "$net" --device "$device" --target rtl --out "$dir/rtl" --force --verbose || return 1
+    "$mixq" verify "$dir/rtl" --images 3 --stalls --json >"$dir/verify.json" || { cat "$dir/verify.json"; return 1; }
+    cat "$dir/verify.json"
+    [ "$synth" = 0 ] && return 0
+    "$mixq" synth "$dir/rtl" >"$dir/synth.txt" && cat "$dir/synth.txt"
+}
+
+for argument in "$@"; do
+    name=${argument%%=*} net=
+    [ "$name" = "$argument" ] || net=${argument#*=}
+    mkdir -p "$out/$name"
+    start=$SECONDS word=ok
+    echo "== $name"
+    if ! one "$name" "$net" >"$out/$name/log" 2>&1 </dev/null; then
+        word=FAILED
+        bad=$((bad + 1))
+        tail -n 5 "$out/$name/log"
+    fi
+    note=$(grep -oE 'a frame every [^"]*' "$out/$name/verify.json" 2>/dev/null | head -n 1)
+    total=$(grep -E '^  all ' "$out/$name/synth.txt" 2>/dev/null | tr -s ' ')
+    rows+=("$(printf '%-16s %-7s %5d s  %s;%s' "$name" "$word" $((SECONDS - start)) "$note" "$total")")
+    echo "   ${rows[-1]}"
+done
+echo
+printf '%s\n' "${rows[@]}"
+echo "$(($# - bad)) passed, $bad failed"
+[ "$bad" -eq 0 ]
