@@ -23,7 +23,7 @@ fuzz_onnx() {
     echo '#include "base/embedded.h"
 const mq_embedded_file mixq_builtin_models[] = {{0}};' >build-fuzz/no_models.c
     clang "${flags[@]}" -DMIXQ_VERSION='"fuzz"' -Ibuild-fuzz/protobuf tests/qonnx/test_fuzz_onnx.c build-fuzz/no_models.c \
-        build-fuzz/protobuf/onnx_subset.pb-c.c src/qonnx/{graph,constants,streams,layers,own_file,qonnx_import}.c \
+        build-fuzz/protobuf/onnx_subset.pb-c.c src/qonnx/{graph,constants,stream_nodes,layers,own_file,qonnx_import}.c \
         src/net/{net,parse,bits,params,checkpoint}.c src/quant/*.c \
         src/tensor/*.c src/base/*.c src/io/{onnx_read,onnx_write,yaml,yaml_values,safetensors_read,safetensors_write,json}.c \
         -fopenmp -lprotobuf-c -lyaml -ljansson -lmd -lm -o build-fuzz/fuzz_onnx

@@ -125,7 +125,7 @@ mq_status mq_fold_node(mq_graph *g, bool *folded) MQ_MUST_CHECK;
 /* The shape that a Reshape, Flatten ... asks for, of a tensor of `from`. */
 mq_status mq_reshape_target(const mq_graph *g, const mq_shape *from, mq_shape *out) MQ_MUST_CHECK;
 
-/* streams.c: the current node on a stream. */
+/* stream_nodes.c: the current node on a stream. */
 mq_status mq_stream_node(mq_graph *g) MQ_MUST_CHECK;
 /* The chain becomes its layer's scale and offset. */
 mq_status mq_stream_commit(mq_graph *g, mq_stream *s) MQ_MUST_CHECK;

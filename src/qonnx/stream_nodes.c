@@ -1,4 +1,4 @@
-/* streams.c - nodes on the running value: scalings, quantisers, pools and movements. */
+/* stream_nodes.c - nodes on the running value: scalings, quantisers, pools and movements. */
 #include <math.h>
 #include <string.h>
 
