@@ -6,8 +6,8 @@
 set -euo pipefail
 
 packages=(build-essential cmake ninja-build pkg-config libdnnl-dev libyaml-dev libjansson-dev zlib1g-dev libmd-dev
-          libgmp-dev libjpeg62-turbo-dev libpng-dev libexpat1-dev libcmocka-dev verilator iverilog yosys
-          dataset-fashion-mnist)
+          libgmp-dev libjpeg62-turbo-dev libpng-dev libexpat1-dev libprotobuf-c-dev protobuf-c-compiler libcmocka-dev
+          verilator iverilog yosys dataset-fashion-mnist)
 if [ "${1:-}" = deep ]; then
     packages+=(git clang clang-tidy clang-format cppcheck valgrind libomp-dev llvm man-db chromium)
 fi

@@ -123,6 +123,11 @@ static mq_status run(const cli_args *args, mq_error *error) {
     MQ_TRY(cli_required(args, "--model", &model, error));
     MQ_TRY(mq_net_open(model, &net, error));
     mq_status status;
+    if (net->given) {
+        status = mq_fail(error, MQ_USAGE,
+                         "%s: its quantisers are given (an imported network): it is not trained", net->name);
+        goto done;
+    }
     MQ_TRY_GOTO(read_setup(args, net, &setup, &steps, error), done);
     MQ_TRY_GOTO(mq_alloc(1, sizeof *m, "measurements", &m, error), done);
     MQ_TRY_GOTO(bench_step_create(net, &setup, &step, error), done);

@@ -12,20 +12,26 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/export_vectors.h"
+#include "gen/folding.h"
 #include "gen/hls_headers.h"
 #include "inet/inet_files.h"
 #include "inet/inet_plan.h"
 #include "inet/manifest.h"
 #include "lower/certify.h"
 #include "lower/lower.h"
+#include "qonnx/qonnx_export.h"
 
 #define STAGE       ".partial"
 #define OLD_VECTORS "old-vectors"
+#define QONNX_FILE  "qonnx.onnx"
+#define PLAIN_FILE  "plain.onnx"
+#define FLOAT_FILE  "float.onnx"
+#define FOLD_FILE   "folding_config.json"
 
 /* What an export may hold, in the order of moving. */
-static const char *const FILES[] = {"config.h",          "weights.hpp", "weights.safetensors",
-                                    MQ_CERTIFICATE_FILE, MQ_PLAN_FILE,  MQ_MANIFEST_FILE,
-                                    MQ_INET_NET_FILE};
+static const char *const FILES[] = {"config.h",       "weights.hpp",   "weights.safetensors", QONNX_FILE,
+                                    PLAIN_FILE,       FOLD_FILE,       MQ_CERTIFICATE_FILE,   MQ_PLAN_FILE,
+                                    MQ_MANIFEST_FILE, MQ_INET_NET_FILE};
 enum { FILE_COUNT = sizeof FILES / sizeof *FILES, MOST_FILES = FILE_COUNT + MQ_INET_MAX_NODES };
 
 typedef struct export_job {
@@ -36,7 +42,8 @@ typedef struct export_job {
     mq_dsp dsp;
     export_vectors vectors;
     json_t *certificate; /* NULL with --compat */
-    bool force, headers;
+    bool force, headers, qonnx, plain, folding;
+    bool headers_asked;
     mq_error reason; /* why there are no headers */
 } export_job;
 
@@ -49,25 +56,49 @@ static mq_status lower(const cli_args *args, export_job *job, mq_error *error) {
     if (which < 0 && cli_flag(args, "--lshift"))
         return mq_fail(error, MQ_USAGE, "--lshift belongs to --compat anypacking");
     mq_lower_options options = {.compat = which >= 0, .lshift = (int)lshift};
-    MQ_TRY(mq_checkpoint_load(args->word[0], &job->checkpoint, error));
     mq_status status = mq_lower(&job->checkpoint, &options, &job->net, error);
     return status == MQ_OK ? MQ_OK : mq_fail_context(error, status, "%s", args->word[0]);
 }
 
+/* --format: words joined by commas. Without it the headers, where they can be written. */
+static mq_status read_formats(const cli_args *args, export_job *job, mq_error *error) {
+    const char *text = cli_value(args, "--format");
+    const struct {
+        const char *word;
+        bool *asked;
+    } formats[] = {{"hls", &job->headers_asked},
+                   {"qonnx", &job->qonnx},
+                   {"onnx", &job->plain},
+                   {"folding", &job->folding}};
+    while (text && *text) {
+        size_t n = strcspn(text, ","), i = 0;
+        while (i < 4 && !(strlen(formats[i].word) == n && strncmp(formats[i].word, text, n) == 0)) i++;
+        if (i == 4 || text[n + (text[n] == ',')] == (text[n] ? 0 : 1))
+            return mq_fail(
+                error, MQ_USAGE,
+                "--format: got '%.40s', expected hls, qonnx, onnx or folding, or several with commas",
+                cli_value(args, "--format"));
+        *formats[i].asked = true;
+        text += n + (text[n] == ',');
+    }
+    return MQ_OK;
+}
+
 /* Whether the headers can and must be written. */
 static mq_status choose_formats(const cli_args *args, export_job *job, mq_error *error) {
-    static const char *const formats[] = {"hls", NULL};
     const char *file = cli_value(args, "--parallelism");
-    int asked = -1;
-    MQ_TRY(cli_choice(args, "--format", formats, &asked, error));
     if (file)
         MQ_TRY(mq_parallelism_load(file, job->net, &job->parallelism, error));
     else
         mq_parallelism_default(job->net, &job->parallelism);
-    mq_status status = mq_hls_headers_check(job->net, asked >= 0 ? error : &job->reason);
+    if (!job->headers_asked && (job->qonnx || job->plain || job->folding)) {
+        snprintf(job->reason.text, sizeof job->reason.text, "not asked for");
+        return MQ_OK;
+    }
+    mq_status status = mq_hls_headers_check(job->net, job->headers_asked ? error : &job->reason);
     job->headers = status == MQ_OK;
     if (job->headers) return MQ_OK;
-    if (asked >= 0) return mq_fail_context(error, status, "--format hls");
+    if (job->headers_asked) return mq_fail_context(error, status, "--format hls");
     mq_log(MQ_LOG_WARN, "only the integer network is written: %s", job->reason.text);
     return MQ_OK;
 }
@@ -181,8 +212,28 @@ static mq_status write_manifest(const export_job *job, const char *stage, mq_err
     return mq_manifest_write(stage, names, count, error);
 }
 
+static mq_status write_onnx(const export_job *job, const char *stage, mq_onnx_flavour flavour,
+                            mq_error *error) {
+    const bool quant = flavour == MQ_ONNX_QUANT;
+    char path[MQ_PATH];
+    int inexact = 0;
+    MQ_TRY(mq_path_join(stage, quant ? QONNX_FILE : PLAIN_FILE, path, error));
+    mq_status status = mq_qonnx_export(job->net, &job->checkpoint, flavour, path, &inexact, error);
+    if (status != MQ_OK) return mq_fail_context(error, status, "--format %s", quant ? "qonnx" : "onnx");
+    if (inexact)
+        mq_log(MQ_LOG_WARN, "%s: sums of %d layers may leave 2^24: float32 runtimes may round them",
+               quant ? QONNX_FILE : PLAIN_FILE, inexact);
+    return MQ_OK;
+}
+
 static mq_status write_files(export_job *job, const char *stage, mq_error *error) {
     char path[MQ_PATH];
+    if (job->qonnx) MQ_TRY(write_onnx(job, stage, MQ_ONNX_QUANT, error));
+    if (job->folding) {
+        MQ_TRY(mq_path_join(stage, FOLD_FILE, path, error));
+        MQ_TRY(mq_folding_write(job->net, &job->parallelism, path, error));
+    }
+    if (job->plain) MQ_TRY(write_onnx(job, stage, MQ_ONNX_PLAIN, error));
     if (job->headers) MQ_TRY(mq_hls_headers_write(job->net, &job->parallelism, stage, error));
     MQ_TRY(mq_inet_save(job->net, stage, error));
     MQ_TRY(write_certificate(job, stage, error));
@@ -253,13 +304,18 @@ static mq_status report(const cli_args *args, const export_job *job, mq_error *e
                                  "nodes", net->node_count, "net_sha256", net->sha256, "weights_sha256",
                                  net->weights_sha256, "formats");
         if (root && job->headers) json_array_append_new(json_object_get(root, "formats"), json_string("hls"));
+        if (root && job->qonnx) json_array_append_new(json_object_get(root, "formats"), json_string("qonnx"));
+        if (root && job->plain) json_array_append_new(json_object_get(root, "formats"), json_string("onnx"));
+        if (root && job->folding)
+            json_array_append_new(json_object_get(root, "formats"), json_string("folding"));
         if (root && !job->headers) json_object_set_new(root, "without_hls", json_string(job->reason.text));
         if (root) json_object_set_new(root, "vectors", json_integer((json_int_t)job->vectors.count));
         if (root && job->certificate) json_object_set(root, "certificate", job->certificate);
         return cli_print_json(root, error);
     }
-    printf("%s: %s%s, weights %s activations %s, net.json%s, sha256 %s\n", job->out, net->model,
+    printf("%s: %s%s, weights %s activations %s, net.json%s%s%s, sha256 %s\n", job->out, net->model,
            net->compat ? " by the published rules" : "", net->bitw, net->bita,
+           job->qonnx ? ", " QONNX_FILE : "", job->plain ? ", " PLAIN_FILE : "",
            job->headers ? ", config.h and weights.hpp" : "", net->sha256);
     if (job->certificate) {
         const json_t *totals = json_object_get(job->certificate, "totals");
@@ -272,12 +328,39 @@ static mq_status report(const cli_args *args, const export_job *job, mq_error *e
     return MQ_OK;
 }
 
+/* A float checkpoint has no integer network: its folder holds the ONNX file alone. */
+static mq_status export_float(const cli_args *args, const export_job *job, mq_error *error) {
+    char path[MQ_PATH];
+    const mq_net *net = job->checkpoint.net;
+    if (mq_path_exists(job->out) && !mq_path_is_dir(job->out))
+        return mq_fail(error, MQ_USAGE, "--out %s: a folder expected, a file is there", job->out);
+    if (mq_dir_has_entries(job->out) && !job->force)
+        return mq_fail(error, MQ_USAGE,
+                       "--out %s: the folder exists and is not empty: give --force to write into it",
+                       job->out);
+    MQ_TRY(mq_make_dirs(job->out, error));
+    MQ_TRY(mq_path_join(job->out, FLOAT_FILE, path, error));
+    MQ_TRY(mq_onnx_export_float(&job->checkpoint, path, error));
+    if (args->json)
+        return cli_print_json(
+            json_pack("{s:s, s:s, s:[s]}", "out", job->out, "model", net->name, "formats", "onnx"), error);
+    printf("%s: %s (float), " FLOAT_FILE "\n", job->out, net->name);
+    return MQ_OK;
+}
+
 static mq_status run(const cli_args *args, mq_error *error) {
     export_job job = {.force = cli_flag(args, "--force")};
     mq_status status;
     const char *dsp = cli_value(args, "--dsp");
     MQ_TRY(cli_required(args, "--out", &job.out, error));
     MQ_TRY(mq_dsp_find(dsp ? dsp : "dsp48e2", &job.dsp, error));
+    MQ_TRY_GOTO(read_formats(args, &job, error), done);
+    MQ_TRY_GOTO(mq_checkpoint_load(args->word[0], &job.checkpoint, error), done);
+    if (job.checkpoint.mode == MQ_MODE_FLOAT && job.plain && !job.qonnx && !job.folding &&
+        !job.headers_asked) {
+        status = export_float(args, &job, error);
+        goto done;
+    }
     MQ_TRY_GOTO(lower(args, &job, error), done);
     job.net->packed_weights = cli_flag(args, "--packed-weights");
     MQ_TRY_GOTO(export_vectors_open(args, job.net, &job.vectors, error), done);
@@ -294,11 +377,16 @@ done:
 
 static const cli_option OPTIONS[] = {
     {"--out", "DIR", "the folder to write"},
-    {"--parallelism", "FILE", "SIMD and PE of every convolution, as the published config_simd_pe.txt"},
+    {"--parallelism", "FILE",
+     "SIMD and PE of every convolution, as the published config_simd_pe.txt or FINN's folding_config.json"},
     {"--dsp", "D", "the slice that plan.json packs for: dsp48e2 (default), dsp48e1, dsp58, or NxM"},
     {"--compat", "RULES", "anypacking: the published rules to the last bit"},
     {"--lshift", "N", "with --compat: the shift of networks that the published framework does not have"},
-    {"--format", "F", "hls: config.h and weights.hpp of the published templates (hls where possible)"},
+    {"--format", "F,F",
+     "hls: config.h and weights.hpp of the published templates (hls where possible); qonnx:\n"
+     "                      qonnx.onnx with Quant nodes; onnx: plain.onnx, of a float checkpoint "
+     "float.onnx;\n"
+     "                      folding: FINN's folding_config.json"},
     {"--vectors", "N", "also N images and the trained network's codes of every layer, for `mixq verify`"},
     {"--data", "DATA", "with --vectors: the first N of its test split"},
     {"--input", "F", "with --vectors: the first N images of a .npy or .safetensors, as in `mixq simulate`"},
@@ -322,7 +410,9 @@ const cli_command cli_export = {
         "config.h and weights.hpp where these can express the network; without --format hls a network they\n"
         "cannot express is written with a warning. --verbose prints the widths of every layer beside those "
         "of\n"
-        "the published rule at lshift 16.\n\n"
+        "the published rule at lshift 16. qonnx.onnx computes in float32 what the integer network does, and "
+        "mixq\n"
+        "import gives its checkpoint back; --format onnx of a float checkpoint writes float.onnx alone.\n\n"
         "Examples:\n"
         "  mixq export main --out export\n"
         "  mixq export main --out export --data fashion-mnist --vectors 20 --verbose\n"

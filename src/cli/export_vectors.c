@@ -47,14 +47,16 @@ static mq_status read_data(const char *data, uint64_t seed, const mq_inet *net, 
     MQ_TRY(mq_dataset_open(data, &request, &set, error));
     mq_status status = integer_check_dataset(net, set, error);
     if (status == MQ_OK) status = copy_images(set, data, v, error);
+    if (status == MQ_OK) status = integer_pixels(net, v->images, v->count, v->images, error);
     mq_dataset_free(set);
     return status;
 }
 
-static mq_status read_input(const char *path, const mq_inet_edge *in, export_vectors *v, mq_error *error) {
+static mq_status read_input(const char *path, const mq_inet_node *image, export_vectors *v, mq_error *error) {
+    const mq_inet_edge *in = &image->edge;
     image_file file;
     size_t pixels = (size_t)in->h * (size_t)in->w, channels = (size_t)in->c;
-    MQ_TRY(image_file_open(path, in->c, in->h, in->w, &file, error));
+    MQ_TRY(image_file_open(path, image, &file, error));
     mq_status status = v->count > file.count
                            ? fail_count(v, file.count, path, error)
                            : mq_alloc(v->count, pixels * channels, "images", &v->images, error);
@@ -81,8 +83,8 @@ mq_status export_vectors_open(const cli_args *args, const mq_inet *net, export_v
         return mq_fail(error, MQ_USAGE,
                        "--vectors holds the trained network's codes: not what --compat promises");
     out->count = (size_t)count;
-    const mq_inet_edge *in = &net->nodes[0].edge;
-    return data ? read_data(data, args->seed, net, out, error) : read_input(input, in, out, error);
+    return data ? read_data(data, args->seed, net, out, error)
+                : read_input(input, &net->nodes[0], out, error);
 }
 
 void export_vectors_close(export_vectors *v) {

@@ -24,54 +24,82 @@ static double element(const mq_tensor *t, size_t i) {
     }
 }
 
-static mq_status convert(const char *path, const mq_tensor *t, int c, int h, int w, image_file *out,
+static bool right_shape(const mq_shape *s, const mq_inet_node *image) {
+    const mq_inet_edge *e = &image->edge;
+    if (s->rank < 2 || s->dim[0] < 1) return false;
+    if (s->rank == 4) return s->dim[1] == e->c && s->dim[2] == e->h && s->dim[3] == e->w;
+    if (!image->image.real || e->c != 1) return false;
+    return s->rank == 3 ? s->dim[1] == e->h && s->dim[2] == e->w : s->rank == 2 && s->dim[1] == e->h * e->w;
+}
+
+static mq_status convert_pixels(const char *path, const mq_tensor *t, const mq_inet_node *image, uint8_t *out,
+                                mq_error *error) {
+    const mq_inet_image *in = &image->image;
+    uint8_t(*table)[256] = NULL;
+    size_t count = mq_tensor_count(t), plane = (size_t)in->h * (size_t)in->w, channels = (size_t)in->c;
+    if (in->real) {
+        MQ_TRY(mq_alloc(channels, sizeof *table, "pixels", &table, error));
+        mq_real_pixels(in->real, (float)in->scale, (int)image->edge.low, (int)image->edge.high, in->c, table);
+    }
+    mq_status status = MQ_OK;
+    for (size_t i = 0; i < count && status == MQ_OK; i++) {
+        double v = element(t, i);
+        if (v >= 0 && v <= 255 && v == rint(v))
+            out[i] = table ? table[i / plane % channels][(int)v] : (uint8_t)v;
+        else
+            status = mq_fail(error, MQ_BAD_INPUT,
+                             "%s: images: element %zu is %g: whole numbers from 0 to 255%s expected", path, i,
+                             v, table ? ", or real numbers as float32," : "");
+    }
+    mq_free(table);
+    return status;
+}
+
+static mq_status convert(const char *path, const mq_tensor *t, const mq_inet_node *image, image_file *out,
                          mq_error *error) {
     char shape[MQ_SHAPE_TEXT];
-    if (t->shape.rank != 4 || t->shape.dim[0] < 1 || t->shape.dim[1] != c || t->shape.dim[2] != h ||
-        t->shape.dim[3] != w)
+    const mq_inet_image *in = &image->image;
+    if (!right_shape(&t->shape, image))
         return mq_fail(error, MQ_BAD_INPUT, "%s: images: got shape %s, expected [N, %d, %d, %d]", path,
-                       mq_shape_text(&t->shape, shape), c, h, w);
+                       mq_shape_text(&t->shape, shape), in->c, in->h, in->w);
     if (t->dtype == MQ_BF16 || t->dtype == MQ_F64)
         return mq_fail(error, MQ_BAD_INPUT, "%s: images: got %s, expected integers or float32", path,
                        mq_dtype_name(t->dtype));
-    size_t count = mq_tensor_count(t);
-    MQ_TRY(mq_alloc(count, 1, "images", &out->images, error));
+    MQ_TRY(mq_alloc(mq_tensor_count(t), 1, "images", &out->images, error));
     out->count = (size_t)t->shape.dim[0];
-    for (size_t i = 0; i < count; i++) {
-        double v = element(t, i);
-        if (!(v >= 0 && v <= 255 && v == rint(v)))
-            return mq_fail(error, MQ_BAD_INPUT,
-                           "%s: images: element %zu is %g: whole numbers from 0 to 255 expected", path, i, v);
-        out->images[i] = (uint8_t)v;
-    }
-    return MQ_OK;
+    if (!in->real || t->dtype != MQ_F32) return convert_pixels(path, t, image, out->images, error);
+    mq_status status =
+        mq_real_codes(in->real, (float)in->scale, (int)image->edge.low, (int)image->edge.high, t->data,
+                      out->count, in->c, (size_t)in->h * (size_t)in->w, out->images, error);
+    return status == MQ_OK ? MQ_OK : mq_fail_context(error, status, "%s", path);
 }
 
-static mq_status from_npy(const char *path, int c, int h, int w, image_file *out, mq_error *error) {
+static mq_status from_npy(const char *path, const mq_inet_node *image, image_file *out, mq_error *error) {
     mq_tensor tensor;
     MQ_TRY(mq_npy_load(path, &tensor, error));
-    mq_status status = convert(path, &tensor, c, h, w, out, error);
+    mq_status status = convert(path, &tensor, image, out, error);
     mq_tensor_free(&tensor);
     return status;
 }
 
-static mq_status from_safetensors(const char *path, int c, int h, int w, image_file *out, mq_error *error) {
+static mq_status from_safetensors(const char *path, const mq_inet_node *image, image_file *out,
+                                  mq_error *error) {
     mq_st_file *file;
     MQ_TRY(mq_st_load(path, &file, error));
     const mq_st_entry *entry = mq_st_find(file, "images");
-    mq_status status = entry ? convert(path, &entry->tensor, c, h, w, out, error)
+    mq_status status = entry ? convert(path, &entry->tensor, image, out, error)
                              : mq_fail(error, MQ_BAD_INPUT, "%s: it has no tensor 'images'", path);
     mq_st_free(file);
     return status;
 }
 
-mq_status image_file_open(const char *path, int c, int h, int w, image_file *out, mq_error *error) {
+mq_status image_file_open(const char *path, const mq_inet_node *image, image_file *out, mq_error *error) {
     *out = (image_file){0};
     mq_status status;
     if (mq_ends_with(path, ".npy"))
-        status = from_npy(path, c, h, w, out, error);
+        status = from_npy(path, image, out, error);
     else if (mq_ends_with(path, ".safetensors"))
-        status = from_safetensors(path, c, h, w, out, error);
+        status = from_safetensors(path, image, out, error);
     else
         status = mq_fail(error, MQ_USAGE, "--input %s: a name ending in .npy or .safetensors expected", path);
     if (status != MQ_OK) image_file_close(out);

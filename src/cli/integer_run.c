@@ -71,6 +71,20 @@ mq_status integer_check_dataset(const mq_inet *net, const mq_dataset *d, mq_erro
     return MQ_OK;
 }
 
+mq_status integer_pixels(const mq_inet *net, const uint8_t *pixels, size_t count, uint8_t *out,
+                         mq_error *error) {
+    const mq_inet_node *n = &net->nodes[0];
+    const mq_inet_image *image = &n->image;
+    uint8_t(*table)[256];
+    if (!image->real) return MQ_OK;
+    const size_t channels = (size_t)image->c, all = count * (size_t)image->h * (size_t)image->w * channels;
+    MQ_TRY(mq_alloc(channels, sizeof *table, "pixels", &table, error));
+    mq_real_pixels(image->real, (float)image->scale, (int)n->edge.low, (int)n->edge.high, image->c, table);
+    for (size_t i = 0; i < all; i++) out[i] = table[i % channels][pixels[i]];
+    mq_free(table);
+    return MQ_OK;
+}
+
 size_t integer_outputs(const mq_inet *net) {
     const mq_inet_edge *out = &mq_inet_last(net)->edge;
     return (size_t)out->h * (size_t)out->w * (size_t)out->c;
@@ -86,6 +100,7 @@ typedef struct running {
     mq_digest *digest;
     int64_t *out;       /* [part], unless the job keeps all */
     float *values;      /* [part] */
+    uint8_t *codes;     /* [part] of a data set's pixels, where the input is real numbers */
     size_t part, bytes; /* images of a part; bytes of an image */
 } running;
 
@@ -95,8 +110,13 @@ static mq_status run_part(running *r, const mq_batch *batch, size_t first, size_
     mq_sim_visitor visitor = {0};
     if (r->dump) visitor = mq_sim_dump_visitor(r->dump, first);
     int64_t *out = job->keep ? job->out + first * outputs : r->out;
+    const uint8_t *images = batch ? batch->images : NULL;
+    if (batch && r->codes) {
+        MQ_TRY(integer_pixels(r->net, images, count, r->codes, error));
+        images = r->codes;
+    }
     double start = mq_seconds();
-    MQ_TRY(mq_sim_run(r->sim, batch ? batch->images : job->images + first * r->bytes, count,
+    MQ_TRY(mq_sim_run(r->sim, batch ? images : job->images + first * r->bytes, count,
                       batch ? MQ_SIM_NHWC : MQ_SIM_NCHW, r->dump ? &visitor : NULL, out, r->values, error));
     job->seconds += mq_seconds() - start;
     mq_digest_add(r->digest, out, count * outputs * sizeof *out);
@@ -153,6 +173,8 @@ mq_status integer_run(const mq_inet *net, integer_job *job, mq_error *error) {
     else
         MQ_TRY_GOTO(mq_alloc(r.part, outputs * sizeof *r.out, "outputs", &r.out, error), done);
     MQ_TRY_GOTO(mq_alloc(r.part, outputs * sizeof *r.values, "outputs", &r.values, error), done);
+    if (job->dataset && net->nodes[0].image.real)
+        MQ_TRY_GOTO(mq_alloc(r.part, r.bytes, "images", &r.codes, error), done);
     MQ_TRY_GOTO(mq_digest_begin(&r.digest, error), done);
     MQ_TRY_GOTO(mq_sim_create_with(net, &job->options, &r.sim, error), done);
     job->kernels = mq_sim_kernels(r.sim);
@@ -169,6 +191,7 @@ done:
     mq_sim_free(r.sim);
     mq_free(r.out);
     mq_free(r.values);
+    mq_free(r.codes);
     return status;
 }
 

@@ -19,6 +19,11 @@ mq_status integer_check_dataset(const mq_inet *net, const mq_dataset *dataset, m
 /* Outputs of one image: c*h*w of the output node. */
 size_t integer_outputs(const mq_inet *net);
 
+/* A data set's pixels uint8 [count][h][w][c] as the network's bytes, where its input is real numbers; out may
+ * be pixels. Without a real input nothing is to be done. */
+mq_status integer_pixels(const mq_inet *net, const uint8_t *pixels, size_t count, uint8_t *out,
+                         mq_error *error) MQ_MUST_CHECK;
+
 /* Some images in file order, simulated. */
 typedef struct integer_part {
     size_t first, count;
@@ -29,7 +34,7 @@ typedef struct integer_part {
 
 typedef struct integer_job {
     const mq_dataset *dataset; /* its images in file order, damaged ones as the loader gives them; or NULL: */
-    const uint8_t *images;     /* [count][c][h][w] */
+    const uint8_t *images;     /* [count][c][h][w], as the simulator takes them */
     size_t count;
     mq_sim_options options; /* zero: the fast engine with the best kernels */
     const char *dump;       /* folder for every layer's codes, or NULL */

@@ -41,10 +41,10 @@ static const char *task_name(const mq_net *net) {
 
 static json_t *summary(const mq_net *net, const totals *t) {
     return json_pack("{s:s, s:s, s:s, s:i, s:[i,i,i], s:i, s:i, s:I, s:I}", "name", net->name, "task",
-                     task_name(net), "quantizer", mq_quantizer_names[net->quantizer], "classes", net->classes,
-                     "input", net->in_c, net->in_h, net->in_w, "weighted_layers", net->layer_count,
-                     "searched_layers", net->digit_count, "parameters", (json_int_t)t->parameters, "macs",
-                     (json_int_t)t->macs);
+                     task_name(net), "quantizer", net->given ? "given" : mq_quantizer_names[net->quantizer],
+                     "classes", net->classes, "input", net->in_c, net->in_h, net->in_w, "weighted_layers",
+                     net->layer_count, "searched_layers", net->digit_count, "parameters",
+                     (json_int_t)t->parameters, "macs", (json_int_t)t->macs);
 }
 
 /* ---- one network ---- */
@@ -107,7 +107,8 @@ static mq_status show_one(const cli_args *args, const char *model, mq_error *err
         printf("%s: %s of %d class%s, input %d x %d x %d, %s quantisers, %" PRIu64
                " parameters, %.3f M multiplications\n",
                net->name, task_name(net), net->classes, net->classes == 1 ? "" : "es", net->in_c, net->in_h,
-               net->in_w, mq_quantizer_names[net->quantizer], t.parameters, (double)t.macs * 1e-6);
+               net->in_w, net->given ? "given" : mq_quantizer_names[net->quantizer], t.parameters,
+               (double)t.macs * 1e-6);
         printf("  %-14s %-11s %-22s %-18s %10s %12s  %s\n", "name", "layer", "", "output C x H x W",
                "parameters", "M mult.", "bits");
         for (int i = 0; i < net->node_count; i++)
@@ -128,8 +129,9 @@ static mq_status add_one(const cli_args *args, const char *name, json_t *list, m
         json_array_append_new(list, summary(net, &t));
     else if (status == MQ_OK)
         printf("%-16s %-15s %-7s %3d x %3d x %3d  %3d layers  %8.3f M parameters  %9.3f M multiplications\n",
-               net->name, task_name(net), mq_quantizer_names[net->quantizer], net->in_c, net->in_h, net->in_w,
-               net->layer_count, (double)t.parameters * 1e-6, (double)t.macs * 1e-6);
+               net->name, task_name(net), net->given ? "given" : mq_quantizer_names[net->quantizer],
+               net->in_c, net->in_h, net->in_w, net->layer_count, (double)t.parameters * 1e-6,
+               (double)t.macs * 1e-6);
     mq_net_free(net);
     return status;
 }

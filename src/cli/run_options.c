@@ -120,6 +120,10 @@ mq_status run_setup_open(const cli_args *args, bool search, run_setup *out, mq_e
     MQ_TRY(cli_required(args, "--data", &data, error));
     MQ_TRY(cli_required(args, "--out", &folder, error));
     MQ_TRY(mq_net_open(model, &out->net, error));
+    if (out->net->given)
+        return mq_fail(error, MQ_USAGE,
+                       "%s: its quantisers are given (an imported network): it is not trained",
+                       out->net->name);
     const mq_recipe *recipe = mq_recipe_for(out->net->task);
     int64_t epochs = search ? recipe->search_epochs : recipe->train_epochs, batch = recipe->batch, limit = 0,
             accumulate = 1;

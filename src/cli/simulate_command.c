@@ -56,7 +56,7 @@ static mq_status open_source(const cli_args *args, const mq_inet *net, source *s
     if (!data == !input)
         return mq_fail(error, MQ_USAGE, "mixq simulate: one of --data D and --input F expected");
     if (input) {
-        MQ_TRY(image_file_open(input, in->c, in->h, in->w, &s->file, error));
+        MQ_TRY(image_file_open(input, &net->nodes[0], &s->file, error));
         job->images = s->file.images;
         job->count = limit && (size_t)limit < s->file.count ? (size_t)limit : s->file.count;
         return MQ_OK;
@@ -181,7 +181,9 @@ static const cli_option OPTIONS[] = {
     {"--data", "DATA",
      "the test split of fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, folder:DIR, npy:X,Y; detectors: "
      "dac-sdc:DIR, shapes[:N]"},
-    {"--input", "F", "images from a .npy, or from tensor `images` of a .safetensors, [N,C,H,W], 0..255"},
+    {"--input", "F",
+     "images from a .npy, or from tensor `images` of a .safetensors, [N,C,H,W], 0..255; networks of real\n"
+     "                      inputs also take float32, their own values"},
     {"--limit", "N", "only the first N images"},
     {"--level", "L",
      "integer: codes and accumulators; packed: word by word through the DSP slices of the plan (integer)"},

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "gen/folding.h"
 
 enum { MAX_FILE = 1 << 20, MAX_COLUMNS = 4, MAX_FIELD = 16, MAX_VALUE = 1 << 16 };
 
@@ -139,6 +140,18 @@ mq_status mq_parallelism_parse(const char *name, const char *text, const mq_inet
     return MQ_OK;
 }
 
+/* FINN's file has no lines to name: the layer is enough. */
+static mq_status load_folding(const char *path, const char *text, size_t size, const mq_inet *net,
+                              mq_parallelism *out, mq_error *error) {
+    MQ_TRY(mq_folding_parse(path, text, size, net, out, error));
+    for (int i = 0, row = 0; i < net->node_count; i++)
+        if (net->nodes[i].kind == MQ_INET_CONV) {
+            MQ_TRY(check_row(path, row + 1, net, &net->nodes[i], false, &out->rows[row], error));
+            row++;
+        }
+    return MQ_OK;
+}
+
 mq_status mq_parallelism_load(const char *path, const mq_inet *net, mq_parallelism *out, mq_error *error) {
     uint8_t *text = NULL;
     size_t size = 0;
@@ -146,6 +159,8 @@ mq_status mq_parallelism_load(const char *path, const mq_inet *net, mq_paralleli
     mq_status status;
     if (memchr(text, 0, size))
         status = mq_fail(error, MQ_BAD_INPUT, "%s: not a text file", path);
+    else if (text[strspn((const char *)text, " \t\r\n")] == '{')
+        status = load_folding(path, (const char *)text, size, net, out, error);
     else
         status = mq_parallelism_parse(path, (const char *)text, net, out, error);
     mq_free(text);

@@ -21,7 +21,8 @@ typedef struct mq_parallelism {
     mq_parallelism_row rows[MQ_INET_MAX_NODES];
 } mq_parallelism;
 
-/* Reads and checks against the network; "file:line: ..." on failure. */
+/* Reads and checks against the network; "file:line: ..." on failure. A file that begins with { is FINN's
+ * folding_config.json (folding.h), its lines are the convolutions' numbers. */
 mq_status mq_parallelism_load(const char *path, const mq_inet *net, mq_parallelism *out,
                               mq_error *error) MQ_MUST_CHECK;
 /* The same from text; name stands in messages. */

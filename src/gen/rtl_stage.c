@@ -302,6 +302,9 @@ static mq_status output(writer *w, const stage *s, mq_stream *out, mq_error *err
 
 /* The stream is the edge that the node reads. */
 static mq_status check_inputs(const stage *s, mq_error *error) {
+    if (s->node->kind == MQ_INET_IMAGE && s->node->image.real)
+        return mq_fail(error, MQ_BAD_INPUT, "%s: a stage for real inputs is not built: pixels expected",
+                       s->node->name);
     if (s->node->kind == MQ_INET_IMAGE) return MQ_OK;
     for (int i = 0; i < s->node->input_count; i++) {
         const mq_inet_edge *e = &s->build->net->nodes[s->node->input[i]].edge;

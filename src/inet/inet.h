@@ -8,16 +8,16 @@
  * a network in memory is always valid; the loader builds through the same door and compares what the file
  * declares with what was inferred. Files: docs/formats.md.
  *
- *   IMAGE     uint8 input k; code = k >> (8 - bits)
- *   CONV      acc = sum weight*code (+ bias); zero padding
- *   LINEAR    the same over the whole input flattened in channel, row, column order; output is 1 x 1 x out
- *   REQUANT   per channel: code = clip((acc*inc + bias) >> shift, low, high) in int64, arithmetic shift, the
- * rounding half 2^(shift-1) already folded into bias; or stored thresholds (mq_inet_rule) MAX_POOL  on codes
- * or accumulators, no padding REORG     space to depth by 2: output channel (2*dy + dx)*C + c at (y, x) is
- * channel c at (2y + dy, 2x + dx) CONCAT    channels of the inputs, in input order; all of one scale RESCALE
- * code = rint(((float)code*multiply)/divide) in float32, not clipped: the bypass of AnyPackingNet's
- *             ultranet_bypass; only in a network with `compat` set
- *   OUTPUT    real value = (float)code/(float)divisor; always the last node
+ *   IMAGE     uint8 input k; code = k >> (8 - bits). With `real` the input is real numbers that were made
+ * codes by tensor/real_input.h; a byte is the code, plus 128 where codes are signed CONV      acc = sum
+ * weight*code (+ bias); zero padding LINEAR    the same over the whole input flattened in channel, row,
+ * column order; output is 1 x 1 x out REQUANT   per channel: code = clip((acc*inc + bias) >> shift, low,
+ * high) in int64, arithmetic shift, the rounding half 2^(shift-1) already folded into bias; or stored
+ * thresholds (mq_inet_rule) MAX_POOL  on codes or accumulators, no padding REORG     space to depth by 2:
+ * output channel (2*dy + dx)*C + c at (y, x) is channel c at (2y + dy, 2x + dx) CONCAT    channels of the
+ * inputs, in input order; all of one scale RESCALE code = rint(((float)code*multiply)/divide) in float32, not
+ * clipped: the bypass of AnyPackingNet's ultranet_bypass; only in a network with `compat` set OUTPUT    real
+ * value = (float)code/(float)divisor + (float)offset; always the last node
  *
  * Usual chain: IMAGE "image" -> CONV "conv0" -> REQUANT "conv0.requant" -> MAX_POOL "pool0" -> ... -> LINEAR
  * "linear6" -> OUTPUT "output". Dump names: REQUANT of layer L dumps as L, the last layer's accumulators as
@@ -32,6 +32,7 @@
 #include "base/digest.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "tensor/real_input.h"
 
 /* The one table of node kinds: X(id, name in files, least inputs, most inputs). */
 #define MQ_INET_KINDS(X)                                                                                     \
@@ -83,7 +84,19 @@ typedef struct mq_inet_edge {
 typedef struct mq_inet_image {
     int h, w, c;
     int bits; /* 1..8 */
+    const mq_real_input
+        *real; /* NULL: pixels, unsigned codes of scale 2^-bits; the next are then not looked at */
+    bool is_signed, narrow;
+    double scale; /* of the codes; evaluated in float32 */
 } mq_inet_image;
+
+/* A byte of an image to its code: (byte >> shift) - zero. */
+static inline int mq_inet_image_shift(const mq_inet_image *image) {
+    return image->real ? 0 : 8 - image->bits;
+}
+static inline int mq_inet_image_zero(const mq_inet_image *image) {
+    return image->real && image->is_signed ? 128 : 0;
+}
 
 typedef struct mq_inet_conv {
     int out_channels; /* ic is the input edge's */
@@ -139,6 +152,7 @@ typedef struct mq_inet_rescale {
 
 typedef struct mq_inet_output {
     double divisor; /* > 0 */
+    double offset;  /* 0 but for imported networks */
 } mq_inet_output;
 
 typedef struct mq_inet_node {

@@ -113,14 +113,72 @@ static mq_status get_weights(reader *r, const mq_inet_node *node, mq_shape shape
 
 /* ---- attributes, one function per kind; `a` is the object, `in` the first input's edge ---- */
 
+/* A number that float32 holds. */
+static mq_status get_float(double v, const char *where, float *out, mq_error *error) {
+    *out = (float)v;
+    if ((double)*out == v) return MQ_OK;
+    return mq_fail(error, MQ_BAD_INPUT, "%s: got %.17g, expected a float32 value", where, v);
+}
+
+static mq_status read_real_step(const json_t *item, const char *where, mq_real_step *out, mq_error *error) {
+    json_t *values;
+    const char *op;
+    if (!json_is_object(item)) return mq_fail(error, MQ_BAD_INPUT, "%s: steps: objects expected", where);
+    MQ_TRY(mq_json_keys(item, where, (const char *const[]){"op", "values", NULL}, error));
+    MQ_TRY(mq_json_string(item, where, "op", &op, error));
+    int found = 0;
+    while (mq_real_op_names[found] && strcmp(mq_real_op_names[found], op) != 0) found++;
+    if (found == MQ_REAL_OP_COUNT)
+        return mq_fail(error, MQ_BAD_INPUT, "%s: op: got '%.20s', expected add, sub, mul or div", where, op);
+    out->op = (mq_real_op)found;
+    MQ_TRY(mq_json_array(item, where, "values", &values, error));
+    if (json_array_size(values) > MQ_REAL_CHANNELS)
+        return mq_fail(error, MQ_BAD_INPUT, "%s: values: got %zu, expected at most %d", where,
+                       json_array_size(values), MQ_REAL_CHANNELS);
+    out->count = (int)json_array_size(values);
+    for (int i = 0; i < out->count; i++) {
+        const json_t *v = json_array_get(values, (size_t)i);
+        if (!json_is_number(v)) return mq_fail(error, MQ_BAD_INPUT, "%s: values: numbers expected", where);
+        MQ_TRY(get_float(json_number_value(v), where, &out->value[i], error));
+    }
+    return MQ_OK;
+}
+
+static mq_status read_real(reader *r, const json_t *a, const char *where, mq_inet_node *node,
+                           mq_error *error) {
+    static const char *const keys[] = {"signed", "narrow", "scale", "divisor", "steps", NULL};
+    mq_real_input *real;
+    json_t *steps;
+    double divisor;
+    if (!json_is_object(a)) return mq_fail(error, MQ_BAD_INPUT, "%s: real: an object expected", where);
+    MQ_TRY(mq_json_keys(a, where, keys, error));
+    MQ_TRY(mq_arena_alloc(r->unpacked, 1, sizeof *real, "real input", &real, error));
+    MQ_TRY(mq_json_bool(a, where, "signed", &node->image.is_signed, error));
+    MQ_TRY(mq_json_bool(a, where, "narrow", &node->image.narrow, error));
+    MQ_TRY(mq_json_double(a, where, "scale", &node->image.scale, error));
+    MQ_TRY(mq_json_double(a, where, "divisor", &divisor, error));
+    MQ_TRY(get_float(divisor, where, &real->divisor, error));
+    MQ_TRY(mq_json_array(a, where, "steps", &steps, error));
+    if (json_array_size(steps) > MQ_REAL_STEPS)
+        return mq_fail(error, MQ_BAD_INPUT, "%s: steps: got %zu, expected at most %d", where,
+                       json_array_size(steps), MQ_REAL_STEPS);
+    real->count = (int)json_array_size(steps);
+    for (int i = 0; i < real->count; i++)
+        MQ_TRY(read_real_step(json_array_get(steps, (size_t)i), where, &real->step[i], error));
+    node->image.real = real;
+    return MQ_OK;
+}
+
 static mq_status read_IMAGE(reader *r, const json_t *a, const char *where, const mq_inet_edge *in,
                             mq_inet_node *node, mq_error *error) {
-    (void)r, (void)in;
-    MQ_TRY(mq_json_keys(a, where, (const char *const[]){"h", "w", "c", "bits", NULL}, error));
+    (void)in;
+    MQ_TRY(mq_json_keys(a, where, (const char *const[]){"h", "w", "c", "bits", "real", NULL}, error));
     MQ_TRY(get_int(a, where, "h", &node->image.h, error));
     MQ_TRY(get_int(a, where, "w", &node->image.w, error));
     MQ_TRY(get_int(a, where, "c", &node->image.c, error));
-    return get_int(a, where, "bits", &node->image.bits, error);
+    MQ_TRY(get_int(a, where, "bits", &node->image.bits, error));
+    const json_t *real = json_object_get(a, "real");
+    return real ? read_real(r, real, where, node, error) : MQ_OK;
 }
 
 static mq_status read_CONV(reader *r, const json_t *a, const char *where, const mq_inet_edge *in,
@@ -239,7 +297,8 @@ static mq_status read_RESCALE(reader *r, const json_t *a, const char *where, con
 static mq_status read_OUTPUT(reader *r, const json_t *a, const char *where, const mq_inet_edge *in,
                              mq_inet_node *node, mq_error *error) {
     (void)r, (void)in;
-    MQ_TRY(mq_json_keys(a, where, (const char *const[]){"divisor", NULL}, error));
+    MQ_TRY(mq_json_keys(a, where, (const char *const[]){"divisor", "offset", NULL}, error));
+    if (json_object_get(a, "offset")) MQ_TRY(mq_json_double(a, where, "offset", &node->output.offset, error));
     return mq_json_double(a, where, "divisor", &node->output.divisor, error);
 }
 

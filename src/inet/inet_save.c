@@ -76,12 +76,28 @@ static mq_status save_weights(const mq_inet *net, const char *path, mq_error *er
 
 /* ---- net.json ---- */
 
+/* How real numbers become the image's codes. */
+static json_t *real_input(const mq_inet_image *image) {
+    json_t *steps = json_array();
+    for (int i = 0; i < image->real->count; i++) {
+        const mq_real_step *s = &image->real->step[i];
+        json_t *values = json_array();
+        for (int c = 0; c < s->count; c++) json_array_append_new(values, json_real((double)s->value[c]));
+        json_array_append_new(steps, json_pack("{s:s,s:o}", "op", mq_real_op_names[s->op], "values", values));
+    }
+    return json_pack("{s:b,s:b,s:f,s:f,s:o}", "signed", image->is_signed, "narrow", image->narrow, "scale",
+                     image->scale, "divisor", (double)image->real->divisor, "steps", steps);
+}
+
 /* The kind's own members; NULL when out of memory. */
 static json_t *attributes(const mq_inet_node *node) {
     switch (node->kind) {
-    case MQ_INET_IMAGE:
-        return json_pack("{s:i,s:i,s:i,s:i}", "h", node->image.h, "w", node->image.w, "c", node->image.c,
-                         "bits", node->image.bits);
+    case MQ_INET_IMAGE: {
+        json_t *image = json_pack("{s:i,s:i,s:i,s:i}", "h", node->image.h, "w", node->image.w, "c",
+                                  node->image.c, "bits", node->image.bits);
+        if (image && node->image.real) json_object_set_new(image, "real", real_input(&node->image));
+        return image;
+    }
     case MQ_INET_CONV: {
         const mq_inet_conv *v = &node->conv;
         return json_pack("{s:i,s:[ii],s:[ii],s:[iiii],s:i,s:i,s:b,s:f,s:b,s:i}", "out_channels",
@@ -111,7 +127,9 @@ static json_t *attributes(const mq_inet_node *node) {
                          (double)node->rescale.divide, "bits", node->rescale.bits, "scale",
                          node->rescale.scale);
     case MQ_INET_OUTPUT:
-        return json_pack("{s:f}", "divisor", node->output.divisor);
+        return node->output.offset == 0
+                   ? json_pack("{s:f}", "divisor", node->output.divisor)
+                   : json_pack("{s:f,s:f}", "divisor", node->output.divisor, "offset", node->output.offset);
     default:
         return json_object();
     }

@@ -81,6 +81,23 @@ static const mq_inet_edge *input_edge(const mq_inet *net, const mq_inet_node *no
     return &net->nodes[node->input[i]].edge;
 }
 
+/* A real input's chain and type, checked; the network gets a copy of its own. */
+static mq_status keep_real(mq_inet *net, mq_inet_node *node, mq_error *error) {
+    mq_inet_image *image = &node->image;
+    MQ_TRY(mq_real_input_check(image->real, image->c, error));
+    if (image->narrow && !image->is_signed)
+        return mq_fail(error, MQ_BAD_INPUT, "narrow: only signed codes can be");
+    if (image->bits - image->is_signed < 1)
+        return mq_fail(error, MQ_BAD_INPUT, "bits: got %d for signed codes, expected 2 or more", image->bits);
+    if (!(isfinite((float)image->scale) && (float)image->scale > 0))
+        return mq_fail(error, MQ_BAD_INPUT, "scale: got %g, expected a float32 number above 0", image->scale);
+    MQ_TRY(copy_array(net, image->real, 1, sizeof *image->real, "real input", &image->real, error));
+    node->edge.is_signed = image->is_signed;
+    node->edge.narrow = image->narrow;
+    node->edge.scale = image->scale;
+    return MQ_OK;
+}
+
 static mq_status infer_IMAGE(mq_inet *net, mq_inet_node *node, mq_error *error) {
     const mq_inet_image *image = &node->image;
     mq_inet_edge *out = &node->edge;
@@ -89,8 +106,12 @@ static mq_status infer_IMAGE(mq_inet *net, mq_inet_node *node, mq_error *error) 
     *out = (mq_inet_edge){.h = image->h, .w = image->w, .c = image->c, .bits = image->bits};
     out->scale = ldexp(1.0, -image->bits);
     MQ_TRY(check_shape(out, error));
+    if (image->real) MQ_TRY(keep_real(net, node, error));
     MQ_TRY(make_ranges(net, out, &low, &high, error));
-    for (int c = 0; c < out->c; c++) high[c] = (1 << image->bits) - 1;
+    for (int c = 0; c < out->c; c++) {
+        high[c] = (1 << (image->bits - out->is_signed)) - 1;
+        low[c] = !out->is_signed ? 0 : out->narrow ? -high[c] : -high[c] - 1;
+    }
     join_ranges(out);
     return MQ_OK;
 }
@@ -432,6 +453,8 @@ static mq_status infer_OUTPUT(mq_inet *net, mq_inet_node *node, mq_error *error)
     if (!(isfinite(divisor) && divisor > 0))
         return mq_fail(error, MQ_BAD_INPUT, "divisor: got %g, expected a positive float32",
                        node->output.divisor);
+    if (!isfinite((float)node->output.offset))
+        return mq_fail(error, MQ_BAD_INPUT, "offset: got %g, expected a float32 number", node->output.offset);
     node->edge = *input_edge(net, node, 0);
     return MQ_OK;
 }

@@ -5,9 +5,10 @@ typedef __int128 wide;
 
 static const int64_t LIMIT = ((int64_t)1 << (MQ_RULE_BITS - 1)) - 1;
 
-void mq_staircase_make(const mq_thresholds *t, int levels, int64_t low, int64_t high, mq_staircase *out) {
+void mq_staircase_make(const mq_thresholds *t, int low_code, int levels, int64_t low, int64_t high,
+                       mq_staircase *out) {
     *out = (mq_staircase){.falling = t->direction == MQ_FALLING, .low = low, .high = high};
-    if (t->direction == MQ_CONSTANT) out->first = out->last = t->code;
+    out->first = out->last = t->direction == MQ_CONSTANT ? t->code : low_code;
     if (out->falling) {
         out->low = -high;
         out->high = -low;
@@ -20,19 +21,20 @@ void mq_staircase_make(const mq_thresholds *t, int levels, int64_t low, int64_t 
         out->first += v <= out->low;
         out->last += v <= out->high;
     }
-    if (out->first > 0) out->low_line[out->low_count++] = (mq_rule_line){out->low, out->first};
+    if (out->first > low_code) out->low_line[out->low_count++] = (mq_rule_line){out->low, out->first};
     for (int k = out->first + 1; k <= out->last; k++) {
-        out->low_line[out->low_count++] = (mq_rule_line){at[k - 1], k};
-        out->high_line[out->high_count++] = (mq_rule_line){at[k - 1] - 1, k};
+        out->low_line[out->low_count++] = (mq_rule_line){at[k - low_code - 1], k};
+        out->high_line[out->high_count++] = (mq_rule_line){at[k - low_code - 1] - 1, k};
     }
-    if (out->last < levels) out->high_line[out->high_count++] = (mq_rule_line){out->high, out->last + 1};
+    if (out->last < low_code + levels)
+        out->high_line[out->high_count++] = (mq_rule_line){out->high, out->last + 1};
 }
 
 static wide low_bias(const mq_staircase *s, int shift, int64_t inc) {
     wide most = -LIMIT, end = (wide)INT64_MIN - (wide)inc * s->low;
     if (end > most) most = end;
     for (int i = 0; i < s->low_count; i++) {
-        wide v = ((wide)s->low_line[i].k << shift) - (wide)inc * s->low_line[i].p;
+        wide v = s->low_line[i].k * ((wide)1 << shift) - (wide)inc * s->low_line[i].p;
         if (v > most) most = v;
     }
     return most;
@@ -42,7 +44,7 @@ static wide high_bias(const mq_staircase *s, int shift, int64_t inc) {
     wide least = LIMIT, end = (wide)INT64_MAX - (wide)inc * s->high;
     if (end < least) least = end;
     for (int i = 0; i < s->high_count; i++) {
-        wide v = ((wide)s->high_line[i].k << shift) - 1 - (wide)inc * s->high_line[i].p;
+        wide v = s->high_line[i].k * ((wide)1 << shift) - 1 - (wide)inc * s->high_line[i].p;
         if (v < least) least = v;
     }
     return least;

@@ -1,5 +1,5 @@
-/* affine.h - which inc and bias make clip((acc*inc + bias) >> shift, 0, levels) a given staircase over every
- * reachable accumulator value.
+/* affine.h - which inc and bias make clip((acc*inc + bias) >> shift, low, low + levels) a given staircase
+ * over every reachable accumulator value.
  *
  * The code must be k on each tread: inc*t + bias >= k*2^shift where code k begins, inc*(t-1) + bias below it
  * one before, the clips giving the ends freedom. For one inc the bias has an interval [low(inc), high(inc)],
@@ -16,7 +16,7 @@ enum {
     MQ_SHIFT_MAX = 62
 };
 
-/* One line: of the low ones bias >= v - inc*p, of the high ones bias <= v - inc*p, v = (k << shift), the high
+/* One line: of the low ones bias >= v - inc*p, of the high ones bias <= v - inc*p, v = k*2^shift, the high
  * ones less 1. */
 typedef struct mq_rule_line {
     int64_t p;
@@ -33,7 +33,7 @@ typedef struct mq_staircase {
 } mq_staircase;
 
 /* low <= high: what the accumulator reaches. */
-void mq_staircase_make(const mq_thresholds *thresholds, int levels, int64_t low, int64_t high,
+void mq_staircase_make(const mq_thresholds *thresholds, int low_code, int levels, int64_t low, int64_t high,
                        mq_staircase *out);
 
 /* Whether some inc and bias give the staircase at this shift (0..MQ_SHIFT_MAX). Then *least and *most, if not

@@ -84,7 +84,7 @@ static mq_status describe_published(proof *p, const mq_trained_layer *layer, int
         fold.mean = mq_checkpoint_values(p->checkpoint, norm, MQ_PARAM_MEAN);
         fold.var = mq_checkpoint_values(p->checkpoint, norm, MQ_PARAM_VAR);
     }
-    if (mq_fold_published(&fold, shift, type, inc, bias, NULL) != MQ_OK) {
+    if (layer->scale || mq_fold_published(&fold, shift, type, inc, bias, NULL) != MQ_OK) {
         *out = json_null();
         return MQ_OK;
     }
@@ -178,9 +178,10 @@ static mq_status match_requant(proof *p, const mq_node *t, const mq_qtype *type,
     const mq_node *layer = t->op == MQ_OP_BATCH_NORM ? &p->trained->nodes[t->input[0]] : t;
     if (n->kind != MQ_INET_REQUANT || layer->layer < 0) return wrong_kind(p, n, t);
     SAME(n, "bits", n->requant.bits, type->bits);
-    SAME(n, "signed", n->requant.is_signed, false);
-    SAME(n, "low", n->requant.low, 0);
-    SAME(n, "high", n->requant.high, (1 << type->bits) - 1);
+    SAME(n, "signed", n->requant.is_signed, type->is_signed);
+    SAME(n, "narrow", n->requant.narrow, type->narrow);
+    SAME(n, "low", n->requant.low, mq_code_low(type->bits, type->is_signed, type->narrow));
+    SAME(n, "high", n->requant.high, mq_code_high(type->bits, type->is_signed));
     SAME(n, "scale", n->requant.scale, type->scale);
     MQ_TRY(match_layer(p, layer, n->input[0]));
     const mq_inet_node *from = &p->net->nodes[n->input[0]];
@@ -207,6 +208,11 @@ static mq_status match_codes(proof *p, const mq_node *t, const mq_qtype *type, i
         SAME(n, "columns", n->image.w, t->w);
         SAME(n, "channels", n->image.c, t->c);
         SAME(n, "bits", n->image.bits, type->bits);
+        SAME(n, "real input", n->image.real != NULL, p->trained->real);
+        if (!n->image.real) return MQ_OK;
+        SAME(n, "signed", n->image.is_signed, type->is_signed);
+        SAME(n, "narrow", n->image.narrow, type->narrow);
+        SAME(n, "same steps", mq_real_input_equal(n->image.real, &p->trained->real_input), true);
         return MQ_OK;
     case MQ_OP_CONV:
     case MQ_OP_LINEAR:
@@ -232,6 +238,27 @@ static mq_status match_codes(proof *p, const mq_node *t, const mq_qtype *type, i
     return MQ_OK;
 }
 
+/* Given quantisers: one scale, and the offsets as one real number or as biases to the nearest unit. */
+static mq_status match_given_head(proof *p, const mq_trained_layer *l, const mq_inet_node *n,
+                                  const int64_t *bias, double *rounding) {
+    const mq_inet_node *last = mq_inet_last(p->net);
+    for (int c = 0; c < l->node->c; c++) {
+        int64_t expected = 0;
+        SAME(n, "scale of a channel", l->scale[c], l->scale[0]);
+        if (!bias) {
+            SAME(last, "offset", last->output.offset, l->offset[c]);
+            continue;
+        }
+        SAME(last, "offset", last->output.offset, 0);
+        if (!mq_exact_bias(l->offset[c], l->scale[c], 1, &expected) || bias[c] != expected)
+            return differs(p, n, "bias of a channel", (double)bias[c], (double)expected);
+        double off = fabs(l->offset[c] / l->scale[c] - (double)bias[c]);
+        if (off > *rounding) *rounding = off;
+    }
+    SAME(last, "divisor", last->output.divisor, 1 / l->scale[0]);
+    return MQ_OK;
+}
+
 /* The last layer: its bias to the nearest unit, its divisor the nearest float64. */
 static mq_status match_head(proof *p, double *rounding) {
     const mq_node *t = mq_net_output(p->trained);
@@ -242,6 +269,8 @@ static mq_status match_head(proof *p, double *rounding) {
     MQ_TRY(match_layer(p, t, last->input[0]));
     mq_trained_layer l = mq_trained_layer_of(p->checkpoint, t->index);
     const int64_t *bias = n->kind == MQ_INET_LINEAR ? n->linear.bias : n->conv.bias;
+    if (l.scale) return match_given_head(p, &l, n, bias, rounding);
+    SAME(last, "offset", last->output.offset, 0);
     SAME(n, "bias", bias != NULL, l.bias != NULL);
     for (int c = 0; bias && c < t->c; c++) {
         int64_t expected;

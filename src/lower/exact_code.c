@@ -18,7 +18,7 @@ static int compare_with_edge(const mq_channel *c, int64_t acc, int k) {
     mpq_mul(left, left, v);
     mpq_set_d(v, c->bias);
     mpq_add(left, left, v);
-    mpq_set_si(right, 2 * k - 1, 2);
+    mpq_set_si(right, 2 * k - 1, 2); /* any sign */
     mpq_canonicalize(right);
     mpq_set_d(v, c->out_step);
     mpq_mul(right, right, v);
@@ -67,12 +67,12 @@ static long double estimate(const mq_channel *c, int64_t acc, long double *error
 int mq_exact_code(const mq_channel *c, int64_t acc) {
     if (!c->norm || c->var >= 0) { /* below 0 the sum with 1e-5 could cancel */
         long double error, q = estimate(c, acc, &error);
-        if (q + error < 0.5L) return 0;
-        if (q - error > c->levels - 0.5L) return c->levels;
+        if (q + error < c->low + 0.5L) return c->low;
+        if (q - error > c->low + c->levels - 0.5L) return c->low + c->levels;
         long double nearest = floorl(q + 0.5L);
         if (fabsl(q - nearest) + error < 0.5L) return (int)nearest;
     }
-    int low = 0, high = c->levels; /* the code is in low..high */
+    int low = c->low, high = c->low + c->levels; /* the code is in low..high */
     while (low < high) {
         int middle = low + (high - low + 1) / 2;
         if (mq_exact_reaches(c, acc, middle))
@@ -83,7 +83,7 @@ int mq_exact_code(const mq_channel *c, int64_t acc) {
     return low;
 }
 
-bool mq_exact_bias(float bias, double weight_step, double input_step, int64_t *out) {
+bool mq_exact_bias(double bias, double weight_step, double input_step, int64_t *out) {
     mpq_t v, unit;
     mpz_t whole;
     mpq_inits(v, unit, NULL);

@@ -9,7 +9,7 @@
 
 #include "lower/thresholds.h"
 
-/* The code, 0..levels. The channel's variance is above -1e-5. */
+/* The code, low..low + levels. The channel's variance is above -1e-5. */
 int mq_exact_code(const mq_channel *channel, int64_t acc);
 
 /* code >= k, by rational numbers alone. */
@@ -17,6 +17,6 @@ bool mq_exact_reaches(const mq_channel *channel, int64_t acc, int k);
 
 /* bias in units of weight_step*input_step, to the nearest whole number, ties to even; false when that is not
  * within 2^61. By rational numbers. */
-bool mq_exact_bias(float bias, double weight_step, double input_step, int64_t *out);
+bool mq_exact_bias(double bias, double weight_step, double input_step, int64_t *out);
 
 #endif

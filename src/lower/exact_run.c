@@ -87,6 +87,7 @@ static mq_status codes_of(mq_exact *e, const mq_node *node, const mq_qtype *type
         const step *s = &e->steps[i];
         *out = i;
         if (s->kind != STEP_LAYER && s->node == node && s->type.bits == type->bits &&
+            s->type.is_signed == type->is_signed && s->type.narrow == type->narrow &&
             s->type.scale == type->scale)
             return MQ_OK;
     }
@@ -121,6 +122,16 @@ static mq_status add_layer(mq_exact *e, const mq_node *node, mq_error *error) {
     MQ_TRY(mq_trained_weights(e->checkpoint, &l->about, l->weight, error));
     MQ_TRY(add_step(e, &s, &l->step, error));
     if (node->index != e->checkpoint->net->output) return MQ_OK;
+    const double *offset = l->about.offset;
+    bool same = true;
+    for (int c = 0; offset && c < node->c; c++) same = same && offset[c] == offset[0];
+    if (offset && !same) {
+        MQ_TRY(
+            mq_arena_alloc(e->arena, (size_t)node->c, sizeof *l->bias, "exact evaluation", &l->bias, error));
+        for (int c = 0; c < node->c; c++)
+            if (!mq_exact_bias(offset[c], l->about.scale[c], 1, &l->bias[c]))
+                return mq_fail(error, MQ_BAD_INPUT, "%s: offset of channel %d does not fit", node->name, c);
+    }
     if (l->about.bias) {
         MQ_TRY(
             mq_arena_alloc(e->arena, (size_t)node->c, sizeof *l->bias, "exact evaluation", &l->bias, error));
@@ -180,8 +191,10 @@ typedef struct job {
 static void image_channel(const job *j, size_t c) {
     const mq_node *n = j->s->node;
     size_t pixels = (size_t)n->h * (size_t)n->w;
+    const bool real = j->exact->checkpoint->net->real;
+    const int shift = real ? 0 : 8 - j->s->type.bits, zero = real && j->s->type.is_signed ? 128 : 0;
     for (size_t p = 0; p < pixels; p++)
-        j->s->values[c * pixels + p] = j->image[p * (size_t)n->c + c] >> (8 - j->s->type.bits);
+        j->s->values[c * pixels + p] = (j->image[p * (size_t)n->c + c] >> shift) - zero;
 }
 
 /* acc[o] += weight * the input shifted by a tap of the kernel. */

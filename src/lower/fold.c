@@ -12,7 +12,13 @@ mq_channel mq_fold_channel(const mq_fold *f, const mq_qtype *type, int c) {
                           .input_step = f->input_step,
                           .bias = f->bias ? f->bias[c] : 0,
                           .out_step = type->scale,
-                          .levels = mq_code_high(type->bits, false)};
+                          .low = mq_code_low(type->bits, type->is_signed, type->narrow)};
+    channel.levels = mq_code_high(type->bits, type->is_signed) - channel.low;
+    if (f->scale) {
+        channel.weight_step = f->scale[c];
+        channel.input_step = 1;
+        channel.bias = f->offset[c];
+    }
     if (f->gamma) {
         channel.norm = true;
         channel.gamma = f->gamma[c];
@@ -26,7 +32,7 @@ mq_channel mq_fold_channel(const mq_fold *f, const mq_qtype *type, int c) {
 /* ---- the exact rules of a layer ---- */
 
 typedef struct layer {
-    int channels, levels;
+    int channels, low, levels;
     const mq_inet_edge *acc;
     mq_thresholds *thresholds;     /* [channels] */
     mq_staircase *stairs;          /* [channels] */
@@ -40,8 +46,8 @@ static mq_status find_stairs(layer *l, const mq_fold *fold, const mq_qtype *type
         mq_channel channel = mq_fold_channel(fold, type, c);
         mq_status status = mq_thresholds_find(&channel, &l->thresholds[c], error);
         if (status != MQ_OK) return mq_fail_context(error, status, "channel %d", c);
-        mq_staircase_make(&l->thresholds[c], l->levels, l->acc->channel_low[c], l->acc->channel_high[c],
-                          &l->stairs[c]);
+        mq_staircase_make(&l->thresholds[c], l->low, l->levels, l->acc->channel_low[c],
+                          l->acc->channel_high[c], &l->stairs[c]);
     }
     return MQ_OK;
 }
@@ -109,7 +115,7 @@ static void store_thresholds(const layer *l, int c) {
     l->rules->rule[c] = (uint8_t)(falling ? MQ_INET_FALLING : MQ_INET_RISING);
     for (int k = 1; k <= l->levels; k++) {
         if (t->direction == MQ_CONSTANT)
-            to[k - 1] = k <= t->code ? INT64_MIN : INT64_MAX;
+            to[k - 1] = k <= t->code - l->low ? INT64_MIN : INT64_MAX;
         else
             to[falling ? l->levels - k : k - 1] = t->at[k - 1];
     }
@@ -145,7 +151,10 @@ static mq_status fold_exact(layer *l, const mq_fold *fold, const mq_qtype *type,
 
 mq_status mq_fold_exact(const mq_fold *fold, const mq_inet_edge *acc, const mq_qtype *type, mq_arena *arena,
                         mq_rules *out, mq_error *error) {
-    layer l = {.channels = fold->channels, .levels = mq_code_high(type->bits, false), .acc = acc};
+    layer l = {.channels = fold->channels,
+               .low = mq_code_low(type->bits, type->is_signed, type->narrow),
+               .acc = acc};
+    l.levels = mq_code_high(type->bits, type->is_signed) - l.low;
     mq_arena *work;
     *out = (mq_rules){0};
     l.rules = out;

@@ -14,9 +14,10 @@ typedef struct mq_fold {
     double weight_step, input_step; /* step is their product: exact, or rounded to float64 when published */
     const float *gamma, *beta, *mean, *var; /* [channels], all or none */
     const float *bias;                      /* [channels] or NULL */
+    const double *scale, *offset; /* [channels]: of given quantisers, x = acc*scale + offset; else NULL */
 } mq_fold;
 
-/* One channel, to be read as unsigned codes of the type. */
+/* One channel, to be read as codes of the type. */
 mq_channel mq_fold_channel(const mq_fold *fold, const mq_qtype *type, int c);
 
 /* A layer's rules, as mq_inet_requant has them; arrays of the arena. */
@@ -27,8 +28,8 @@ typedef struct mq_rules {
     int64_t *threshold;
 } mq_rules;
 
-/* Exactly the trained network's codes for every accumulator that acc says is reachable, in unsigned codes of
- * the type. The shift is the smallest at which every channel has an inc and a bias of at most 48 bits; then
+/* Exactly the trained network's codes for every accumulator that acc says is reachable, in codes of the
+ * type. The shift is the smallest at which every channel has an inc and a bias of at most 48 bits; then
  * inc is as narrow as the layer allows, then bias. A channel without them at any shift, or at the one that
  * most channels can share, has stored thresholds. MQ_BAD_INPUT names a channel whose variance is not one. */
 mq_status mq_fold_exact(const mq_fold *fold, const mq_inet_edge *acc, const mq_qtype *type, mq_arena *arena,

@@ -83,6 +83,10 @@ static mq_status add(lowering *l, const mq_inet_node *node, int *index) {
 }
 
 static mq_status add_image(lowering *l, const mq_qtype *type, int *index) {
+    if (l->out->node_count && l->net->real)
+        return mq_fail(l->error, MQ_BAD_INPUT,
+                       "lowering %s: two layers read the input in different codes: the same expected",
+                       l->net->name);
     if (l->out->node_count)
         return mq_fail(
             l->error, MQ_BAD_INPUT,
@@ -90,6 +94,12 @@ static mq_status add_image(lowering *l, const mq_qtype *type, int *index) {
             l->net->name, l->out->nodes[0].image.bits, type->bits);
     mq_inet_node node = {.kind = MQ_INET_IMAGE, .name = "image"};
     node.image = (mq_inet_image){.h = l->net->in_h, .w = l->net->in_w, .c = l->net->in_c, .bits = type->bits};
+    if (l->net->real) {
+        node.image.real = &l->net->real_input;
+        node.image.is_signed = type->is_signed;
+        node.image.narrow = type->narrow;
+        node.image.scale = type->scale;
+    }
     return add(l, &node, index);
 }
 
@@ -131,6 +141,8 @@ static mq_status add_requant(lowering *l, int layer_node, int norm, const mq_qty
     fold.weight_step = l->weight_step[layer_node];
     fold.input_step = l->input_step[layer_node];
     fold.bias = mq_checkpoint_values(c, layer_node, MQ_PARAM_BIAS);
+    fold.scale = mq_checkpoint_doubles(c, layer_node, MQ_PARAM_SCALE);
+    fold.offset = mq_checkpoint_doubles(c, layer_node, MQ_PARAM_OFFSET);
     if (norm >= 0) {
         fold.gamma = mq_checkpoint_values(c, norm, MQ_PARAM_GAMMA);
         fold.beta = mq_checkpoint_values(c, norm, MQ_PARAM_BETA);
@@ -219,14 +231,6 @@ static mq_status codes_of(lowering *l, int index, const mq_qtype *type, int *out
 
 /* ---- layers ---- */
 
-static mq_qtype input_type(const lowering *l, const mq_node *layer) {
-    int bits = l->checkpoint->bits.activation[layer->layer];
-    const mq_node *act = &l->net->nodes[l->net->layers[layer->layer].act];
-    return (mq_qtype){.bits = bits,
-                      .scale = act->act.kind == MQ_ACT_IMAGE ? ldexp(1, -bits)
-                                                             : mq_activation_step(l->net->quantizer, bits)};
-}
-
 /* Bit pairs whose packing in the published accelerator cannot take the lowest weight code. */
 static bool special_pair(int weight, int activation) {
     static const char pairs[][2] = {{4, 2}, {5, 3}, {5, 4}, {5, 5}, {5, 6}, {5, 7}, {5, 8}, {7, 2}, {7, 3}};
@@ -244,6 +248,13 @@ static mq_status weight_codes(lowering *l, const mq_node *layer, size_t count, c
     int8_t *codes;
     MQ_TRY(mq_arena_alloc(l->scratch, count, sizeof *wide, "weight codes", &wide, l->error));
     MQ_TRY(mq_arena_alloc(l->scratch, count, sizeof *codes, "weight codes", &codes, l->error));
+    if (l->net->given) { /* checked when the checkpoint was read */
+        for (size_t i = 0; i < count; i++) codes[i] = (int8_t)weight[i];
+        *narrow = l->net->layers[layer->layer].weight_narrow;
+        *step = 0; /* in the layer's scale, channel by channel */
+        *out = codes;
+        return MQ_OK;
+    }
     float *normal = NULL, scale;
     if (l->net->quantizer == MQ_QUANTIZER_DOREFA)
         MQ_TRY(mq_arena_alloc(l->scratch, count, sizeof *normal, "weight codes", &normal, l->error));
@@ -284,9 +295,39 @@ static mq_status output_bias(lowering *l, const mq_node *layer, double divisor, 
     return MQ_OK;
 }
 
+/* The head of a network of given quantisers: all channels have one scale, which `divisor` undoes. An offset
+ * that is the same in all stays a real number; others join the accumulators in their unit, off by at most
+ * half of one. */
+static mq_status given_head(lowering *l, const mq_node *layer, mq_inet_output *out, const int64_t **bias) {
+    const double *scale = mq_checkpoint_doubles(l->checkpoint, layer->index, MQ_PARAM_SCALE);
+    const double *offset = mq_checkpoint_doubles(l->checkpoint, layer->index, MQ_PARAM_OFFSET);
+    int64_t *codes;
+    bool same = true;
+    *bias = NULL;
+    for (int c = 0; c < layer->c; c++) {
+        if (scale[c] != scale[0] || !(scale[c] > 0))
+            return mq_fail(
+                l->error, MQ_BAD_INPUT,
+                "lowering %s: layer %s: channel %d of the output has scale %g, channel 0 %g: one positive "
+                "scale expected",
+                l->net->name, layer->name, c, scale[c], scale[0]);
+        same = same && offset[c] == offset[0];
+    }
+    *out = (mq_inet_output){.divisor = 1 / scale[0], .offset = same ? offset[0] : 0};
+    if (same) return MQ_OK;
+    MQ_TRY(mq_arena_alloc(l->scratch, (size_t)layer->c, sizeof *codes, "bias", &codes, l->error));
+    for (int c = 0; c < layer->c; c++)
+        if (!mq_exact_bias(offset[c], scale[c], 1, &codes[c]))
+            return mq_fail(l->error, MQ_BAD_INPUT,
+                           "lowering %s: layer %s: offset %g of channel %d does not fit", l->net->name,
+                           layer->name, offset[c], c);
+    *bias = codes;
+    return MQ_OK;
+}
+
 static mq_status lower_layer(lowering *l, const mq_node *layer) {
     bool head = layer->index == l->net->output;
-    mq_qtype type = input_type(l, layer);
+    mq_qtype type = mq_checkpoint_input_type(l->checkpoint, layer->layer);
     mq_inet_node node = {.input_count = 1};
     /* The activation's own input: its node only marks where values become codes. */
     MQ_TRY(codes_of(l, l->net->nodes[layer->input[0]].input[0], &type, &node.input[0]));
@@ -301,8 +342,11 @@ static mq_status lower_layer(lowering *l, const mq_node *layer) {
     MQ_TRY(weight_codes(l, layer, per_output * (size_t)layer->c, &weight, &step, &narrow));
     l->weight_step[layer->index] = step;
     l->input_step[layer->index] = type.scale;
-    double divisor = 1 / (step * type.scale);
-    if (head) MQ_TRY(output_bias(l, layer, divisor, &bias));
+    mq_inet_output end = {.divisor = 1 / (step * type.scale)};
+    if (head && l->net->given)
+        MQ_TRY(given_head(l, layer, &end, &bias));
+    else if (head)
+        MQ_TRY(output_bias(l, layer, end.divisor, &bias));
     int bits = l->checkpoint->bits.weight[layer->layer];
     if (layer->op == MQ_OP_LINEAR) {
         node.kind = MQ_INET_LINEAR;
@@ -335,7 +379,7 @@ static mq_status lower_layer(lowering *l, const mq_node *layer) {
     MQ_TRY(add(l, &node, &l->accumulator[layer->index]));
     if (!head) return MQ_OK;
     mq_inet_node output = {.kind = MQ_INET_OUTPUT, .input = {l->accumulator[layer->index]}, .input_count = 1};
-    output.output.divisor = divisor;
+    output.output = end;
     MQ_TRY(set_name(l, "output", "", output.name));
     return add(l, &output, NULL);
 }
@@ -346,6 +390,9 @@ static mq_status choose_rules(lowering *l, const mq_lower_options *options) {
     if (!options || !options->compat) return MQ_OK;
     l->compat = true;
     l->lshift = options->lshift;
+    if (l->net->given)
+        return mq_fail(l->error, MQ_USAGE, "--compat: %s was imported: its layers have no published form",
+                       l->net->name);
     for (size_t i = 0; i < sizeof PUBLISHED / sizeof *PUBLISHED; i++) {
         if (strcmp(l->net->name, PUBLISHED[i].name) != 0) continue;
         l->special = PUBLISHED[i].special;

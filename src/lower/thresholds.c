@@ -93,7 +93,7 @@ static void prepare(work *w, const mq_channel *c) {
 /* least = the smallest integer that reaches (k - 1/2)*H: right-hand side r = n*sqrt(variance) with
  * n = (2k-1)*H/2 - beta; a tie counts only for even k, so ceil(r) then and floor(r) + 1 for odd k. */
 static void find_least(work *w, int k) {
-    mpz_mul_ui(w->odd, w->unit.m, (unsigned long)(2 * k - 1));
+    mpz_mul_si(w->odd, w->unit.m, 2 * k - 1);
     mpz_sub(w->odd, w->odd, w->beta.m);
     mpz_mul(w->square, w->odd, w->odd);
     mpz_mul(w->square, w->square, w->variance.m);
@@ -130,7 +130,7 @@ _Static_assert(sizeof(long) == sizeof(int64_t), "GMP's long holds a threshold");
 
 mq_status mq_thresholds_find(const mq_channel *c, mq_thresholds *out, mq_error *error) {
     work w;
-    *out = (mq_thresholds){.direction = MQ_CONSTANT};
+    *out = (mq_thresholds){.direction = MQ_CONSTANT, .code = c->low};
     if (!isfinite(c->weight_step) || !isfinite(c->input_step) || !isfinite(c->bias) ||
         (c->norm && !(isfinite(c->gamma) && isfinite(c->beta) && isfinite(c->mean) && isfinite(c->var))))
         return mq_fail(error, MQ_BAD_INPUT, "weight step %g, bias or batch norm: finite numbers expected",
@@ -142,11 +142,11 @@ mq_status mq_thresholds_find(const mq_channel *c, mq_thresholds *out, mq_error *
     int sign = mpz_sgn(w.slope.m);
     out->direction = sign > 0 ? MQ_RISING : sign < 0 ? MQ_FALLING : MQ_CONSTANT;
     for (int k = 1; k <= c->levels; k++) {
-        find_least(&w, k);
+        find_least(&w, c->low + k);
         if (sign)
             out->at[k - 1] = solve(&w, out->direction);
         else if (mpz_cmp(w.offset.m, w.least) >= 0)
-            out->code = k;
+            out->code = c->low + k;
     }
     work_clear(&w);
     return MQ_OK;

@@ -28,11 +28,11 @@ mq_trained_layer mq_trained_layer_of(const mq_checkpoint *c, int index) {
     l.count = l.per_output * (size_t)node->c;
     l.weight_bits = c->bits.weight[node->layer];
     const float *weight = mq_checkpoint_values(c, index, MQ_PARAM_WEIGHT);
-    l.weight_step = weight_step(net->quantizer, &l, weight);
-    if (l.weight_step == 0) l.weight_step = mq_weight_unit(l.weight_bits);
-    int bits = c->bits.activation[node->layer];
-    l.input = (mq_qtype){.bits = bits, .scale = mq_activation_step(net->quantizer, bits)};
-    if (act->act.kind == MQ_ACT_IMAGE) l.input.scale = ldexp(1, -bits);
+    l.input = mq_checkpoint_input_type(c, node->layer);
+    l.scale = mq_checkpoint_doubles(c, index, MQ_PARAM_SCALE);
+    l.offset = mq_checkpoint_doubles(c, index, MQ_PARAM_OFFSET);
+    if (!net->given) l.weight_step = weight_step(net->quantizer, &l, weight);
+    if (!net->given && l.weight_step == 0) l.weight_step = mq_weight_unit(l.weight_bits);
     l.bias = mq_checkpoint_values(c, index, MQ_PARAM_BIAS);
     return l;
 }
@@ -40,6 +40,8 @@ mq_trained_layer mq_trained_layer_of(const mq_checkpoint *c, int index) {
 mq_status mq_trained_weights(const mq_checkpoint *c, const mq_trained_layer *l, int8_t *codes,
                              mq_error *error) {
     const float *weight = mq_checkpoint_values(c, l->node->index, MQ_PARAM_WEIGHT);
+    for (size_t i = 0; c->net->given && i < l->count; i++) codes[i] = (int8_t)weight[i];
+    if (c->net->given) return MQ_OK;
     double step = weight_step(c->net->quantizer, l, weight);
     float *normal = NULL;
     if (c->net->quantizer == MQ_QUANTIZER_DOREFA) {
@@ -57,8 +59,14 @@ mq_channel mq_trained_channel(const mq_checkpoint *c, const mq_trained_layer *l,
                               const mq_qtype *type, int channel) {
     mq_channel out = {.weight_step = l->weight_step, .input_step = l->input.scale};
     out.bias = l->bias ? l->bias[channel] : 0;
+    if (l->scale) {
+        out.weight_step = l->scale[channel];
+        out.input_step = 1;
+        out.bias = l->offset[channel];
+    }
     out.out_step = type->scale;
-    out.levels = (1 << type->bits) - 1;
+    out.low = mq_code_low(type->bits, type->is_signed, type->narrow);
+    out.levels = mq_code_high(type->bits, type->is_signed) - out.low;
     if (norm < 0) return out;
     out.norm = true;
     out.gamma = mq_checkpoint_values(c, norm, MQ_PARAM_GAMMA)[channel];

@@ -13,9 +13,10 @@ typedef struct mq_trained_layer {
     mq_conv_attr conv;
     size_t per_output, count; /* weights */
     int weight_bits;
-    double weight_step; /* of equal weights, whose codes are 0: that of unit deviation */
-    mq_qtype input;     /* codes it reads */
-    const float *bias;  /* [out] or NULL */
+    double weight_step;           /* of equal weights, whose codes are 0: that of unit deviation */
+    mq_qtype input;               /* codes it reads */
+    const float *bias;            /* [out] or NULL */
+    const double *scale, *offset; /* [out] of given quantisers, weight_step is 0 then; else NULL */
 } mq_trained_layer;
 
 mq_trained_layer mq_trained_layer_of(const mq_checkpoint *checkpoint, int node);

@@ -48,6 +48,10 @@ static mq_status read_metadata(mq_checkpoint *c, mq_error *error) {
     if (status != MQ_OK) return mq_fail_context(error, status, "%s", mq_st_path(c->file));
     MQ_TRY(meta_choice(c->file, "mode", modes, &value, error));
     c->mode = (mq_mode)value;
+    if (c->net->given && c->mode != MQ_MODE_FIXED)
+        return mq_fail(error, MQ_BAD_INPUT,
+                       "%s: metadata 'mode': a network of given quantisers has fixed bits only",
+                       mq_st_path(c->file));
     MQ_TRY(meta_choice(c->file, "share", booleans, &value, error));
     c->share = value;
     MQ_TRY(meta_choice(c->file, "symmetric", booleans, &value, error));
@@ -64,6 +68,33 @@ static mq_status read_metadata(mq_checkpoint *c, mq_error *error) {
         status = mq_bits_parse(c->net, bitw, bita, &c->bits, error);
         if (status != MQ_OK) return mq_fail_context(error, MQ_BAD_INPUT, "%s", mq_st_path(c->file));
     }
+    for (int i = 0; c->net->given && i < c->net->layer_count; i++)
+        if (c->net->nodes[c->net->layers[i].act].act.is_signed && c->bits.activation[i] < 2)
+            return mq_fail(error, MQ_BAD_INPUT,
+                           "%s: metadata 'bita': layer %d: signed codes of 1 bit: 2 or more expected",
+                           mq_st_path(c->file), i);
+    return MQ_OK;
+}
+
+/* What is more to check of a network of given quantisers. */
+static mq_status check_given(const mq_checkpoint *c, const mq_param_spec *spec, const mq_st_entry *entry,
+                             mq_error *error) {
+    const mq_layer *layer = &c->net->layers[c->net->nodes[spec->node].layer];
+    int bits = c->bits.weight[c->net->nodes[spec->node].layer];
+    const int32_t low = mq_code_low(bits, true, layer->weight_narrow), high = mq_code_high(bits, true);
+    size_t n = mq_tensor_count(&entry->tensor);
+    for (size_t k = 0; k < n; k++) {
+        double v = spec->dtype == MQ_F64 ? ((const double *)entry->tensor.data)[k]
+                                         : (double)((const float *)entry->tensor.data)[k];
+        bool good = isfinite(v) && (spec->kind != MQ_PARAM_INPUT_SCALE || v > 0) &&
+                    (spec->kind != MQ_PARAM_WEIGHT || (v >= low && v <= high && v == rint(v)));
+        if (!good)
+            return mq_fail(error, MQ_BAD_INPUT, "%s: tensor %s: element %zu is %g: %s expected",
+                           mq_st_path(c->file), spec->name, k, v,
+                           spec->kind == MQ_PARAM_WEIGHT        ? "a code of the layer's bits"
+                           : spec->kind == MQ_PARAM_INPUT_SCALE ? "a number above 0"
+                                                                : "finite numbers");
+    }
     return MQ_OK;
 }
 
@@ -75,8 +106,13 @@ static mq_status check_tensors(const mq_checkpoint *c, mq_error *error) {
     size_t known = 0;
     for (int i = 0; i < count && status == MQ_OK; i++) {
         const mq_st_entry *entry;
-        MQ_TRY_GOTO(mq_st_require(c->file, specs[i].name, MQ_F32, &specs[i].shape, &entry, error), done);
+        MQ_TRY_GOTO(mq_st_require(c->file, specs[i].name, specs[i].dtype, &specs[i].shape, &entry, error),
+                    done);
         known++;
+        if (c->net->given) {
+            MQ_TRY_GOTO(check_given(c, &specs[i], entry, error), done);
+            continue;
+        }
         const float *values = entry->tensor.data;
         size_t n = mq_tensor_count(&entry->tensor);
         for (size_t k = 0; k < n; k++) {
@@ -135,7 +171,7 @@ void mq_checkpoint_free(mq_checkpoint *checkpoint) {
     *checkpoint = (mq_checkpoint){0};
 }
 
-const float *mq_checkpoint_values(const mq_checkpoint *checkpoint, int node, mq_param_kind kind) {
+static const void *find(const mq_checkpoint *checkpoint, int node, mq_param_kind kind) {
     static const char *const suffixes[] = {
         [MQ_PARAM_WEIGHT] = "weight",
         [MQ_PARAM_BIAS] = "bias",
@@ -145,11 +181,37 @@ const float *mq_checkpoint_values(const mq_checkpoint *checkpoint, int node, mq_
         [MQ_PARAM_ALPHA_ACTIVATION] = "alpha_activation",
         [MQ_PARAM_MEAN] = "mean",
         [MQ_PARAM_VAR] = "var",
+        [MQ_PARAM_SCALE] = "scale",
+        [MQ_PARAM_OFFSET] = "offset",
+        [MQ_PARAM_INPUT_SCALE] = "input_scale",
     };
     char name[MQ_MAX_NAME + 24];
     snprintf(name, sizeof name, "%s.%s", checkpoint->net->nodes[node].name, suffixes[kind]);
     const mq_st_entry *entry = mq_st_find(checkpoint->file, name);
     return entry ? entry->tensor.data : NULL;
+}
+
+const float *mq_checkpoint_values(const mq_checkpoint *checkpoint, int node, mq_param_kind kind) {
+    return find(checkpoint, node, kind);
+}
+
+const double *mq_checkpoint_doubles(const mq_checkpoint *checkpoint, int node, mq_param_kind kind) {
+    return find(checkpoint, node, kind);
+}
+
+mq_qtype mq_checkpoint_input_type(const mq_checkpoint *c, int layer) {
+    const mq_net *net = c->net;
+    const mq_act_attr *act = &net->nodes[net->layers[layer].act].act;
+    int bits = c->bits.activation[layer];
+    mq_qtype type = {.bits = bits, .scale = ldexp(1, -bits)};
+    if (net->given && (act->kind != MQ_ACT_IMAGE || net->real)) {
+        type.is_signed = act->is_signed;
+        type.narrow = act->narrow;
+        type.scale = mq_checkpoint_doubles(c, net->layers[layer].node, MQ_PARAM_INPUT_SCALE)[0];
+    } else if (act->kind != MQ_ACT_IMAGE) {
+        type.scale = mq_activation_step(net->quantizer, bits);
+    }
+    return type;
 }
 
 mq_status mq_checkpoint_describe(mq_st_writer *writer, const mq_checkpoint_info *info, mq_error *error) {

@@ -28,6 +28,13 @@ void mq_checkpoint_free(mq_checkpoint *checkpoint);
 /* The data of a tensor by its node and kind (checked by load): float32. */
 const float *mq_checkpoint_values(const mq_checkpoint *checkpoint, int node, mq_param_kind kind);
 
+/* The same of a kind that is float64 (networks of given quantisers). */
+const double *mq_checkpoint_doubles(const mq_checkpoint *checkpoint, int node, mq_param_kind kind);
+
+/* The codes that a layer reads: of the image, of the network's quantiser, or as given. Checkpoints of fixed
+ * bits. */
+mq_qtype mq_checkpoint_input_type(const mq_checkpoint *checkpoint, int layer);
+
 /* Adds the metadata to a writer; the caller adds the tensors. */
 typedef struct mq_checkpoint_info {
     const mq_net *net;

@@ -13,6 +13,7 @@
 
 #include "base/status.h"
 #include "quant/quant.h"
+#include "tensor/real_input.h"
 #include "tensor/tensor.h"
 
 /* The one table of operators: X(id, name in files, least inputs, most inputs). Training, lowering, simulation
@@ -70,7 +71,8 @@ typedef struct mq_pool_attr {
 
 typedef struct mq_act_attr {
     mq_act_kind kind;
-    int layer; /* the weighted layer whose input this is */
+    int layer;              /* the weighted layer whose input this is */
+    bool is_signed, narrow; /* codes; only in networks of given quantisers */
 } mq_act_attr;
 
 typedef struct mq_node {
@@ -95,6 +97,7 @@ typedef struct mq_layer {
     int act;     /* its input's activation node */
     bool pinned; /* bits fixed by the description: no digit in bit strings, not searched */
     int pinned_weight_bits, pinned_activation_bits;
+    bool weight_narrow; /* weight codes without -2^(b-1); only in networks of given quantisers */
 } mq_layer;
 
 typedef enum mq_task { MQ_TASK_CLASSIFICATION, MQ_TASK_DETECTION } mq_task;
@@ -102,8 +105,14 @@ typedef enum mq_task { MQ_TASK_CLASSIFICATION, MQ_TASK_DETECTION } mq_task;
 typedef struct mq_net {
     char name[MQ_MAX_NAME];
     mq_task task;
-    mq_quantizer quantizer; /* of all weights and, but for the image, all activations */
-    int classes;            /* classification: outputs; detection: object classes */
+    mq_quantizer
+        quantizer; /* of all weights and, but for the image, all activations; not looked at if given */
+    bool
+        given; /* an imported network: quantisers and scales are numbers of the checkpoint (params.h), nothing
+                * is trained, there are no batch norms and biases: each layer has a scale and an offset */
+    bool real; /* given: the input is real numbers, see real_input; else pixels */
+    mq_real_input real_input;
+    int classes; /* classification: outputs; detection: object classes */
     int anchor_count;
     float anchor_w[MQ_MAX_ANCHORS], anchor_h[MQ_MAX_ANCHORS]; /* detection: pixels */
     int in_h, in_w, in_c;

@@ -15,7 +15,9 @@ const char *mq_mode_name(mq_mode mode) {
 static void add(mq_param_spec *list, int *count, const mq_node *node, mq_param_kind kind, const char *suffix,
                 int branch, mq_shape shape) {
     mq_param_spec *spec = &list[(*count)++];
-    *spec = (mq_param_spec){.kind = kind, .node = node->index, .branch = branch, .shape = shape};
+    *spec =
+        (mq_param_spec){.kind = kind, .node = node->index, .branch = branch, .dtype = MQ_F32, .shape = shape};
+    if (kind >= MQ_PARAM_SCALE) spec->dtype = MQ_F64;
     if (branch < 0)
         snprintf(spec->name, sizeof spec->name, "%s.%s", node->name, suffix);
     else
@@ -57,6 +59,10 @@ mq_status mq_params_list(const mq_net *net, mq_mode mode, bool share, mq_param_s
             add(*out, count, node, MQ_PARAM_WEIGHT, "weight", -1, shape);
         }
         if (bias) add(*out, count, node, MQ_PARAM_BIAS, "bias", -1, mq_shape1(shape.dim[0]));
+        if (!net->given) continue;
+        add(*out, count, node, MQ_PARAM_SCALE, "scale", -1, mq_shape1(shape.dim[0]));
+        add(*out, count, node, MQ_PARAM_OFFSET, "offset", -1, mq_shape1(shape.dim[0]));
+        add(*out, count, node, MQ_PARAM_INPUT_SCALE, "input_scale", -1, mq_shape1(1));
     }
     return MQ_OK;
 }

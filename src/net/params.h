@@ -4,7 +4,12 @@
  * Names: "<layer>.weight" float32 OIHW (linear [out][c*h*w]), "<layer>.weight.<b>" (b = 2..8) when the
  * search's weights are not shared, "<layer>.bias", "<layer>.alpha_weight" [7], "<layer>.alpha_activation"
  * [7],
- * "<bn>.gamma", "<bn>.beta", "<bn>.mean", "<bn>.var" [c] (running statistics; var is the unbiased one). */
+ * "<bn>.gamma", "<bn>.beta", "<bn>.mean", "<bn>.var" [c] (running statistics; var is the unbiased one).
+ *
+ * Networks of given quantisers have, per layer and in fixed mode only: "<layer>.weight" codes as whole
+ * numbers,
+ * "<layer>.scale" and "<layer>.offset" float64 [out], the result being scale*accumulator + offset, and
+ * "<layer>.input_scale" float64 [1], the real step of the codes that it reads. */
 #ifndef MIXQ_NET_PARAMS_H
 #define MIXQ_NET_PARAMS_H
 
@@ -21,7 +26,10 @@ typedef enum mq_param_kind {
     MQ_PARAM_ALPHA_WEIGHT,
     MQ_PARAM_ALPHA_ACTIVATION,
     MQ_PARAM_MEAN, /* running statistics: stored, not trained */
-    MQ_PARAM_VAR
+    MQ_PARAM_VAR,
+    MQ_PARAM_SCALE, /* of given quantisers, float64 */
+    MQ_PARAM_OFFSET,
+    MQ_PARAM_INPUT_SCALE
 } mq_param_kind;
 
 typedef struct mq_param_spec {
@@ -29,6 +37,7 @@ typedef struct mq_param_spec {
     mq_param_kind kind;
     int node;
     int branch; /* weight of branch bits 2+branch when not shared, else -1 */
+    mq_dtype dtype;
     mq_shape shape;
 } mq_param_spec;
 

@@ -82,6 +82,31 @@ static mq_status add_activation(parser *p, const mq_yaml_node *at, const char *l
     return MQ_OK;
 }
 
+/* Signs of a layer's codes, in a network of given quantisers; other networks have no such keys. */
+static mq_status given_types(parser *p, const mq_yaml_node *attrs, mq_layer *layer) {
+    static const char *const keys[] = {"activation_signed", "activation_narrow", "weight_narrow"};
+    static const char *const others[] = {"bias", "activation"};
+    mq_net *net = p->net;
+    mq_act_attr *act = &net->nodes[layer->act].act;
+    for (int i = 0; i < 3 && !net->given; i++) {
+        const mq_yaml_node *key = mq_yaml_get(attrs, keys[i]);
+        if (key) return mq_yaml_fail(key, p->error, "%s belongs to 'quantizer: given'", keys[i]);
+    }
+    for (int i = 0; i < 2 && net->given; i++) {
+        const mq_yaml_node *key = mq_yaml_get(attrs, others[i]);
+        if (key) return mq_yaml_fail(key, p->error, "%s: a network of given quantisers has none", others[i]);
+    }
+    MQ_TRY(mq_yaml_opt_bool(attrs, keys[0], &act->is_signed, p->error));
+    MQ_TRY(mq_yaml_opt_bool(attrs, keys[1], &act->narrow, p->error));
+    MQ_TRY(mq_yaml_opt_bool(attrs, keys[2], &layer->weight_narrow, p->error));
+    if (act->narrow && !act->is_signed)
+        return mq_yaml_fail(attrs, p->error, "activation_narrow: only signed codes can be");
+    if (act->kind == MQ_ACT_IMAGE && act->is_signed && !net->real)
+        return mq_yaml_fail(attrs, p->error,
+                            "activation_signed: pixels are not; give the input a pixel_divisor");
+    return MQ_OK;
+}
+
 /* Registers a conv or linear node as a weighted layer, with its pinned bits. */
 static mq_status add_layer(parser *p, const mq_yaml_node *attrs, mq_node *node, int act) {
     mq_net *net = p->net;
@@ -101,13 +126,25 @@ static mq_status add_layer(parser *p, const mq_yaml_node *attrs, mq_node *node, 
                                                  .pinned_weight_bits = (int)weight,
                                                  .pinned_activation_bits = (int)activation};
     if (!weight) net->digit_count++;
-    return MQ_OK;
+    return given_types(p, attrs, &net->layers[net->layer_count - 1]);
 }
 
 static mq_status parse_conv(parser *p, const mq_yaml_node *attrs, const char *name, int input) {
-    static const char *const keys[] = {
-        "name",   "from", "out",        "kernel",      "stride",          "padding",
-        "groups", "bias", "activation", "weight_bits", "activation_bits", NULL};
+    static const char *const keys[] = {"name",
+                                       "from",
+                                       "out",
+                                       "kernel",
+                                       "stride",
+                                       "padding",
+                                       "groups",
+                                       "bias",
+                                       "activation",
+                                       "weight_bits",
+                                       "activation_bits",
+                                       "activation_signed",
+                                       "activation_narrow",
+                                       "weight_narrow",
+                                       NULL};
     MQ_TRY(mq_yaml_keys(attrs, keys, p->error));
     const mq_node source = p->net->nodes[input];
     int64_t out = 0, kernel, stride = 1, groups = 1, padding = -1;
@@ -168,11 +205,20 @@ static mq_status parse_conv(parser *p, const mq_yaml_node *attrs, const char *na
 }
 
 static mq_status parse_linear(parser *p, const mq_yaml_node *attrs, const char *name, int input) {
-    static const char *const keys[] = {
-        "name", "from", "out", "bias", "activation", "weight_bits", "activation_bits", NULL};
+    static const char *const keys[] = {"name",
+                                       "from",
+                                       "out",
+                                       "bias",
+                                       "activation",
+                                       "weight_bits",
+                                       "activation_bits",
+                                       "activation_signed",
+                                       "activation_narrow",
+                                       "weight_narrow",
+                                       NULL};
     MQ_TRY(mq_yaml_keys(attrs, keys, p->error));
     int64_t out;
-    bool bias = true;
+    bool bias = !p->net->given;
     int activation = 0;
     const mq_yaml_node *activation_node = mq_yaml_get(attrs, "activation");
     MQ_TRY(mq_yaml_req_int(attrs, "out", 1, MAX_CHANNELS, &out, p->error));
@@ -194,6 +240,8 @@ static mq_status parse_batch_norm(parser *p, const mq_yaml_node *attrs, const ch
     static const char *const keys[] = {"name", "from", NULL};
     MQ_TRY(mq_yaml_keys(attrs, keys, p->error));
     const mq_node *source = &p->net->nodes[input];
+    if (p->net->given)
+        return mq_yaml_fail(attrs, p->error, "batch_norm: a network of given quantisers has none");
     if (source->op != MQ_OP_CONV && source->op != MQ_OP_LINEAR)
         return mq_yaml_fail(attrs, p->error,
                             "batch_norm must follow a conv or linear layer: it reads '%s' (%s)", source->name,
@@ -437,11 +485,60 @@ static mq_status check_output(parser *p, const mq_yaml_node *root) {
     return MQ_OK;
 }
 
+static int find_word(const char *word, const char *const *words) {
+    int i = 0;
+    while (words[i] && strcmp(words[i], word) != 0) i++;
+    return words[i] ? i : -1;
+}
+
+/* [mul, 2], or [sub, 0.5, 0.4, 0.3] with a value per channel; float32. */
+static mq_status parse_step(parser *p, const mq_yaml_node *item, mq_real_step *out) {
+    mq_net *net = p->net;
+    if (item->kind != MQ_YAML_LIST || (item->count != 2 && item->count != (size_t)net->in_c + 1) ||
+        !item->child[0]->text)
+        return mq_yaml_fail(item, p->error,
+                            "a step [add, 1] of one value, or of one for each of %d channels, expected",
+                            net->in_c);
+    int op = find_word(item->child[0]->text, mq_real_op_names);
+    if (op < 0) return mq_yaml_fail(item->child[0], p->error, "step: add, sub, mul or div expected");
+    out->op = (mq_real_op)op;
+    out->count = (int)item->count - 1;
+    for (int i = 0; i < out->count; i++) {
+        double v;
+        MQ_TRY(mq_yaml_double(item->child[i + 1], -3.5e38, 3.5e38, &v, p->error));
+        out->value[i] = (float)v;
+    }
+    return MQ_OK;
+}
+
+/* The input of a network of given quantisers may be real numbers: then it has a pixel_divisor. */
+static mq_status parse_real(parser *p, const mq_yaml_node *input) {
+    mq_net *net = p->net;
+    const mq_yaml_node *divisor = mq_yaml_get(input, "pixel_divisor"), *steps = mq_yaml_get(input, "steps");
+    if (!divisor && !steps) return MQ_OK;
+    if (!net->given || !divisor)
+        return mq_yaml_fail(divisor ? divisor : steps, p->error,
+                            "pixel_divisor and steps go together and belong to 'quantizer: given'");
+    double v;
+    MQ_TRY(mq_yaml_double(divisor, 1e-30, 1e30, &v, p->error));
+    net->real = true;
+    net->real_input.divisor = (float)v;
+    if (steps && (steps->kind != MQ_YAML_LIST || steps->count > MQ_REAL_STEPS))
+        return mq_yaml_fail(steps, p->error, "steps: a list of at most %d expected", MQ_REAL_STEPS);
+    net->real_input.count = steps ? (int)steps->count : 0;
+    for (int i = 0; i < net->real_input.count; i++)
+        MQ_TRY(parse_step(p, steps->child[i], &net->real_input.step[i]));
+    mq_status status = mq_real_input_check(&net->real_input, net->in_c, p->error);
+    return status == MQ_OK ? MQ_OK : mq_fail_context(p->error, status, "input");
+}
+
 static mq_status parse_root(parser *p, const mq_yaml_node *root) {
+    _Static_assert(MQ_QUANTIZERS == 2, "the words below are those of mq_quantizer_names, then given");
     static const char *const keys[] = {"name",    "task",  "quantizer", "classes",
                                        "anchors", "input", "layers",    NULL};
     static const char *const tasks[] = {"classification", "detection", NULL};
-    static const char *const input_keys[] = {"channels", "height", "width", NULL};
+    static const char *const input_keys[] = {"channels", "height", "width", "pixel_divisor", "steps", NULL};
+    static const char *const quantizers[] = {"hwgq", "dorefa", "given", NULL};
     mq_net *net = p->net;
     MQ_TRY(mq_yaml_keys(root, keys, p->error));
     const char *name;
@@ -454,8 +551,9 @@ static mq_status parse_root(parser *p, const mq_yaml_node *root) {
     int task_index = 0, quantizer_index = MQ_QUANTIZER_HWGQ;
     if (task) MQ_TRY(mq_yaml_choice(task, tasks, &task_index, p->error));
     net->task = (mq_task)task_index;
-    if (quantizer) MQ_TRY(mq_yaml_choice(quantizer, mq_quantizer_names, &quantizer_index, p->error));
-    net->quantizer = (mq_quantizer)quantizer_index;
+    if (quantizer) MQ_TRY(mq_yaml_choice(quantizer, quantizers, &quantizer_index, p->error));
+    net->given = quantizer_index == MQ_QUANTIZERS;
+    net->quantizer = net->given ? MQ_QUANTIZER_HWGQ : (mq_quantizer)quantizer_index;
     int64_t classes, c, h, w;
     MQ_TRY(mq_yaml_req_int(root, "classes", 1, 100000, &classes, p->error));
     net->classes = (int)classes;
@@ -471,6 +569,7 @@ static mq_status parse_root(parser *p, const mq_yaml_node *root) {
     net->in_c = (int)c;
     net->in_h = (int)h;
     net->in_w = (int)w;
+    MQ_TRY(parse_real(p, input));
     if (anchors && net->task != MQ_TASK_DETECTION)
         return mq_yaml_fail(anchors, p->error, "anchors belong to 'task: detection' only");
     if (!anchors && net->task == MQ_TASK_DETECTION)

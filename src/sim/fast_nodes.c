@@ -294,7 +294,7 @@ static void run_image(const mq_fast *f, const mq_fast_work *work, int n, const m
     const mq_fast_edge *edge = &f->node[n].edge;
     const size_t columns = (size_t)node->edge.w, channels = (size_t)node->edge.c;
     const size_t plane = columns * (size_t)node->edge.h;
-    const int shift = 8 - node->image.bits;
+    const int shift = mq_inet_image_shift(&node->image); /* signed codes have 128 added */
     for (size_t i = part->image; i < part->image_end; i++) {
         const uint8_t *from = batch->images + (first + i) * plane * channels;
         for (int y = part->row; y < part->row_end; y++) {

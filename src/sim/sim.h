@@ -79,7 +79,7 @@ typedef struct mq_sim_visitor {
 
 /* images: uint8 [count][h][w][c] or [count][c][h][w]. visitor may be NULL.
  * out (may be NULL): int64 [count][c][h][w] of the output node, the head's accumulators;
- * values (may be NULL): the same shape, (float)acc / (float)divisor. */
+ * values (may be NULL): the same shape, (float)acc / (float)divisor, plus the offset. */
 mq_status mq_sim_run(const mq_sim *sim, const uint8_t *images, size_t count, mq_sim_layout layout,
                      const mq_sim_visitor *visitor, int64_t *out, float *values,
                      mq_error *error) MQ_MUST_CHECK;

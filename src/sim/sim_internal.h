@@ -33,10 +33,16 @@ MQ_SIM_ENGINES(MQ_SIM_ROW)
 mq_status mq_sim_place(mq_arena *arena, size_t n, const size_t *need, const int *last_reader, size_t *offset,
                        size_t *memory, mq_error *error) MQ_MUST_CHECK;
 
+/* The real value of an output; a zero offset adds nothing, not even to -0. */
+static inline float mq_sim_output_value(const mq_inet_output *output, int64_t acc) {
+    float value = (float)acc / (float)output->divisor;
+    return output->offset == 0 ? value : value + (float)output->offset;
+}
+
 /* Element `at` of the batch's outputs [count][c][h][w]. */
 static inline void mq_sim_put_output(const mq_inet *net, const mq_sim_batch *batch, size_t at, int64_t acc) {
     if (batch->out) batch->out[at] = acc;
-    if (batch->values) batch->values[at] = (float)acc / (float)mq_inet_last(net)->output.divisor;
+    if (batch->values) batch->values[at] = mq_sim_output_value(&mq_inet_last(net)->output, acc);
 }
 
 #endif

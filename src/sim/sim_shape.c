@@ -12,10 +12,10 @@ void mq_sim_run_IMAGE(const mq_sim_reference *sim, int n, mq_sim_work *work) {
     int64_t *code = mq_sim_codes(sim, work, n);
     size_t pixels = (size_t)node->edge.h * (size_t)node->edge.w, channels = (size_t)node->edge.c;
     bool nchw = work->layout == MQ_SIM_NCHW;
+    const int shift = mq_inet_image_shift(&node->image), zero = mq_inet_image_zero(&node->image);
     for (size_t p = 0; p < pixels; p++)
         for (size_t c = 0; c < channels; c++)
-            code[p * channels + c] =
-                work->image[nchw ? c * pixels + p : p * channels + c] >> (8 - node->image.bits);
+            code[p * channels + c] = (work->image[nchw ? c * pixels + p : p * channels + c] >> shift) - zero;
 }
 
 void mq_sim_run_MAX_POOL(const mq_sim_reference *sim, int n, mq_sim_work *work) {

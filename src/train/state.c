@@ -329,6 +329,10 @@ mq_status run_init_from(run *r, mq_error *error) {
     int count, taken = 0;
     mq_param *params = mq_model_params(r->model, &count);
     mq_status status = MQ_OK;
+    if (c.net->given)
+        status = mq_fail(error, MQ_BAD_INPUT,
+                         "--init %s: an imported network holds codes, not weights to train from",
+                         r->settings->init);
     for (int i = 0; i < count && status == MQ_OK; i++) {
         const mq_param_spec *spec = params[i].spec;
         const mq_st_entry *entry = mq_st_find(c.file, spec->name);

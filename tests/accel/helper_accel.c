@@ -23,7 +23,7 @@ accel_net accel_begin(int h, int w, int c, int bits) {
     a.net->task = MQ_INET_DETECTION;
     a.net->classes = 1;
     mq_inet_node node = {.kind = MQ_INET_IMAGE};
-    node.image = (mq_inet_image){h, w, c, bits};
+    node.image = (mq_inet_image){.h = h, .w = w, .c = c, .bits = bits};
     add(&a, &node);
     return a;
 }

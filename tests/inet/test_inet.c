@@ -150,11 +150,11 @@ static void refused_places(void **state) {
     assert_int_equal(mq_inet_create(&net, NULL), MQ_OK);
     n = good_conv();
     refused(net, n, "conv0: the image must be the first");
-    n = (mq_inet_node){.kind = MQ_INET_IMAGE, .name = "image", .image = {4, 4, 2, 9}};
+    n = (mq_inet_node){.kind = MQ_INET_IMAGE, .name = "image", .image = {.h = 4, .w = 4, .c = 2, .bits = 9}};
     refused(net, n, "image: bits: got 9");
-    n.image = (mq_inet_image){0, 4, 2, 8};
+    n.image = (mq_inet_image){.h = 0, .w = 4, .c = 2, .bits = 8};
     refused(net, n, "image: rows: got 0");
-    n.image = (mq_inet_image){16384, 16384, 3, 8};
+    n.image = (mq_inet_image){.h = 16384, .w = 16384, .c = 3, .bits = 8};
     refused(net, n, "elements of the result");
     mq_inet_free(net);
 }

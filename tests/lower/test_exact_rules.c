@@ -61,12 +61,17 @@ static mq_channel draw_channel(draws *d) {
     c.mean = normal(d);
     c.var = below(d, 2) ? vars[below(d, 7)] : normal(d) * normal(d);
     if (c.var < -9.9999e-6f) c.var = -c.var;
+    if (bits > 1 && below(d, 2)) { /* signed codes, perhaps without the lowest */
+        c.low = -(1 << (bits - 1)) + below(d, 2);
+        c.levels = (1 << (bits - 1)) - 1 - c.low;
+    }
+    if (!c.norm && below(d, 2)) c.weight_step = -c.weight_step;
     return c;
 }
 
-static int code_by_thresholds(const mq_thresholds *t, int levels, int64_t acc) {
+static int code_by_thresholds(const mq_thresholds *t, int low, int levels, int64_t acc) {
     if (t->direction == MQ_CONSTANT) return t->code;
-    int code = 0;
+    int code = low;
     for (int k = 0; k < levels; k++) code += t->direction == MQ_RISING ? acc >= t->at[k] : acc < t->at[k];
     return code;
 }
@@ -83,18 +88,18 @@ static void thresholds_by_definition(void **state) {
         if (mq_thresholds_find(&c, &t, &error) != MQ_OK) fail_msg("%s", error.text);
         for (int k = 1; k <= c.levels; k += 1 + below(&d, 1 + c.levels / 8)) {
             if (t.direction == MQ_CONSTANT) {
-                assert_int_equal(mq_exact_reaches(&c, below(&d, 1000), k), t.code >= k);
+                assert_int_equal(mq_exact_reaches(&c, below(&d, 1000), c.low + k), t.code >= c.low + k);
                 continue;
             }
             int64_t at = t.at[k - 1];
             if (at <= INT64_MIN / 2 || at >= INT64_MAX / 2) continue;
-            assert_int_equal(mq_exact_reaches(&c, at, k), t.direction == MQ_RISING);
-            assert_int_equal(mq_exact_reaches(&c, at - 1, k), t.direction == MQ_FALLING);
+            assert_int_equal(mq_exact_reaches(&c, at, c.low + k), t.direction == MQ_RISING);
+            assert_int_equal(mq_exact_reaches(&c, at - 1, c.low + k), t.direction == MQ_FALLING);
             steps++;
         }
         for (int i = 0; i < 5; i++) {
             int64_t acc = below(&d, 20000) - 10000;
-            assert_int_equal(mq_exact_code(&c, acc), code_by_thresholds(&t, c.levels, acc));
+            assert_int_equal(mq_exact_code(&c, acc), code_by_thresholds(&t, c.low, c.levels, acc));
         }
     }
     assert_true(steps > 10000);
@@ -116,7 +121,7 @@ static void ties(void **state) {
         assert_int_equal(mq_thresholds_find(&c, &t, &error), MQ_OK);
         for (int acc = 0; acc < 16; acc++) {
             int sign = norm == 2 ? -1 : 1;
-            assert_int_equal(code_by_thresholds(&t, 7, sign * acc), mq_exact_code(&c, sign * acc));
+            assert_int_equal(code_by_thresholds(&t, 0, 7, sign * acc), mq_exact_code(&c, sign * acc));
             if (!norm) assert_int_equal(mq_exact_code(&c, acc), codes[acc]);
         }
     }
@@ -133,6 +138,24 @@ static void ties(void **state) {
     c.var = -1.1e-5f;
     mq_thresholds t;
     assert_int_equal(mq_thresholds_find(&c, &t, &error), MQ_BAD_INPUT);
+}
+
+/* Signed codes: ties go to the even code on both sides of 0, and codes end at the lowest, narrow or not. */
+static void signed_ties(void **state) {
+    (void)state;
+    mq_error error = {0};
+    static const int codes[] = {-4, -4, -4, -4, -4, -3, -2, -2, -2, -1, 0, 0, 0, 1, 2, 2, 2, 3, 3};
+    for (int narrow = 0; narrow < 2; narrow++) {
+        mq_channel c = {.weight_step = 0.5, .input_step = 0.25, .out_step = 0.25, .low = -4 + narrow};
+        c.levels = 3 - c.low;
+        mq_thresholds t;
+        assert_int_equal(mq_thresholds_find(&c, &t, &error), MQ_OK);
+        for (int acc = -11; acc < 8; acc++) {
+            int code = codes[acc + 11] < c.low ? c.low : codes[acc + 11];
+            assert_int_equal(mq_exact_code(&c, acc), code);
+            assert_int_equal(code_by_thresholds(&t, c.low, c.levels, acc), code);
+        }
+    }
 }
 
 /* Numbers that long double alone loses: bias and mean cancel. */
@@ -156,12 +179,12 @@ static int magnitude_bits(int64_t v) {
     return bits;
 }
 
-static bool gives(const mq_thresholds *t, int levels, int64_t low, int64_t high, int64_t inc, int64_t bias,
-                  int shift) {
+static bool gives(const mq_thresholds *t, int low_code, int levels, int64_t low, int64_t high, int64_t inc,
+                  int64_t bias, int shift) {
     for (int64_t acc = low; acc <= high; acc++) {
         int64_t code = (acc * inc + bias) >> shift;
-        code = code < 0 ? 0 : code > levels ? levels : code;
-        if (code != code_by_thresholds(t, levels, acc)) return false;
+        code = code < low_code ? low_code : code > low_code + levels ? low_code + levels : code;
+        if (code != code_by_thresholds(t, low_code, levels, acc)) return false;
     }
     return true;
 }
@@ -169,8 +192,8 @@ static bool gives(const mq_thresholds *t, int levels, int64_t low, int64_t high,
 enum { MOST_SHIFT = 3 };
 
 /* All inc and bias at one shift: the narrowest inc, and the narrowest bias of such an inc; false: none. */
-static bool brute_force(const mq_thresholds *t, int levels, int64_t low, int64_t high, int shift,
-                        int *inc_bits, int *bias_bits) {
+static bool brute_force(const mq_thresholds *t, int low_code, int levels, int64_t low, int64_t high,
+                        int shift, int *inc_bits, int *bias_bits) {
     int64_t steepest = (int64_t)(levels + 1) << shift;
     int64_t furthest = steepest * (-low > high ? -low : high) + ((int64_t)(levels + 1) << shift);
     *inc_bits = *bias_bits = 64;
@@ -178,7 +201,8 @@ static bool brute_force(const mq_thresholds *t, int levels, int64_t low, int64_t
         if (magnitude_bits(size) > *inc_bits) break;
         int64_t inc = t->direction == MQ_FALLING ? -size : size;
         for (int64_t bias = -furthest; bias <= furthest; bias++) {
-            if (magnitude_bits(bias) >= *bias_bits || !gives(t, levels, low, high, inc, bias, shift))
+            if (magnitude_bits(bias) >= *bias_bits ||
+                !gives(t, low_code, levels, low, high, inc, bias, shift))
                 continue;
             *inc_bits = magnitude_bits(size);
             *bias_bits = magnitude_bits(bias);
@@ -193,7 +217,7 @@ static void rules_by_brute_force(void **state) {
     draws d = {.rng = mq_rng_stream(2, "staircases", 0)};
     int feasible = 0, never = 0;
     for (int round = 0; round < 2500; round++) {
-        int levels = (1 << (1 + below(&d, 2))) - 1;
+        int levels = (1 << (1 + below(&d, 2))) - 1, low_code = below(&d, 2) ? -1 - levels / 2 : 0;
         int64_t low = -below(&d, 6), high = low + 1 + below(&d, 7);
         mq_thresholds t = {.direction = 1 + below(&d, 2)};
         int64_t at = low - 2 + below(&d, 6);
@@ -203,18 +227,18 @@ static void rules_by_brute_force(void **state) {
             at += below(&d, 4);
         }
         mq_staircase s;
-        mq_staircase_make(&t, levels, low, high, &s);
+        mq_staircase_make(&t, low_code, levels, low, high, &s);
         int own = mq_affine_shift(&s, 0), first = -1;
         for (int shift = 0; shift <= MOST_SHIFT; shift++) {
             int inc_bits, bias_bits;
             int64_t least, most, inc, bias;
-            bool exists = brute_force(&t, levels, low, high, shift, &inc_bits, &bias_bits);
+            bool exists = brute_force(&t, low_code, levels, low, high, shift, &inc_bits, &bias_bits);
             assert_int_equal(mq_affine_feasible(&s, shift, &least, &most), exists);
             if (!exists) continue;
             if (first < 0) first = shift;
             int64_t limit = ((int64_t)1 << (magnitude_bits(least) - 1)) - 1;
             mq_affine_choose(&s, shift, least, most < limit ? most : limit, &inc, &bias);
-            assert_true(gives(&t, levels, low, high, inc, bias, shift));
+            assert_true(gives(&t, low_code, levels, low, high, inc, bias, shift));
             bool constant = s.first == s.last; /* has inc 0, whatever that costs in the bias */
             assert_int_equal(magnitude_bits(inc), inc_bits);
             if (!constant) assert_int_equal(magnitude_bits(bias), bias_bits);
@@ -231,13 +255,13 @@ static void rules_by_brute_force(void **state) {
 
 /* ---- whole layers ---- */
 
-static int code_by_rules(const mq_rules *r, int levels, int c, int64_t acc) {
+static int code_by_rules(const mq_rules *r, int low, int levels, int c, int64_t acc) {
     if (!r->rule || r->rule[c] == MQ_INET_AFFINE) {
         int64_t code = (acc * r->inc[c] + r->bias[c]) >> r->shift;
-        return (int)(code < 0 ? 0 : code > levels ? levels : code);
+        return (int)(code < low ? low : code > low + levels ? low + levels : code);
     }
     const int64_t *t = r->threshold + (size_t)c * (size_t)levels;
-    int code = 0;
+    int code = low;
     for (int k = 0; k < levels; k++) code += r->rule[c] == MQ_INET_RISING ? acc >= t[k] : acc < t[k];
     return code;
 }
@@ -257,12 +281,14 @@ static void layers(void **state) {
         mq_channel first = draw_channel(&d);
         int bits = 1;
         while ((1 << bits) - 1 < first.levels) bits++;
+        bool is_signed = first.low < 0, narrow = is_signed && first.levels == (1 << bits) - 2;
         for (int c = 0; c < CHANNELS; c++) {
             ch[c] = draw_channel(&d);
             if (round % 4) ch[c].gamma = normal(&d); /* mostly layers that one shift suits */
             ch[c].weight_step = first.weight_step;
             ch[c].input_step = first.input_step;
             ch[c].out_step = first.out_step;
+            ch[c].low = first.low;
             ch[c].levels = first.levels;
             ch[c].norm = first.norm;
             gamma[c] = ch[c].gamma, beta[c] = ch[c].beta, mean[c] = ch[c].mean, var[c] = ch[c].var;
@@ -276,7 +302,7 @@ static void layers(void **state) {
                         .bias = bias};
         if (first.norm) fold.gamma = gamma, fold.beta = beta, fold.mean = mean, fold.var = var;
         mq_inet_edge acc = {.c = CHANNELS, .channel_low = low, .channel_high = high};
-        mq_qtype type = {.bits = bits, .scale = first.out_step};
+        mq_qtype type = {.bits = bits, .is_signed = is_signed, .narrow = narrow, .scale = first.out_step};
         mq_arena *arena;
         mq_rules rules;
         assert_int_equal(mq_arena_create(&arena, &error), MQ_OK);
@@ -288,13 +314,13 @@ static void layers(void **state) {
             affine += is_affine;
             assert_true(llabs(rules.inc[c]) < INT64_C(1) << 47 && llabs(rules.bias[c]) < INT64_C(1) << 47);
             for (int64_t a = low[c]; a <= high[c]; a++)
-                if (code_by_rules(&rules, first.levels, c, a) != mq_exact_code(&ch[c], a))
+                if (code_by_rules(&rules, first.low, first.levels, c, a) != mq_exact_code(&ch[c], a))
                     fail_msg("round %d, channel %d, accumulator %d: code %d, %d expected", round, c, (int)a,
-                             code_by_rules(&rules, first.levels, c, a), mq_exact_code(&ch[c], a));
+                             code_by_rules(&rules, first.low, first.levels, c, a), mq_exact_code(&ch[c], a));
             mq_thresholds t;
             mq_staircase s;
             assert_int_equal(mq_thresholds_find(&ch[c], &t, &error), MQ_OK);
-            mq_staircase_make(&t, first.levels, low[c], high[c], &s);
+            mq_staircase_make(&t, first.low, first.levels, low[c], high[c], &s);
             if (s.first == s.last && is_affine) assert_int_equal(rules.inc[c], 0);
             /* One smaller: some channel loses its rule. */
             if (is_affine && smaller && !mq_affine_feasible(&s, rules.shift - 1, NULL, NULL)) smaller = false;
@@ -322,7 +348,7 @@ static void ties_are_stored(void **state) {
     assert_non_null(rules.rule);
     assert_int_equal(rules.rule[0], MQ_INET_RISING);
     mq_channel c = {.weight_step = 0.5, .input_step = 0.25, .out_step = 0.25, .levels = 15};
-    for (int a = 0; a <= 40; a++) assert_int_equal(code_by_rules(&rules, 15, 0, a), mq_exact_code(&c, a));
+    for (int a = 0; a <= 40; a++) assert_int_equal(code_by_rules(&rules, 0, 15, 0, a), mq_exact_code(&c, a));
     mq_arena_destroy(arena);
 }
 
@@ -350,7 +376,7 @@ static void limits_part_channels(void **state) {
         for (int k = 0; k < 15; k++)
             for (int64_t a = t.at[k] - 1; a <= t.at[k]; a++)
                 if (a >= low[c] && a <= high[c])
-                    assert_int_equal(code_by_rules(&rules, 15, c, a), mq_exact_code(&channel, a));
+                    assert_int_equal(code_by_rules(&rules, 0, 15, c, a), mq_exact_code(&channel, a));
     }
     mq_arena_destroy(arena);
 }
@@ -375,6 +401,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(thresholds_by_definition),
         cmocka_unit_test(ties),
+        cmocka_unit_test(signed_ties),
         cmocka_unit_test(cancellation),
         cmocka_unit_test(rules_by_brute_force),
         cmocka_unit_test(layers),
