@@ -6,7 +6,7 @@ include(CMakePackageConfigHelpers)
 set(MIXQ_LIBRARY_MODULES base tensor io quant pack work inet sim accel gen)
 # What a user may include; what they include themselves is here too, which tests/install checks.
 set(MIXQ_PUBLIC_HEADERS
-    base/digest.h base/memory.h base/parallel.h base/status.h io/json.h
+    base/digest.h base/memory.h base/parallel.h base/status.h io/json.h tensor/real_input.h
     inet/certificate.h inet/inet.h inet/inet_plan.h inet/manifest.h sim/sim.h gen/plain_c.h
     pack/built.h pack/draw.h pack/dsp.h pack/explorer.h pack/packing.h pack/packing_file.h pack/plan.h pack/solver.h)
 

@@ -219,7 +219,12 @@ static mq_status evaluate(const cli_args *args, const mq_checkpoint *checkpoint,
     findings found[ENGINES] = {0};
     detect_results results = {0};
     double constant = 0;
+    if (checkpoint->net->given) which = ENGINE_INTEGER;
     mq_status status = cli_choice(args, "--engine", ENGINE_NAMES, &which, error);
+    if (status == MQ_OK && checkpoint->net->given && (compare || which == ENGINE_FLOAT))
+        status = mq_fail(error, MQ_USAGE,
+                         "%s was imported as an exact network: --engine integer alone evaluates it",
+                         checkpoint->net->name);
     if (status == MQ_OK) status = mq_check_dataset(checkpoint->net, dataset, error);
     if (status == MQ_OK) status = detect_results_open(args, dataset, &results, error);
     for (int i = 0; i < ENGINES && status == MQ_OK; i++)
