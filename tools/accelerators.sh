@@ -52,6 +52,10 @@ one() {
     "$mixq" build "$net" --device "$device" --target rtl --out "$dir/rtl" --force --verbose || return 1
     "$mixq" verify "$dir/rtl" --images 3 --stalls --json >"$dir/verify.json" || { cat "$dir/verify.json"; return 1; }
     cat "$dir/verify.json"
+    # the estimate is within 2 % of what was measured
+    awk -F'[:,]' '/"cycles": [0-9]/ { measured = $2 } /"estimated_cycles"/ { estimated = $2 }
+        END { off = measured - estimated; if (off < 0) off = -off
+              if (!estimated || off > 0.02 * estimated) { print "measured " measured " cycles, estimated " estimated; exit 1 } }' "$dir/verify.json" || return 1
     [ "$synth" = 0 ] && return 0
     "$mixq" synth "$dir/rtl" >"$dir/synth.txt" && cat "$dir/synth.txt"
 }

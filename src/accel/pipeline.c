@@ -140,6 +140,8 @@ static mq_status add_layer(mq_pipeline *p, int node, mq_error *error) {
     MQ_TRY(mq_stage_make(p->net, s->layer, in, &s->stage, error));
     MQ_TRY(check_beats(n->name, s->layer, &s->stage, error));
     s->cycles = s->stage.cycles + s->stage.flush;
+    int64_t writes = mq_stage_writes(s->layer, &s->stage, in);
+    if (writes > s->cycles) s->cycles = writes;
     const mq_inet_edge *e = &n->edge;
     s->out = (mq_stream){e->h, e->w, e->c, s->layer->pe, s->layer->out_pixels, e->bits, e->is_signed};
     if (s->layer->requant == MQ_PLAN_NO_REQUANT) {

@@ -110,3 +110,16 @@ mq_status mq_stage_make(const mq_inet *net, const mq_plan_layer *l, const mq_str
         (int64_t)(s->depthwise ? 1 : l->simd) * l->rows * s->pieces * l->blocks * (l->pe / s->weight_groups);
     return MQ_OK;
 }
+
+int mq_stage_parts(const mq_plan_layer *l, const mq_stage *s, const mq_stream *in) {
+    int beat = s->linear ? in->channels * in->pixels : in->channels, word = s->depthwise ? l->pe : l->simd;
+    return beat > word ? beat / word : 1;
+}
+
+int64_t mq_stage_writes(const mq_plan_layer *l, const mq_stage *s, const mq_stream *in) {
+    int parts = mq_stage_parts(l, s, in), gather = s->linear ? 1 : s->npx / in->pixels;
+    int64_t beats = mq_stream_beats(in);
+    if (parts <= gather) return beats; /* words are written while the next are gathered */
+    int64_t groups = (in->c + in->channels - 1) / in->channels;
+    return s->linear ? beats * parts : in->h * groups * s->in_blocks * parts;
+}

@@ -45,4 +45,10 @@ typedef struct mq_stage {
 mq_status mq_stage_make(const mq_inet *net, const mq_plan_layer *layer, const mq_stream *in, mq_stage *out,
                         mq_error *error) MQ_MUST_CHECK;
 
+/* Words of the ring that a beat of `in` falls into, written one a cycle; 1 where it is no wider than a word.
+ */
+int mq_stage_parts(const mq_plan_layer *layer, const mq_stage *stage, const mq_stream *in);
+/* Cycles that writing a frame into the ring takes. */
+int64_t mq_stage_writes(const mq_plan_layer *layer, const mq_stage *stage, const mq_stream *in);
+
 #endif

@@ -37,6 +37,10 @@ typedef struct actor {
     int64_t y, place; /* output row and block of the frame; place = group * in_blocks + block */
     int64_t frame, busy_until;
     bool running, flushing;
+    int64_t group_beats, gathered,
+        gather;                  /* beats of a row's channel group; of a ring's word, arrived and all */
+    int64_t parts, writes_until; /* words that they fall into, one a cycle */
+    bool word_waits;
     int latency;
     int64_t queued, reserved, capacity; /* beats behind the requantiser: there, and promised */
     int held;                           /* beats of the block before, which the next block completes */
@@ -78,6 +82,9 @@ static mq_status make_layer(simulation *s, actor *a) {
     a->capacity = mq_pipeline_fifo(a->stage->layer, g);
     a->latency = mq_pipeline_latency(a->stage->layer);
     a->room = (int)(a->capacity / beats) + 3;
+    a->group_beats = (a->from.w + a->from.pixels - 1) / a->from.pixels;
+    a->gather = g->linear ? 1 : g->npx / a->from.pixels;
+    a->parts = mq_stage_parts(a->stage->layer, g, &a->from);
     return mq_arena_alloc(s->arena, (size_t)a->room, sizeof *a->flight, "a simulation", &a->flight, s->error);
 }
 
@@ -231,9 +238,24 @@ static void end_block(simulation *s, actor *a) {
     a->flushing = g->flush > 0;
 }
 
+/* A beat for the ring. Beats of more channels than a word has are written word by word, while the next ones
+ * are gathered. */
+static void gather(simulation *s, actor *a) {
+    bool group_ends = (a->beat_in + 1) % a->group_beats == 0;
+    arrive(s, a);
+    if (++a->gathered < a->gather && !group_ends) return;
+    a->gathered = 0;
+    a->word_waits = a->parts > 1;
+}
+
 static bool run_layer(simulation *s, actor *a) {
     const mq_stage *g = &a->stage->stage;
     bool moved = false;
+    if (a->word_waits && a->writes_until <= s->now) {
+        a->word_waits = false;
+        a->writes_until = s->now + a->parts;
+        moved = true;
+    }
     if (a->queued > 0 && can_send(s, a)) {
         send(s, a);
         a->queued--;
@@ -253,8 +275,8 @@ static bool run_layer(simulation *s, actor *a) {
     if (!a->running && a->count + 1 < a->room && start_block(s, a)) moved = true;
     int64_t first, end, rows = g->linear ? 2 * a->from.h : g->kernel_h + 1;
     window(a, &first, &end);
-    if (s->edge[a->in[0]].held > 0 && a->row_in < first + rows) {
-        arrive(s, a);
+    if (s->edge[a->in[0]].held > 0 && a->row_in < first + rows && !a->word_waits) {
+        gather(s, a);
         moved = true;
     }
     return moved;
@@ -328,6 +350,7 @@ static int64_t next_time(const simulation *s) {
         const actor *a = &s->actor[i];
         if (!is_layer(a->kind)) continue;
         if (a->running && a->busy_until < next) next = a->busy_until;
+        if (a->word_waits && a->writes_until < next) next = a->writes_until;
         if (a->count && a->flight[a->first].time < next) next = a->flight[a->first].time;
     }
     return next;
