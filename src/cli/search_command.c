@@ -13,8 +13,10 @@ typedef struct search_context {
     const mq_net *net;
     mq_search search;
     mq_factors factors;
-    mq_device_price device; /* --device */
-    mq_bits bits;           /* the choice after the last epoch */
+    mq_device device; /* --device */
+    mq_device_price price;
+    double reached; /* frames a second of the chosen bits on it, by allocation; 0: it does not fit */
+    mq_bits bits;   /* the choice after the last epoch */
     mq_cost_report cost;
 } search_context;
 
@@ -45,7 +47,7 @@ static void log_choice(const search_context *c, mq_model *model) {
     }
     char share[96] = "";
     if (c->search.cost.device)
-        snprintf(share, sizeof share, ", %.1f %% of %s", 100 * c->cost.device_share, c->device.device);
+        snprintf(share, sizeof share, ", %.1f %% of %s", 100 * c->cost.device_share, c->price.device);
     mq_log(MQ_LOG_INFO, "  bits (entropy, 1 = undecided):%s  | %.3f M DSP operations%s", line,
            c->cost.dsp_ops_M, share);
 }
@@ -91,7 +93,6 @@ static json_t *make_bits(void *context, mq_model *model) {
 static mq_status read_device(const cli_args *args, run_setup *setup, search_context *c, mq_error *error) {
     const char *name = cli_value(args, "--device");
     double clock_mhz = 0, target_fps = 0;
-    mq_device device;
     if (!name) {
         if (cli_value(args, "--clock") || cli_value(args, "--target-fps"))
             return mq_fail(error, MQ_USAGE, "%s: only with --device",
@@ -102,17 +103,18 @@ static mq_status read_device(const cli_args *args, run_setup *setup, search_cont
         return mq_fail(error, MQ_USAGE, "--device and --factors: one price expected, got both");
     MQ_TRY(cli_double(args, "--clock", 1, 2000, &clock_mhz, error));
     MQ_TRY(cli_double(args, "--target-fps", 1e-3, 1e9, &target_fps, error));
-    MQ_TRY(mq_device_open(name, &device, error));
-    MQ_TRY(mq_device_price_make(setup->net, setup->settings.model.symmetric, &device, clock_mhz, target_fps,
-                                &c->device, error));
-    mq_cost_use_device(&c->search.cost, &c->device);
+    MQ_TRY(mq_device_open(name, &c->device, error));
+    mq_log(MQ_LOG_INFO, "%s: pricing 2 to 8 bits of every layer", c->device.name);
+    MQ_TRY(mq_device_price_make(setup->net, setup->settings.model.symmetric, &c->device, clock_mhz,
+                                target_fps, &c->price, error));
+    mq_cost_use_device(&c->search.cost, &c->price);
     mq_bits bits;
     mq_bits_uniform(setup->net, 4, 4, &bits);
     mq_log(MQ_LOG_INFO, "%s at %g MHz, %.1f frames a second (%lld cycles): 4 bits everywhere take %.1f %%",
-           device.name, c->device.clock_mhz, c->device.target_fps, (long long)c->device.cycles,
-           100 * mq_device_price_at(&c->device, setup->net, &bits));
-    json_t *more = json_pack("{s:s, s:f, s:f}", "device", device.name, "clock_mhz", c->device.clock_mhz,
-                             "target_fps", c->device.target_fps);
+           c->device.name, c->price.clock_mhz, c->price.target_fps, (long long)c->price.cycles,
+           100 * mq_device_price_at(&c->price, setup->net, &bits));
+    json_t *more = json_pack("{s:s, s:f, s:f}", "device", c->device.name, "clock_mhz", c->price.clock_mhz,
+                             "target_fps", c->price.target_fps);
     mq_status status =
         more && json_object_update(setup->json, more) == 0 ? MQ_OK : mq_fail_memory(error, "settings", 0);
     json_decref(more);
@@ -164,10 +166,11 @@ static mq_status report(const cli_args *args, const run_setup *setup, const sear
                       "bit_ops_M", c->cost.bit_ops_M, "factors", c->factors.name, "epochs", r->epochs,
                       quality, r->quality, "seconds", r->seconds, "images_per_second", r->images_per_second);
         if (c->search.cost.device && root) {
-            json_object_set_new(root, "device", json_string(c->device.device));
-            json_object_set_new(root, "clock_mhz", json_real(c->device.clock_mhz));
-            json_object_set_new(root, "target_fps", json_real(c->device.target_fps));
+            json_object_set_new(root, "device", json_string(c->price.device));
+            json_object_set_new(root, "clock_mhz", json_real(c->price.clock_mhz));
+            json_object_set_new(root, "target_fps", json_real(c->price.target_fps));
             json_object_set_new(root, "device_share", json_real(c->cost.device_share));
+            json_object_set_new(root, "device_fps", json_real(c->reached));
         }
         return cli_print_json(run_add_constant(root, setup->net, r->constant), error);
     }
@@ -178,9 +181,20 @@ static mq_status report(const cli_args *args, const run_setup *setup, const sear
            r->quality, run_constant_text(setup->net, r->constant, constant), r->epochs, r->seconds,
            r->images_per_second);
     if (c->search.cost.device)
-        printf("%.1f %% of %s at %g MHz and %.1f frames a second%s\n", 100 * c->cost.device_share,
-               c->device.device, c->device.clock_mhz, c->device.target_fps,
-               c->cost.device_share > 1 ? ": IT DOES NOT FIT AT THIS RATE" : "");
+        printf("%.1f %% of %s at %g MHz and %.1f frames a second; allocated, it reaches %.1f\n",
+               100 * c->cost.device_share, c->price.device, c->price.clock_mhz, c->price.target_fps,
+               c->reached);
+    return MQ_OK;
+}
+
+/* Where the device is too small, the bits are still good for a larger one. */
+static mq_status reach(const run_setup *setup, search_context *c, mq_error *error) {
+    int64_t cycles;
+    if (!c->search.cost.device) return MQ_OK;
+    mq_status status = mq_device_price_reach(setup->net, &c->bits, setup->settings.model.symmetric,
+                                             &c->device, c->price.clock_mhz, 0, &cycles, &c->reached, error);
+    if (status != MQ_BAD_INPUT) return status;
+    c->reached = 0;
     return MQ_OK;
 }
 
@@ -216,6 +230,7 @@ static mq_status run(const cli_args *args, mq_error *error) {
         MQ_TRY_GOTO(bits_file_read(setup.settings.out, setup.net, &context.bits, error), done);
         MQ_TRY_GOTO(mq_cost_at(&context.search.cost, setup.net, &context.bits, &context.cost, error), done);
     }
+    MQ_TRY_GOTO(reach(&setup, &context, error), done);
     if (plotted) MQ_TRY_GOTO(plot(setup.settings.out, plotted, error), done);
     status = report(args, &setup, &context, &result, error);
 done:
@@ -267,7 +282,7 @@ const cli_command cli_search = {
         "Examples:\n"
         "  mixq search --model vgg_tiny --data fashion-mnist --cd 3e-5 --epochs 5 --out search\n"
         "  mixq search --model my.yaml --data cifar10:DIR --cd 1e-3 --fix conv0=w8a8 --out search\n"
-        "  mixq search --model vgg_tiny --data fashion-mnist --device ultra96v2 --target-fps 10000 --out "
+        "  mixq search --model vgg_tiny --data fashion-mnist --device ultra96v2 --target-fps 4000 --out "
         "search\n"
         "  mixq train --model vgg_tiny --data fashion-mnist --bits search --init search --out main\n",
     .run = run,

@@ -42,28 +42,39 @@ static mq_status shape_of(const job *j, int weight, int activation, mq_inet **ou
 
 /* ---- the frame's cycles ---- */
 
-/* By allocation: the rate at 4 bits everywhere, or whether 2 bits reach the one that is asked for. */
-static mq_status find_cycles(job *j, mq_error *error) {
-    mq_device_price *p = j->out;
-    const int bits = p->target_fps > 0 ? MQ_SEARCH_MIN : MIDDLE;
-    const mq_accel_request request = {
-        .device = j->device, .clock_mhz = p->clock_mhz, .target_fps = p->target_fps};
+mq_status mq_device_price_reach(const mq_net *net, const mq_bits *bits, bool symmetric,
+                                const mq_device *device, double clock_mhz, double target_fps, int64_t *cycles,
+                                double *fps, mq_error *error) {
+    const mq_accel_request request = {.device = device, .clock_mhz = clock_mhz, .target_fps = target_fps};
     mq_inet *inet;
     mq_inet_plan *plan = NULL;
     mq_estimate estimate = {0};
-    MQ_TRY(shape_of(j, bits, bits, &inet, error));
+    MQ_TRY(mq_shape_network(net, bits, symmetric, &inet, error));
     mq_status status = mq_accel_allocate(inet, &request, &plan, error);
-    if (status == MQ_OK && p->target_fps > 0) {
-        p->cycles = (int64_t)(p->clock_mhz * 1e6 / p->target_fps);
-    } else if (status == MQ_OK) {
-        status = mq_estimate_make(inet, plan, j->device, p->clock_mhz, &estimate, error);
-        p->cycles = estimate.cycles;
-        p->target_fps = estimate.fps;
-        mq_estimate_free(&estimate);
-    }
+    if (status == MQ_OK) status = mq_estimate_make(inet, plan, device, clock_mhz, &estimate, error);
+    *cycles = estimate.cycles;
+    *fps = estimate.fps;
+    mq_estimate_free(&estimate);
     mq_inet_plan_free(plan);
     mq_inet_free(inet);
-    return status == MQ_OK ? status : mq_fail_context(error, status, "%d bits everywhere", bits);
+    return status;
+}
+
+/* The rate at 4 bits everywhere, or whether 2 bits reach the one that is asked for. */
+static mq_status find_cycles(job *j, mq_error *error) {
+    mq_device_price *p = j->out;
+    const double target = p->target_fps;
+    const int width = target > 0 ? MQ_SEARCH_MIN : MIDDLE;
+    mq_bits bits;
+    mq_bits_uniform(j->net, width, width, &bits);
+    mq_status status = mq_device_price_reach(j->net, &bits, j->symmetric, j->device, p->clock_mhz, target,
+                                             &p->cycles, &p->target_fps, error);
+    if (status != MQ_OK) return mq_fail_context(error, status, "%d bits everywhere", width);
+    if (target > 0) {
+        p->cycles = (int64_t)(p->clock_mhz * 1e6 / target);
+        p->target_fps = target;
+    }
+    return MQ_OK;
 }
 
 /* ---- stages of a layer ---- */

@@ -30,6 +30,11 @@ typedef struct mq_device_price {
  * the target (the best there is); a layer that no stage is built for. */
 mq_status mq_device_price_make(const mq_net *net, bool symmetric, const mq_device *device, double clock_mhz,
                                double target_fps, mq_device_price *out, mq_error *error) MQ_MUST_CHECK;
+/* What the allocation reaches at any bits, by the same device and clock: cycles and frames a second. Seconds.
+ * MQ_BAD_INPUT: the device is too small; target_fps > 0 is out of reach. */
+mq_status mq_device_price_reach(const mq_net *net, const mq_bits *bits, bool symmetric,
+                                const mq_device *device, double clock_mhz, double target_fps, int64_t *cycles,
+                                double *fps, mq_error *error) MQ_MUST_CHECK;
 /* The share of the whole network at chosen bits (2..8). */
 double mq_device_price_at(const mq_device_price *price, const mq_net *net, const mq_bits *bits);
 

@@ -4,7 +4,8 @@
 
 static double share_at(void **state, const char *more, const char *out) {
     json_t *r = cli_json(state, "search " TINY_RUN " --device little.yaml --lra 1 %s --out %s", more, out);
-    cli_has_keys(r, "bitw bita dsp_ops_M device clock_mhz target_fps device_share");
+    cli_has_keys(r, "bitw bita dsp_ops_M device clock_mhz target_fps device_share device_fps");
+    assert_true(cli_number(r, "device_fps") > 0);
     assert_string_equal(cli_text(r, "device"), "little");
     char path[64];
     snprintf(path, sizeof path, "%s/bits.json", out);
