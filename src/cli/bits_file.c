@@ -26,6 +26,12 @@ json_t *bits_file_make(const mq_net *net, const mq_bits *bits, const mq_cost_mod
         json_object_set_new(root, "activation_bits_K", json_real(report.act_bits_K));
         json_object_set_new(root, "bram_K", json_real(report.bram_K));
     }
+    if (priced && cost->device) {
+        json_object_set_new(root, "device", json_string(cost->device->device));
+        json_object_set_new(root, "clock_mhz", json_real(cost->device->clock_mhz));
+        json_object_set_new(root, "target_fps", json_real(cost->device->target_fps));
+        json_object_set_new(root, "device_share", json_real(report.device_share));
+    }
     return root;
 }
 

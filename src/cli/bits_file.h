@@ -7,8 +7,8 @@
 #include "search/cost.h"
 
 /* {"model", "bitw", "bita", "dsp_ops_M", "factors", "bit_ops_M", ...}; a new reference, NULL = out of memory.
- * dsp_ops_M is null where the table has no entry
- * and when cost is NULL. */
+ * "device", "clock_mhz", "target_fps" and "device_share" where the cost is priced on one; dsp_ops_M is null
+ * where the table has no entry and when cost is NULL. */
 json_t *bits_file_make(const mq_net *net, const mq_bits *bits, const mq_cost_model *cost,
                        const char *factors);
 

@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/commands.h"
-#include "cli/shape_network.h"
+#include "accel/shape_network.h"
 #include "gen/parallelism.h"
 
 typedef struct job {

@@ -13,7 +13,10 @@ typedef struct search_context {
     const mq_net *net;
     mq_search search;
     mq_factors factors;
-    mq_bits bits; /* the choice after the last epoch */
+    mq_device device; /* --device */
+    mq_device_price price;
+    double reached; /* frames a second of the chosen bits on it, by allocation; 0: it does not fit */
+    mq_bits bits;   /* the choice after the last epoch */
     mq_cost_report cost;
 } search_context;
 
@@ -42,8 +45,11 @@ static void log_choice(const search_context *c, mq_model *model) {
                  c->bits.weight[i], w / most, c->bits.activation[i], a / most);
         strncat(line, item, sizeof line - strlen(line) - 1);
     }
-    mq_log(MQ_LOG_INFO, "  bits (entropy, 1 = undecided):%s  | %.3f M DSP operations", line,
-           c->cost.dsp_ops_M);
+    char share[96] = "";
+    if (c->search.cost.device)
+        snprintf(share, sizeof share, ", %.1f %% of %s", 100 * c->cost.device_share, c->price.device);
+    mq_log(MQ_LOG_INFO, "  bits (entropy, 1 = undecided):%s  | %.3f M DSP operations%s", line,
+           c->cost.dsp_ops_M, share);
 }
 
 static mq_status epoch(void *context, mq_model *model, json_t *metrics, mq_error *error) {
@@ -58,6 +64,7 @@ static mq_status epoch(void *context, mq_model *model, json_t *metrics, mq_error
     json_object_set_new(metrics, "bita", json_string(bita));
     json_object_set_new(metrics, "dsp_ops_M", json_real(c->cost.dsp_ops_M));
     json_object_set_new(metrics, "bit_ops_M", json_real(c->cost.bit_ops_M));
+    if (c->search.cost.device) json_object_set_new(metrics, "device_share", json_real(c->cost.device_share));
     json_object_set_new(metrics, "mix_dsp_ops_M", json_real(terms.mix_dsp_ops_M));
     json_object_set_new(metrics, "complexity", json_real(terms.complexity));
     json_object_set_new(metrics, "trivial", json_real(terms.trivial));
@@ -80,6 +87,38 @@ static json_t *make_bits(void *context, mq_model *model) {
     mq_bits bits;
     mq_model_chosen_bits(model, &bits);
     return bits_file_make(c->net, &bits, &c->search.cost, c->factors.name);
+}
+
+/* --device: complexity is its share. */
+static mq_status read_device(const cli_args *args, run_setup *setup, search_context *c, mq_error *error) {
+    const char *name = cli_value(args, "--device");
+    double clock_mhz = 0, target_fps = 0;
+    if (!name) {
+        if (cli_value(args, "--clock") || cli_value(args, "--target-fps"))
+            return mq_fail(error, MQ_USAGE, "%s: only with --device",
+                           cli_value(args, "--clock") ? "--clock" : "--target-fps");
+        return MQ_OK;
+    }
+    if (cli_value(args, "--factors"))
+        return mq_fail(error, MQ_USAGE, "--device and --factors: one price expected, got both");
+    MQ_TRY(cli_double(args, "--clock", 1, 2000, &clock_mhz, error));
+    MQ_TRY(cli_double(args, "--target-fps", 1e-3, 1e9, &target_fps, error));
+    MQ_TRY(mq_device_open(name, &c->device, error));
+    mq_log(MQ_LOG_INFO, "%s: pricing 2 to 8 bits of every layer", c->device.name);
+    MQ_TRY(mq_device_price_make(setup->net, setup->settings.model.symmetric, &c->device, clock_mhz,
+                                target_fps, &c->price, error));
+    mq_cost_use_device(&c->search.cost, &c->price);
+    mq_bits bits;
+    mq_bits_uniform(setup->net, 4, 4, &bits);
+    mq_log(MQ_LOG_INFO, "%s at %g MHz, %.1f frames a second (%lld cycles): 4 bits everywhere take %.1f %%",
+           c->device.name, c->price.clock_mhz, c->price.target_fps, (long long)c->price.cycles,
+           100 * mq_device_price_at(&c->price, setup->net, &bits));
+    json_t *more = json_pack("{s:s, s:f, s:f}", "device", c->device.name, "clock_mhz", c->price.clock_mhz,
+                             "target_fps", c->price.target_fps);
+    mq_status status =
+        more && json_object_update(setup->json, more) == 0 ? MQ_OK : mq_fail_memory(error, "settings", 0);
+    json_decref(more);
+    return status;
 }
 
 static mq_status read_prices(const cli_args *args, run_setup *setup, search_context *c, mq_error *error) {
@@ -111,7 +150,7 @@ static mq_status read_prices(const cli_args *args, run_setup *setup, search_cont
         return mq_fail_memory(error, "settings", 0);
     }
     json_decref(more);
-    return MQ_OK;
+    return read_device(args, setup, c, error);
 }
 
 static mq_status report(const cli_args *args, const run_setup *setup, const search_context *c,
@@ -126,6 +165,13 @@ static mq_status report(const cli_args *args, const run_setup *setup, const sear
                       "model", setup->net->name, "bitw", bitw, "bita", bita, "dsp_ops_M", c->cost.dsp_ops_M,
                       "bit_ops_M", c->cost.bit_ops_M, "factors", c->factors.name, "epochs", r->epochs,
                       quality, r->quality, "seconds", r->seconds, "images_per_second", r->images_per_second);
+        if (c->search.cost.device && root) {
+            json_object_set_new(root, "device", json_string(c->price.device));
+            json_object_set_new(root, "clock_mhz", json_real(c->price.clock_mhz));
+            json_object_set_new(root, "target_fps", json_real(c->price.target_fps));
+            json_object_set_new(root, "device_share", json_real(c->cost.device_share));
+            json_object_set_new(root, "device_fps", json_real(c->reached));
+        }
         return cli_print_json(run_add_constant(root, setup->net, r->constant), error);
     }
     printf("%s: %s chosen weights %s activations %s, %.3f M DSP operations (%s table), mixed %s %.4f%s, "
@@ -134,6 +180,21 @@ static mq_status report(const cli_args *args, const run_setup *setup, const sear
            setup->settings.out, setup->net->name, bitw, bita, c->cost.dsp_ops_M, c->factors.name, quality,
            r->quality, run_constant_text(setup->net, r->constant, constant), r->epochs, r->seconds,
            r->images_per_second);
+    if (c->search.cost.device)
+        printf("%.1f %% of %s at %g MHz and %.1f frames a second; allocated, it reaches %.1f\n",
+               100 * c->cost.device_share, c->price.device, c->price.clock_mhz, c->price.target_fps,
+               c->reached);
+    return MQ_OK;
+}
+
+/* Where the device is too small, the bits are still good for a larger one. */
+static mq_status reach(const run_setup *setup, search_context *c, mq_error *error) {
+    int64_t cycles;
+    if (!c->search.cost.device) return MQ_OK;
+    mq_status status = mq_device_price_reach(setup->net, &c->bits, setup->settings.model.symmetric,
+                                             &c->device, c->price.clock_mhz, 0, &cycles, &c->reached, error);
+    if (status != MQ_BAD_INPUT) return status;
+    c->reached = 0;
     return MQ_OK;
 }
 
@@ -169,6 +230,7 @@ static mq_status run(const cli_args *args, mq_error *error) {
         MQ_TRY_GOTO(bits_file_read(setup.settings.out, setup.net, &context.bits, error), done);
         MQ_TRY_GOTO(mq_cost_at(&context.search.cost, setup.net, &context.bits, &context.cost, error), done);
     }
+    MQ_TRY_GOTO(reach(&setup, &context, error), done);
     if (plotted) MQ_TRY_GOTO(plot(setup.settings.out, plotted, error), done);
     status = report(args, &setup, &context, &result, error);
 done:
@@ -179,10 +241,13 @@ done:
 static const cli_option OPTIONS[] = {
     RUN_OPTIONS,
     {"--lra", "X", "learning rate of the architecture parameters (0.1; detectors 0.01)"},
-    {"--cd", "X", "price of DSP operations (3e-5)"},
+    {"--cd", "X", "price of DSP operations, or of the device's share (3e-5)"},
     {"--cdt", "X", "price of bit operations (0)"},
     {"--bd", "X", "price of block RAM (0)"},
     {"--factors", "T", "cost table: ours (what can be built), ideal, published or a .csv file (ours)"},
+    {"--device", "X", "price the share of this FPGA that the estimator finds, instead of --factors"},
+    {"--target-fps", "N", "with --device: at this frame rate (what the device reaches at 4 bits everywhere)"},
+    {"--clock", "MHZ", "with --device: clock (the device's)"},
     {"--plot", "FILE",
      "at the end the bits of every layer over the epochs (SVG); - prints them for a terminal"},
     {"--no-share", NULL, "seven float weight tensors per layer instead of one"},
@@ -210,10 +275,15 @@ const cli_command cli_search = {
         "alone. After each\n"
         "epoch one line shows the bits chosen and how undecided each layer is. bits.json holds the last "
         "choice;\n"
-        "best.safetensors the mixed network of highest test accuracy or mean IoU.\n" CLI_STRICT_HELP "\n"
+        "best.safetensors the mixed network of highest test accuracy or mean IoU. With --device complexity "
+        "is the "
+        "share of\n"
+        "the FPGA that the layers need at a frame rate; more than 100 % does not fit.\n" CLI_STRICT_HELP "\n"
         "Examples:\n"
         "  mixq search --model vgg_tiny --data fashion-mnist --cd 3e-5 --epochs 5 --out search\n"
         "  mixq search --model my.yaml --data cifar10:DIR --cd 1e-3 --fix conv0=w8a8 --out search\n"
+        "  mixq search --model vgg_tiny --data fashion-mnist --device ultra96v2 --target-fps 4000 --out "
+        "search\n"
         "  mixq train --model vgg_tiny --data fashion-mnist --bits search --init search --out main\n",
     .run = run,
 };

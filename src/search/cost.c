@@ -67,6 +67,17 @@ mq_status mq_cost_create(const mq_net *net, mq_factors *factors, mq_cost_model *
     return MQ_OK;
 }
 
+void mq_cost_use_device(mq_cost_model *cost, const mq_device_price *device) {
+    enum { BITS = 4 };
+    double share = 0, operations = 0;
+    for (int n = 0; n < cost->count; n++) {
+        share += device->share[cost->layer[n]][BITS][BITS];
+        operations += mq_workload_macs_M(&cost->work[n]) / cost->f[n][BITS][BITS];
+    }
+    cost->device = device;
+    cost->device_unit = share * mq_workload_macs_M(&cost->work[0]) / operations;
+}
+
 mq_status mq_cost_at(const mq_cost_model *cost, const mq_net *net, const mq_bits *bits, mq_cost_report *out,
                      mq_error *error) {
     *out = (mq_cost_report){0};
@@ -86,7 +97,23 @@ mq_status mq_cost_at(const mq_cost_model *cost, const mq_net *net, const mq_bits
         out->dsp_ops_M += macs / cost->f[n][w][a];
         out->bram_K += weights * 1e3 * w + mq_workload_window_K(work) * a;
     }
+    if (cost->device) out->device_share = mq_device_price_at(cost->device, net, bits);
     return MQ_OK;
+}
+
+/* sum_ij s_w s_a price and its derivatives. */
+static double expect(const double price[MQ_BRANCHES][MQ_BRANCHES], const double *s_w, const double *s_a,
+                     double *by_w, double *by_a) {
+    double sum = 0;
+    memset(by_w, 0, MQ_BRANCHES * sizeof *by_w);
+    memset(by_a, 0, MQ_BRANCHES * sizeof *by_a);
+    for (int i = 0; i < MQ_BRANCHES; i++)
+        for (int j = 0; j < MQ_BRANCHES; j++) {
+            by_w[i] += s_a[j] * price[i][j];
+            by_a[j] += s_w[i] * price[i][j];
+        }
+    for (int i = 0; i < MQ_BRANCHES; i++) sum += s_w[i] * by_w[i];
+    return sum;
 }
 
 mq_cost_losses mq_cost_expected(const mq_cost_model *cost, const mq_branch_probabilities *s_w,
@@ -100,30 +127,34 @@ mq_cost_losses mq_cost_expected(const mq_cost_model *cost, const mq_branch_proba
         const mq_workload *work = &cost->work[n];
         double macs = mq_workload_macs_M(work), weights = mq_workload_weights_M(work) * 1e3;
         double window = mq_workload_window_K(work), ew = 0, ea = 0;
-        double by_w[MQ_BRANCHES] = {0}, by_a[MQ_BRANCHES] = {0}; /* derivatives of sum_ij s_w s_a / F */
+        double price[MQ_BRANCHES][MQ_BRANCHES], by_w[MQ_BRANCHES], by_a[MQ_BRANCHES];
         for (int i = 0; i < MQ_BRANCHES; i++) {
             ew += s_w[n][i] * (MQ_SEARCH_MIN + i);
             ea += s_a[n][i] * (MQ_SEARCH_MIN + i);
-            for (int j = 0; j < MQ_BRANCHES; j++) {
-                double price = 1 / cost->f[n][MQ_SEARCH_MIN + i][MQ_SEARCH_MIN + j];
-                by_w[i] += s_a[n][j] * price;
-                by_a[j] += s_w[n][i] * price;
-            }
+            for (int j = 0; j < MQ_BRANCHES; j++)
+                price[i][j] = 1 / cost->f[n][MQ_SEARCH_MIN + i][MQ_SEARCH_MIN + j];
         }
-        double dsp = 0;
-        for (int i = 0; i < MQ_BRANCHES; i++) dsp += s_w[n][i] * by_w[i];
-        sum.mix_dsp_ops_M += macs * dsp;
-        sum.complexity += 64 * macs * dsp / first_macs;
+        double priced = expect(price, s_w[n], s_a[n], by_w, by_a), size = macs, unit = first_macs;
+        sum.mix_dsp_ops_M += macs * priced;
+        if (cost->device) {
+            for (int i = 0; i < MQ_BRANCHES; i++)
+                memcpy(price[i], &cost->device->share[cost->layer[n]][MQ_SEARCH_MIN + i][MQ_SEARCH_MIN],
+                       sizeof price[i]);
+            priced = expect(price, s_w[n], s_a[n], by_w, by_a);
+            size = 1;
+            unit = cost->device_unit;
+        }
+        sum.complexity += 64 * size * priced / unit;
         sum.trivial += macs * ew * ea / first_macs;
         sum.bram += 64 * (weights * ew + window * ea) / first_inputs;
         for (int i = 0; i < MQ_BRANCHES; i++) {
             double b = MQ_SEARCH_MIN + i;
             if (d_w)
-                d_w[n][i] = weight_complexity * 64 * macs * by_w[i] / first_macs +
+                d_w[n][i] = weight_complexity * 64 * size * by_w[i] / unit +
                             weight_trivial * macs * b * ea / first_macs +
                             weight_bram * 64 * weights * b / first_inputs;
             if (d_a)
-                d_a[n][i] = weight_complexity * 64 * macs * by_a[i] / first_macs +
+                d_a[n][i] = weight_complexity * 64 * size * by_a[i] / unit +
                             weight_trivial * macs * ew * b / first_macs +
                             weight_bram * 64 * window * b / first_inputs;
         }

@@ -13,6 +13,7 @@
 #include "net/bits.h"
 #include "net/net.h"
 #include "pack/factors.h"
+#include "search/device_price.h"
 #include "work/workload.h"
 
 /* The layers that cost, in network order. */
@@ -21,11 +22,16 @@ typedef struct mq_cost_model {
     int layer[MQ_MAX_LAYERS]; /* number of the weighted layer */
     mq_workload work[MQ_MAX_LAYERS];
     double f[MQ_MAX_LAYERS][MQ_BITS_MAX + 1][MQ_BITS_MAX + 1]; /* multiplications per DSP [wbit][abit] */
+    const mq_device_price *device; /* borrowed; what complexity counts instead of DSP operations, or NULL */
+    double device_unit;            /* share of the device that complexity counts as 64 */
 } mq_cost_model;
 
 /* May complete the table (mq_factors_complete). */
 mq_status mq_cost_create(const mq_net *net, mq_factors *factors, mq_cost_model *out,
                          mq_error *error) MQ_MUST_CHECK;
+/* Complexity is from now on the share of the device, in the unit that makes it what it was at 4 bits
+ * everywhere. */
+void mq_cost_use_device(mq_cost_model *cost, const mq_device_price *device);
 
 /* The report at chosen bits. */
 typedef struct mq_cost_report {
@@ -35,6 +41,7 @@ typedef struct mq_cost_report {
     double dsp_ops_M;     /* sum M/F */
     double bram_K;        /* sum P*1e3*w + C*a */
     double macs_M;        /* sum M */
+    double device_share;  /* of all layers, 1 = the device; 0 without one */
 } mq_cost_report;
 /* Fails when the table has no entry for a layer's bits. */
 mq_status mq_cost_at(const mq_cost_model *cost, const mq_net *net, const mq_bits *bits, mq_cost_report *out,
@@ -43,7 +50,8 @@ mq_status mq_cost_at(const mq_cost_model *cost, const mq_net *net, const mq_bits
 /* The losses over the branch probabilities: s_w[i], s_a[j] = softmax for bits 2..8, by cost layer. Gradients
  * (same shape) are with respect to the probabilities and overwritten; may be NULL. */
 typedef struct mq_cost_losses {
-    double complexity;    /* sum 64*M*sum_ij s_w[i]*s_a[j]/F / M(first) */
+    double complexity;    /* sum 64*M*sum_ij s_w[i]*s_a[j]/F / M(first); with a device
+                             sum 64*sum_ij s_w[i]*s_a[j]*share / device_unit */
     double trivial;       /* sum M*E[w]*E[a] / M(first) */
     double bram;          /* sum 64*(P*1e3*E[w] + C*E[a]) / A(first) */
     double mix_dsp_ops_M; /* sum_ij s_w*s_a*M/F */

@@ -71,6 +71,7 @@ typedef struct fixture {
 } fixture;
 
 static mq_search search; /* too large for the stack */
+static mq_device_price device;
 
 static mq_param *alpha(fixture *f, int n, mq_param_kind kind) {
     return mq_model_param(f->model, f->net->layers[SIZES[n].layer].node, kind, -1);
@@ -113,6 +114,34 @@ static void softmax(const double *z, double *s) {
     for (int b = 0; b < 7; b++) s[b] = exp(z[b]) / sum;
 }
 
+/* Shares without any order, so that every entry counts. */
+static void use_device(void) {
+    const mq_rng rng = mq_rng_stream(4, "shares", 0);
+    memset(&device, 0, sizeof device);
+    device.pinned = 0.25;
+    for (int n = 0; n < LAYERS; n++)
+        for (int i = 2; i <= 8; i++)
+            for (int j = 2; j <= 8; j++)
+                device.share[SIZES[n].layer][i][j] =
+                    0.01 + fabs((double)mq_rng_normal(&rng, (uint64_t)((n * 9 + i) * 9 + j)));
+    mq_cost_use_device(&search.cost, &device);
+}
+
+/* 64 times the share, in the unit of equal complexity at 4 bits. */
+static double device_complexity(const fixture *f) {
+    double shares = 0, share4 = 0, operations4 = 0;
+    for (int n = 0; n < LAYERS; n++) {
+        double sw[7], sa[7];
+        softmax(f->alpha_w[n], sw);
+        softmax(f->alpha_a[n], sa);
+        for (int i = 0; i < 7; i++)
+            for (int j = 0; j < 7; j++) shares += sw[i] * sa[j] * device.share[SIZES[n].layer][i + 2][j + 2];
+        share4 += device.share[SIZES[n].layer][4][4];
+        operations4 += 64 * macs(&SIZES[n]) / factor(f, SIZES[n].k, 4, 4) / macs(&SIZES[0]);
+    }
+    return operations4 * shares / share4;
+}
+
 /* The formulas at the fixture's alphas. */
 static mq_cost_losses formulas(const fixture *f) {
     mq_cost_losses sum = {0};
@@ -131,6 +160,7 @@ static mq_cost_losses formulas(const fixture *f) {
         sum.bram += 64 * (params(s) * 1e3 * ew + window(s) * ea) / inputs(&SIZES[0]);
         sum.mix_dsp_ops_M += macs(s) * dsp;
     }
+    if (search.cost.device) sum.complexity = device_complexity(f);
     return sum;
 }
 
@@ -262,6 +292,33 @@ static void gradients(void **state) {
     end(&f);
 }
 
+/* The device's share instead of DSP operations; these are still reported. */
+static void on_a_device(void **state) {
+    (void)state;
+    fixture f;
+    mq_bits bits;
+    mq_cost_report before, report;
+    begin(&f);
+    OK(mq_bits_parse(f.net, "82345", "67284", &bits, ERROR));
+    OK(mq_cost_at(&search.cost, f.net, &bits, &before, ERROR));
+    assert_true(before.device_share == 0);
+    const double operations = mq_search_terms(&search, f.model).mix_dsp_ops_M;
+    use_device();
+    OK(mq_cost_at(&search.cost, f.net, &bits, &report, ERROR));
+    assert_true(report.dsp_ops_M == before.dsp_ops_M);
+    double share = device.pinned;
+    for (int n = 0; n < LAYERS; n++)
+        share += device.share[SIZES[n].layer]["82345"[n] - '0']["67284"[n] - '0'];
+    near("share", report.device_share, share, 1e-14);
+    near("complexity", mq_search_terms(&search, f.model).complexity, device_complexity(&f), 1e-6);
+    near("mixed DSP operations", mq_search_terms(&search, f.model).mix_dsp_ops_M, operations, 1e-14);
+    search.prices = (mq_search_prices){.complexity = 0.05};
+    check_gradients(&f);
+    search.prices = (mq_search_prices){0.03, 0.004, 0.01};
+    check_gradients(&f);
+    end(&f);
+}
+
 /* ---- tables ---- */
 
 #define HEADER "kernel,wbit,a2,a3,a4,a5,a6,a7,a8\n"
@@ -387,6 +444,7 @@ int main(void) {
         cmocka_unit_test(at_chosen_bits),
         cmocka_unit_test(in_expectation),
         cmocka_unit_test(gradients),
+        cmocka_unit_test(on_a_device),
         IN_FOLDER(tables),
         cmocka_unit_test(depthwise_and_other_kernels),
         IN_FOLDER(layers_without_a_price),

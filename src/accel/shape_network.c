@@ -1,5 +1,5 @@
 /* shape_network.c - the lowering's walk over a description, with weights of one value. */
-#include "cli/shape_network.h"
+#include "accel/shape_network.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -2,8 +2,8 @@
  *
  * Shapes, bits and worst-case ranges are those of a trained one: weights are all the lowest code, so that
  * accumulators are as wide as the bits allow; requantisers are affine and reach all codes. */
-#ifndef MIXQ_CLI_SHAPE_NETWORK_H
-#define MIXQ_CLI_SHAPE_NETWORK_H
+#ifndef MIXQ_ACCEL_SHAPE_NETWORK_H
+#define MIXQ_ACCEL_SHAPE_NETWORK_H
 
 #include "inet/inet.h"
 #include "net/bits.h"
