@@ -234,7 +234,8 @@ static void add_ring(const mq_layer_shape *s, const mq_fold *f, double *luts, in
     *luts += bank * banks;
     *ram18 += rams * banks;
     *luts += MODEL.mux4 * (double)ceil_div(banks, 4) * f->rows * word * f->npx * s->in_bits;
-    if (channels > word) *luts += (double)f->rows * word * f->npx * s->in_bits * (channels / word - 1) / 3.0;
+    int64_t choices = channels / word; /* of a word's channels: a multiplexer's inputs */
+    if (choices > 1) *luts += (double)((choices - 1) * f->rows * word * f->npx * s->in_bits) / 3.0;
 }
 
 static void add_weights(int64_t words, int64_t bits, int chain, const mq_fold *f, double *luts,

@@ -114,19 +114,25 @@ static double place_y(const mq_axis *y, double v) {
     return HEIGHT - BOTTOM - (v - y->low) / (y->high - y->low) * (HEIGHT - TOP - BOTTOM);
 }
 
+static int ticks(const mq_axis *a) {
+    return 1 + (int)((a->high - a->low) / a->step + 0.5);
+}
+
 static void axes(const mq_chart *chart, const mq_axis *x, const mq_axis *y, mq_page *page) {
-    for (double v = y->low; v < y->high + y->step / 2; v += y->step) {
-        double at = place_y(y, v);
+    for (int i = 0; i < ticks(y); i++) {
+        double v = y->low + i * y->step, at = place_y(y, v);
         mq_page_say(page,
                     "<path class=\"rule\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" "
                     "text-anchor=\"end\">%.*f</text>\n",
                     LEFT, at, LEFT + PLOT, LEFT - 6, at + 4, y->decimals, v);
     }
-    for (double v = x->low; v < x->high + x->step / 2; v += x->step)
+    for (int i = 0; i < ticks(x); i++) {
+        double v = x->low + i * x->step;
         mq_page_say(page,
                     "<path class=\"axis\" d=\"M%.1f %dv5\"/><text x=\"%.1f\" y=\"%d\" "
                     "text-anchor=\"middle\">%.*f</text>\n",
                     place_x(x, v), HEIGHT - BOTTOM, place_x(x, v), HEIGHT - BOTTOM + 17, x->decimals, v);
+    }
     mq_page_say(page, "<path class=\"axis\" d=\"M%d %dV%dH%d\"/>\n", LEFT, TOP, HEIGHT - BOTTOM, LEFT + PLOT);
     mq_page_say(page, "<text class=\"title\" x=\"%d\" y=\"18\">", LEFT);
     mq_page_text(page, chart->title);
