@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,10 +36,11 @@ bool mq_path_is_dir(const char *path) {
 
 bool mq_dir_has_entries(const char *path) {
     DIR *dir = opendir(path);
-    if (!dir) return false;
+    if (!dir) return errno != ENOENT && errno != ENOTDIR; /* what cannot be read is not known to be empty */
     bool found = false;
     for (struct dirent *entry; !found && (entry = readdir(dir));)
-        found = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+        found = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+                strcmp(entry->d_name, MQ_PARTIAL) != 0;
     closedir(dir);
     return found;
 }
@@ -122,6 +124,21 @@ static mq_status find_target(const char *path, char target[MQ_PATH], mq_error *e
     return MQ_OK;
 }
 
+/* Makes the temporary file. The lock on it says that its writer lives; mq_remove_leftovers takes what nobody
+ * holds, and may be faster than the lock: then once more. -1 with errno. */
+static int open_temporary(const char *path) {
+    for (int attempt = 0; attempt < 100; attempt++) {
+        struct stat info;
+        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        if (fd < 0) return -1;
+        bool held = flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK; /* or a system without locks */
+        if (held && fstat(fd, &info) == 0 && info.st_nlink > 0) return fd;
+        close(fd);
+    }
+    errno = EBUSY;
+    return -1;
+}
+
 mq_status mq_outfile_open(const char *name, mq_outfile **out, mq_error *error) {
     *out = NULL;
     char path[MQ_PATH];
@@ -136,7 +153,7 @@ mq_status mq_outfile_open(const char *name, mq_outfile **out, mq_error *error) {
         return mq_fail(error, MQ_BAD_INPUT, "cannot write: %.200s: not a usable file name", path);
     }
     strcpy(file->path, path);
-    file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    file->fd = open_temporary(file->temporary);
     if (file->fd < 0) {
         mq_status status = mq_fail_errno(error, "cannot write", path);
         mq_free(file);
@@ -190,12 +207,33 @@ void mq_outfile_unsynced(mq_outfile *file) {
     file->unsynced = true;
 }
 
+/* ".NAME.DIGITS.tmp"; any NAME when that is NULL. */
+static bool is_temporary(const char *entry, const char *name) {
+    size_t length = strlen(entry);
+    if (entry[0] != '.' || length < sizeof ".x.1.tmp" - 1 || strcmp(entry + length - 4, ".tmp") != 0)
+        return false;
+    size_t digits = length - 4;
+    while (digits > 0 && entry[digits - 1] >= '0' && entry[digits - 1] <= '9') digits--;
+    if (digits == length - 4 || digits < 3 || entry[digits - 1] != '.') return false;
+    return !name || (strlen(name) == digits - 2 && strncmp(entry + 1, name, digits - 2) == 0);
+}
+
+void mq_remove_leftovers(const char *folder, const char *name) {
+    DIR *dir = opendir(folder);
+    if (!dir) return;
+    for (const struct dirent *entry; (entry = readdir(dir));) {
+        if (!is_temporary(entry->d_name, name)) continue;
+        int fd = openat(dirfd(dir), entry->d_name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0) continue;
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0) unlinkat(dirfd(dir), entry->d_name, 0);
+        close(fd);
+    }
+    closedir(dir);
+}
+
 /* Makes the rename itself durable. Some file systems refuse to sync a folder; that is not an error of ours.
  */
-static void sync_folder(const char *path) {
-    char dir[MQ_PATH];
-    const char *slash = strrchr(path, '/');
-    snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+static void sync_folder(const char *dir) {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return;
     (void)!fsync(fd);
@@ -211,10 +249,16 @@ mq_status mq_outfile_commit(mq_outfile *file, mq_error *error) {
     if (status == MQ_OK && closed != 0) status = mq_fail_errno(error, "cannot write", file->path);
     if (status == MQ_OK && rename(file->temporary, file->path) != 0)
         status = mq_fail_errno(error, "cannot write", file->path);
-    if (status != MQ_OK)
+    if (status != MQ_OK) {
         unlink(file->temporary);
-    else if (!file->unsynced)
-        sync_folder(file->path);
+    } else if (!file->unsynced) {
+        const char *slash = strrchr(file->path, '/');
+        char dir[MQ_PATH];
+        snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - file->path) + 1 : 1,
+                 slash ? file->path : ".");
+        sync_folder(dir);
+        mq_remove_leftovers(dir, slash ? slash + 1 : file->path);
+    }
     mq_free(file);
     return status;
 }

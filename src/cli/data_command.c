@@ -1,9 +1,11 @@
 /* data_command.c - `mixq data info`: reads a data set whole and says what is in it. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "cli/commands.h"
 #include "base/file.h"
+#include "base/staging.h"
+#include "cli/commands.h"
 #include "cli/data_draw.h"
 #include "data/dataset.h"
 #include "data/export.h"
@@ -100,25 +102,51 @@ static mq_status describe(const cli_args *args, const char *name, mq_error *erro
     return status;
 }
 
+/* One split into a folder of its own. */
+static mq_status export_split(const char *name, const mq_data_request *request, const char *folder,
+                              size_t *written, mq_error *error) {
+    mq_dataset *set;
+    char path[MQ_PATH];
+    MQ_TRY(mq_path_join(folder, mq_split_name(request->split), path, error));
+    MQ_TRY(mq_dataset_open(name, request, &set, error));
+    mq_status status = mq_dataset_export(set, path, written, error);
+    mq_dataset_free(set);
+    return status;
+}
+
+/* A set that is not whole would pass for a smaller one: its splits appear when both are written. */
+static mq_status move_splits(const char *stage, const char *folder, mq_error *error) {
+    char from[MQ_PATH], to[MQ_PATH];
+    for (int split = MQ_SPLIT_TRAIN; split <= MQ_SPLIT_TEST; split++) {
+        MQ_TRY(mq_path_join(stage, mq_split_name((mq_split)split), from, error));
+        MQ_TRY(mq_path_join(folder, mq_split_name((mq_split)split), to, error));
+        if (rename(from, to) != 0) return mq_fail_errno(error, "cannot write", to);
+    }
+    return MQ_OK;
+}
+
 /* Both splits as files, in folders train and test. */
 static mq_status export_files(const cli_args *args, const char *name, const char *folder, mq_error *error) {
     size_t written[2] = {0};
     int64_t limit = 0;
-    bool strict = false;
+    bool strict = false, made = !mq_path_exists(folder);
+    mq_staging stage;
     MQ_TRY(cli_int(args, "--limit", 1, MQ_DATA_SAMPLES, &limit, error));
     MQ_TRY(cli_strict(args, &strict, error));
     if (mq_dir_has_entries(folder))
         return mq_fail(error, MQ_USAGE, "%s: not empty, expected a new or an empty folder", folder);
-    for (int split = MQ_SPLIT_TRAIN; split <= MQ_SPLIT_TEST; split++) {
+    MQ_TRY(mq_staging_inside(folder, &stage, error));
+    mq_status status = MQ_OK;
+    for (int split = MQ_SPLIT_TRAIN; split <= MQ_SPLIT_TEST && status == MQ_OK; split++) {
         mq_data_request request = {
             .split = (mq_split)split, .limit = (size_t)limit, .seed = args->seed, .strict = strict};
-        mq_dataset *set;
-        char path[MQ_PATH];
-        MQ_TRY(mq_path_join(folder, mq_split_name(request.split), path, error));
-        MQ_TRY(mq_dataset_open(name, &request, &set, error));
-        mq_status status = mq_dataset_export(set, path, &written[split], error);
-        mq_dataset_free(set);
-        MQ_TRY(status);
+        status = export_split(name, &request, stage.path, &written[split], error);
+    }
+    if (status == MQ_OK) status = move_splits(stage.path, folder, error);
+    mq_staging_close(&stage);
+    if (status != MQ_OK) {
+        if (made) rmdir(folder);
+        return status;
     }
     if (args->json)
         return cli_print_json(json_pack("{s:s, s:I, s:I}", "folder", folder, "train", (json_int_t)written[0],
