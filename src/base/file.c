@@ -282,23 +282,25 @@ mq_status mq_file_write(const char *path, const void *bytes, size_t size, mq_err
 }
 
 mq_status mq_file_append_line(const char *path, const char *line, mq_error *error) {
-    size_t n = strlen(line);
+    size_t n = strlen(line), done = 0;
     char *text;
+    struct stat before;
     MQ_TRY(mq_alloc(n + 2, 1, "a line", &text, error));
     memcpy(text, line, n);
     text[n] = '\n';
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     mq_status status = MQ_OK;
-    if (fd < 0) {
-        status = mq_fail_errno(error, "cannot write", path);
-    } else {
-        ssize_t written = write(fd, text, n + 1);
-        if (written < 0)
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (fd < 0 || fstat(fd, &before) != 0) status = mq_fail_errno(error, "cannot write", path);
+    while (status == MQ_OK && done < n + 1) {
+        ssize_t written = write(fd, text + done, n + 1 - done);
+        if (written >= 0)
+            done += (size_t)written;
+        else if (errno != EINTR)
             status = mq_fail_errno(error, "cannot write", path);
-        else if ((size_t)written != n + 1)
-            status = mq_fail(error, MQ_BAD_INPUT, "cannot write: %s: disk full", path);
-        close(fd);
     }
+    /* no half lines */
+    if (status != MQ_OK && done > 0 && ftruncate(fd, before.st_size) != 0) status = MQ_BAD_INPUT;
+    if (fd >= 0 && close(fd) != 0 && status == MQ_OK) status = mq_fail_errno(error, "cannot write", path);
     mq_free(text);
     return status;
 }

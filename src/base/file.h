@@ -48,7 +48,8 @@ void mq_remove_leftovers(const char *folder, const char *name);
 /* Throws away what was written; NULL is fine. */
 void mq_outfile_abort(mq_outfile *file);
 
-/* Appends one line (a newline is added) to a log file such as metrics.jsonl in one write call. */
+/* Appends one line (a newline is added) to a log file such as metrics.jsonl: all of it, or nothing when it
+ * fails. */
 mq_status mq_file_append_line(const char *path, const char *line, mq_error *error) MQ_MUST_CHECK;
 
 #endif

@@ -156,7 +156,10 @@ const flow flows[] = {
      "pack show --kernel 3 --wbit 2 --abit 4 --svg o.svg",
      {"o.svg"},
      NULL},
-    {"verify_c", "verify program --threads 1", NULL, {NULL}, NULL},
+    {"verify", "verify net --threads 1", NULL, {NULL}, NULL},
+    {"test", "test run --data mnist:data --threads 1 --engine integer", NULL, {NULL}, NULL},
+    {"describe", "data info mnist:data", NULL, {NULL}, NULL},
+    {"models", "models vgg_tiny --json", NULL, {NULL}, NULL},
 };
 const int flow_count = sizeof flows / sizeof *flows;
 

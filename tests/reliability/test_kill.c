@@ -74,8 +74,8 @@ static void killed_commands(void **state) {
     fault_needed();
     for (int i = 0; i < flow_count; i++) {
         if (!flows[i].out[0]) continue;
-        kill_flow(state, &flows[i], false, 4);
-        if (flows[i].old) kill_flow(state, &flows[i], true, 6);
+        kill_flow(state, &flows[i], false, 2);
+        if (flows[i].old) kill_flow(state, &flows[i], true, 4);
     }
 }
 
@@ -148,7 +148,7 @@ static void killed_run(void **state, const char *kind, int some) {
 
 static void killed_runs(void **state) {
     fault_needed();
-    for (int i = 0; i < RUN_COUNT; i++) killed_run(state, RUNS[i], i < 2 ? 7 : 3);
+    for (int i = 0; i < RUN_COUNT; i++) killed_run(state, RUNS[i], i < 2 ? 5 : 3);
 }
 
 static double now(void) {
