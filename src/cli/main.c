@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/machine.h"
+#include "base/memory.h"
 #include "base/parallel.h"
 #include "base/stop.h"
 #include "base/text.h"
@@ -122,6 +123,10 @@ mq_status cli_print_json(json_t *object, mq_error *error) {
     char *text = json_dumps(all, JSON_INDENT(2));
     json_decref(object);
     json_decref(all);
+    if (text && mq_memory_was_short()) { /* a key is missing */
+        free(text);
+        text = NULL;
+    }
     if (!text) return mq_fail_memory(error, "the result", 0);
     int written = printf("%s\n", text);
     free(text);
@@ -258,6 +263,7 @@ static int finish(mq_status status, mq_error *error) {
         status = mq_fail_errno(error, "cannot write", "standard output");
     else if (failed && status == MQ_OK)
         status = mq_fail(error, MQ_BAD_INPUT, "cannot write: standard output: a part of it is lost");
+    if (status == MQ_OK) status = mq_json_complete("the result, which may lack a part,", error);
     if (status != MQ_OK) fprintf(stderr, "mixq: %s\n", error->text);
     return (int)status;
 }
@@ -265,6 +271,7 @@ static int finish(mq_status status, mq_error *error) {
 int main(int argc, char **argv) {
     mq_error error = {0};
     keep_standard_streams();
+    mq_json_watch_memory();
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         cli_help_all();
         return argc < 2 ? MQ_USAGE : finish(MQ_OK, &error);

@@ -52,8 +52,9 @@ static void kill_flow(void **state, const flow *f, bool over_old, int some) {
         if (!fault_deep() && n > 1 && n + step <= report.changes) continue;
         /* again, over what is left: the whole result and nothing else */
         r = fault_run(state, "none:0", f->line, NULL);
-        if (r->code == 2 && !f->old) { /* complete, and not to be overwritten */
+        if (r->code == 2 && !f->old) { /* what is there, whole or refused above, is not overwritten */
             cli_contains(f->line, r->err, "not empty");
+            continue;
         } else if (r->code != 0) {
             fail_msg("%s after %s: exit %d: %s", f->line, fault, r->code, r->err);
         }
