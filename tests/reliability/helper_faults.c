@@ -2,6 +2,7 @@
 #include "helper_faults.h"
 
 #include "base/folder.h"
+#include "fault_server.h"
 
 const char *const fault_kinds[FAULT_KINDS] = {"memory", "library", "open",  "read",    "write",  "fsync",
                                               "close",  "rename",  "mkdir", "opendir", "unlink", "stat"};
@@ -21,20 +22,10 @@ static long number_after(const char *text, const char *word) {
     return at ? strtol(at + strlen(word), NULL, 10) : -1;
 }
 
-cli_result *fault_run(void **state, const char *fault, const char *line, fault_report *report) {
+static void read_report(void **state, fault_report *report) {
     char text[CLI_RUN_TEXT], word[32];
-    unlink(temp_dir_path(state, "report.txt"));
-    setenv("LD_PRELOAD", MIXQ_FAULTS, 1);
-    setenv("MIXQ_FAULT", fault, 1);
-    setenv("MIXQ_FAULT_REPORT", temp_dir_path(state, "report.txt"), 1);
-    pid_t pid = cli_start(state, line, 0);
-    unsetenv("LD_PRELOAD");
-    unsetenv("MIXQ_FAULT");
-    unsetenv("MIXQ_FAULT_REPORT");
-    cli_result *r = cli_finish(state, pid);
-    if (!report) return r;
     *report = (fault_report){.there = cli_exists(state, "report.txt") != 0};
-    if (!report->there) return r;
+    if (!report->there) return;
     cli_read(state, "report.txt", text);
     for (int i = 0; i < FAULT_KINDS; i++) {
         snprintf(word, sizeof word, "%s ", fault_kinds[i]);
@@ -44,6 +35,62 @@ cli_result *fault_run(void **state, const char *fault, const char *line, fault_r
     report->ticks = number_after(text, "ticks ");
     report->blocks = number_after(text, "blocks ");
     report->files = number_after(text, "files ");
+}
+
+void fault_server_start(void **state, const char *line, fault_server *out) {
+    int to[2], from[2];
+    assert_int_equal(pipe2(to, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(from, O_CLOEXEC), 0);
+    assert_int_equal(dup2(to[0], FAULT_IN), FAULT_IN);
+    assert_int_equal(dup2(from[1], FAULT_OUT), FAULT_OUT);
+    setenv("LD_PRELOAD", MIXQ_FAULTS, 1);
+    setenv("MIXQ_FAULT_SERVER", "1", 1);
+    setenv("MIXQ_FAULT_REPORT", temp_dir_path(state, "report.txt"), 1);
+    out->pid = cli_start(state, line, 0);
+    unsetenv("LD_PRELOAD");
+    unsetenv("MIXQ_FAULT_SERVER");
+    unsetenv("MIXQ_FAULT_REPORT");
+    close(FAULT_IN);
+    close(FAULT_OUT);
+    close(to[0]);
+    close(from[1]);
+    out->ask = to[1];
+    out->answer = from[0];
+}
+
+cli_result *fault_server_run(void **state, const fault_server *server, const char *fault,
+                             fault_report *report) {
+    static cli_result result;
+    char ask[FAULT_ASK] = "";
+    int status = 0;
+    snprintf(ask, sizeof ask, "%s", fault);
+    unlink(temp_dir_path(state, "report.txt"));
+    assert_int_equal(write(server->ask, ask, sizeof ask), sizeof ask);
+    assert_int_equal(read(server->answer, &status, sizeof status), sizeof status);
+    result.code = WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+    cli_read(state, "stdout.txt", result.out);
+    cli_read(state, "stderr.txt", result.err);
+    read_report(state, report);
+    return &result;
+}
+
+void fault_server_stop(const fault_server *server) {
+    close(server->ask);
+    close(server->answer);
+    assert_int_equal(waitpid(server->pid, NULL, 0), server->pid);
+}
+
+cli_result *fault_run(void **state, const char *fault, const char *line, fault_report *report) {
+    unlink(temp_dir_path(state, "report.txt"));
+    setenv("LD_PRELOAD", MIXQ_FAULTS, 1);
+    setenv("MIXQ_FAULT", fault, 1);
+    setenv("MIXQ_FAULT_REPORT", temp_dir_path(state, "report.txt"), 1);
+    pid_t pid = cli_start(state, line, 0);
+    unsetenv("LD_PRELOAD");
+    unsetenv("MIXQ_FAULT");
+    unsetenv("MIXQ_FAULT_REPORT");
+    cli_result *r = cli_finish(state, pid);
+    if (report) read_report(state, report);
     return r;
 }
 
@@ -102,9 +149,11 @@ int leftovers(void **state) {
 void tree_copy(void **state, const char *from, const char *to) {
     char line[1024];
     const char *dir = ((temp_dir *)*state)->path;
-    int n = snprintf(line, sizeof line, "cd %s && rm -rf %s .%s.partial", dir, to, to);
-    if (from)
-        snprintf(line + n, sizeof line - (size_t)n, " && { [ ! -e %s ] || cp -a %s %s; }", from, from, to);
+    snprintf(line, sizeof line, "%s/.%s.partial", dir, to);
+    assert_int_equal(mq_folder_remove(line, NULL), MQ_OK);
+    assert_int_equal(mq_folder_remove(temp_dir_path(state, to), NULL), MQ_OK);
+    if (!from || !cli_exists(state, from)) return;
+    snprintf(line, sizeof line, "cd %s && cp -a %s %s", dir, from, to);
     assert_int_equal(system(line), 0);
 }
 

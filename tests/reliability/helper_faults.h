@@ -24,6 +24,16 @@ bool fault_deep(void);
 cli_result *fault_run(void **state, const char *fault, const char *line, fault_report *report);
 void fault_needed(void);
 
+/* The same line many times, loaded once. */
+typedef struct fault_server {
+    pid_t pid;
+    int ask, answer;
+} fault_server;
+void fault_server_start(void **state, const char *line, fault_server *out);
+cli_result *fault_server_run(void **state, const fault_server *server, const char *fault,
+                             fault_report *report);
+void fault_server_stop(const fault_server *server);
+
 /* SHA-256 over names and bytes of a file, or of the regular files below a folder; hidden leftovers (.partial,
  * .tmp) are left out. "-": nothing there, or an empty folder. */
 void tree_digest(void **state, const char *name, char out[MQ_DIGEST_TEXT]);

@@ -89,7 +89,7 @@ static void check(void **state, const job *j, const char *fault, const cli_resul
     if (!removal && leftovers(state)) complain("mixq %s, %s: leftovers", j->line, fault);
 }
 
-static void inject(void **state, job *j, const char *kind, int some) {
+static void inject(void **state, const fault_server *server, job *j, const char *kind, int some) {
     const char *only = getenv("MIXQ_FAULT_ONLY"); /* KIND:N, for looking at one */
     int which = 0;
     while (strcmp(fault_kinds[which], kind) != 0) which++;
@@ -100,7 +100,7 @@ static void inject(void **state, job *j, const char *kind, int some) {
         snprintf(fault, sizeof fault, "%s:%ld", kind, n);
         if (only && strcmp(only, fault) != 0) continue;
         for (int k = 0; j->out[k]; k++) tree_copy(state, NULL, j->out[k]);
-        cli_result *r = fault_run(state, fault, j->line, &seen);
+        cli_result *r = fault_server_run(state, server, fault, &seen);
         check(state, j, fault, r, &seen);
     }
 }
@@ -116,7 +116,10 @@ static void of_kinds(void **state, const char *const *kinds, int some) {
         /* sheets are files each of its own */
         if (strcmp(flows[i].name, "draw") == 0) j.out[0] = NULL, tree_copy(state, NULL, "o");
         start(state, &j);
-        for (int k = 0; kinds[k]; k++) inject(state, &j, kinds[k], some);
+        fault_server server;
+        fault_server_start(state, j.line, &server);
+        for (int k = 0; kinds[k]; k++) inject(state, &server, &j, kinds[k], some);
+        fault_server_stop(&server);
         for (int k = 0; j.out[k]; k++) tree_copy(state, NULL, j.out[k]);
         if (fault_deep()) printf("%s %s: %d so far\n", kinds[0], j.name, trials);
         fflush(stdout);
@@ -142,12 +145,11 @@ static void files(void **state) {
 
 /* ---- runs: what is there after a failure can be resumed, and ends with the same bits ---- */
 
-static void run_with(void **state, const char *line, const char *fault, const fault_report *usual) {
-    char resumed[600];
+static void run_with(void **state, const fault_server *server, const fault_server *resume, const char *line,
+                     const char *fault) {
     fault_report seen;
-    (void)usual;
     tree_copy(state, NULL, "parts");
-    cli_result *r = fault_run(state, fault, line, &seen);
+    cli_result *r = fault_server_run(state, server, fault, &seen);
     trials++;
     if (r->code == 0)
         unharmed++;
@@ -157,9 +159,8 @@ static void run_with(void **state, const char *line, const char *fault, const fa
     if (seen.blocks || seen.files)
         complain("mixq %s, %s: %ld blocks and %ld files are left: %s", line, fault, seen.blocks, seen.files,
                  r->err);
-    snprintf(resumed, sizeof resumed, "%s --resume", line);
-    r = fault_run(state, "none:0", resumed, &seen);
-    if (r->code) fail_msg("mixq %s after %s: exit %d: %s", resumed, fault, r->code, r->err);
+    r = fault_server_run(state, resume, "none:0", &seen);
+    if (r->code) fail_msg("mixq %s --resume after %s: exit %d: %s", line, fault, r->code, r->err);
     cli_same_file(state, "whole/last.safetensors", "parts/last.safetensors");
     cli_same_file(state, "whole/best.safetensors", "parts/best.safetensors");
     cli_same_file(state, "whole/bits.json", "parts/bits.json");
@@ -182,14 +183,21 @@ static void runs(void **state) {
         assert_int_equal(usual.blocks, 0);
         assert_int_equal(usual.files, 0);
         if (i == 0) cli_works(state, "%s %s --out whole --force", lines[i], more);
+        fault_server server, resume;
+        char resumed[600];
+        snprintf(resumed, sizeof resumed, "%s --resume", line);
+        fault_server_start(state, line, &server);
+        fault_server_start(state, resumed, &resume);
         for (int k = 0; k < FAULT_KINDS - 1; k++) { /* all but stat */
             long step = fault_deep() ? 1 : 1 + usual.calls[k] / 2;
             for (long n = 1; n <= usual.calls[k]; n += step) {
                 char fault[48];
                 snprintf(fault, sizeof fault, "%s:%ld", fault_kinds[k], n);
-                run_with(state, line, fault, &usual);
+                run_with(state, &server, &resume, line, fault);
             }
         }
+        fault_server_stop(&server);
+        fault_server_stop(&resume);
     }
     no_complaints();
 }
