@@ -349,6 +349,7 @@ static void streams(void **state) {
 }
 
 int main(void) {
+    cmocka_set_test_filter(getenv("MIXQ_RELIABILITY_TEST")); /* one of them */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(full_disk, flows_make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(full_disk_keeps_old, flows_make, temp_dir_remove),

@@ -209,6 +209,7 @@ static int say_trials(void **state) {
 }
 
 int main(void) {
+    cmocka_set_test_filter(getenv("MIXQ_RELIABILITY_TEST")); /* one of them */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(memory, flows_make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(libraries, flows_make, temp_dir_remove),

@@ -203,6 +203,7 @@ static int say_trials(void **state) {
 }
 
 int main(void) {
+    cmocka_set_test_filter(getenv("MIXQ_RELIABILITY_TEST")); /* one of them */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(killed_commands, flows_make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(killed_runs, flows_make, temp_dir_remove),
