@@ -10,7 +10,8 @@
  *   MIXQ_FAULT_SERVER=1        reads faults from descriptor FAULT_IN, runs the program once for each in a
  * child and writes its wait status to FAULT_OUT: loading takes longer than the commands
  *
- * Only calls from the program itself count ("library": allocations of the readers' libraries), not those of
+ * Only calls from the program itself count ("memory": aligned blocks, of base/memory; "json": malloc, of
+ * its JSON values; "library": allocations of the readers' libraries), not those of
  * oneDNN, libgomp or the C library. Programs that it starts run without. */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -44,11 +45,11 @@ extern void *__libc_realloc(void *, size_t);
 extern void *__libc_memalign(size_t, size_t);
 extern void __libc_free(void *);
 
-enum { MEMORY, LIBRARY, OPEN, READ, WRITE, FSYNC, CLOSE, RENAME, MKDIR, OPENDIR, UNLINK, STAT, KINDS };
-static const char *const names[KINDS] = {"memory", "library", "open",  "read",    "write",  "fsync",
-                                         "close",  "rename",  "mkdir", "opendir", "unlink", "stat"};
-static const int errors[KINDS] = {ENOMEM, ENOMEM, EMFILE, EIO,    ENOSPC, EIO,
-                                  EIO,    EIO,    ENOSPC, EMFILE, EIO,    EIO};
+enum { MEMORY, JSON, LIBRARY, OPEN, READ, WRITE, FSYNC, CLOSE, RENAME, MKDIR, OPENDIR, UNLINK, STAT, KINDS };
+static const char *const names[KINDS] = {"memory", "json",   "library", "open",    "read",   "write", "fsync",
+                                         "close",  "rename", "mkdir",   "opendir", "unlink", "stat"};
+static const int errors[KINDS] = {ENOMEM, ENOMEM, ENOMEM, EMFILE, EIO, ENOSPC, EIO,
+                                  EIO,    EIO,    ENOSPC, EMFILE, EIO, EIO};
 
 enum { MOST_LIBRARIES = 16, SLOTS = 1 << 20, MOST_FILES = 1024 };
 static struct { uintptr_t from, to; } program, library[MOST_LIBRARIES];
@@ -206,9 +207,9 @@ static void change(void) {
 
 /* ---- memory ---- */
 
-static bool memory_fails(const void *caller, bool *counted) {
+static bool memory_fails(const void *caller, int kind, bool *counted) {
     *counted = ours(caller);
-    if (*counted) return fails(MEMORY);
+    if (*counted) return fails(kind);
     return of_library(caller) && fails(LIBRARY);
 }
 
@@ -219,29 +220,29 @@ static void *kept(void *p, bool counted) {
 
 SEEN void *malloc(size_t n) {
     bool counted;
-    return memory_fails(CALLER(), &counted) ? NULL : kept(__libc_malloc(n), counted);
+    return memory_fails(CALLER(), JSON, &counted) ? NULL : kept(__libc_malloc(n), counted);
 }
 
 SEEN void *calloc(size_t n, size_t size) {
     bool counted;
-    return memory_fails(CALLER(), &counted) ? NULL : kept(__libc_calloc(n, size), counted);
+    return memory_fails(CALLER(), JSON, &counted) ? NULL : kept(__libc_calloc(n, size), counted);
 }
 
 SEEN void *realloc(void *p, size_t n) {
     bool counted;
-    if (memory_fails(CALLER(), &counted)) return NULL;
+    if (memory_fails(CALLER(), JSON, &counted)) return NULL;
     let_go(p);
     return kept(__libc_realloc(p, n), counted);
 }
 
 SEEN void *aligned_alloc(size_t to, size_t n) {
     bool counted;
-    return memory_fails(CALLER(), &counted) ? NULL : kept(__libc_memalign(to, n), counted);
+    return memory_fails(CALLER(), MEMORY, &counted) ? NULL : kept(__libc_memalign(to, n), counted);
 }
 
 SEEN int posix_memalign(void **out, size_t to, size_t n) {
     bool counted;
-    if (memory_fails(CALLER(), &counted)) return ENOMEM;
+    if (memory_fails(CALLER(), MEMORY, &counted)) return ENOMEM;
     *out = kept(__libc_memalign(to, n), counted);
     return *out ? 0 : ENOMEM;
 }

@@ -4,8 +4,9 @@
 #include "base/folder.h"
 #include "fault_server.h"
 
-const char *const fault_kinds[FAULT_KINDS] = {"memory", "library", "open",  "read",    "write",  "fsync",
-                                              "close",  "rename",  "mkdir", "opendir", "unlink", "stat"};
+const char *const fault_kinds[FAULT_KINDS] = {"memory",  "json",   "library", "open",   "read",
+                                              "write",   "fsync",  "close",   "rename", "mkdir",
+                                              "opendir", "unlink", "stat"};
 
 bool fault_deep(void) {
     return getenv("MIXQ_DEEP") != NULL;

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 
-enum { FAULT_KINDS = 12, FAULT_KILLED = 1000 + SIGKILL };
+enum { FAULT_KINDS = 13, FAULT_KILLED = 1000 + SIGKILL };
 
 /* What faults.c counted. */
 typedef struct fault_report {

@@ -157,7 +157,7 @@ static void quota(void **state) {
         for (int k = 0; f->out[k]; k++) tree_copy(state, NULL, f->out[k]);
         fault_run(state, "none:0", f->line, &report);
         for (int k = 0; f->out[k]; k++) tree_copy(state, NULL, f->out[k]);
-        cli_result *r = fault_run(state, report.calls[4] < 3 ? "write:1+:122" : fault, f->line, &report);
+        cli_result *r = fault_run(state, report.calls[5] < 3 ? "write:1+:122" : fault, f->line, &report);
         if (r->code != 3 || !strstr(r->err, "Disk quota exceeded"))
             fail_msg("mixq %s: exit %d: %s", f->line, r->code, r->err);
         assert_int_equal(leftovers(state), 0);
