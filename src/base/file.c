@@ -24,19 +24,24 @@ mq_status mq_path_join(const char *dir, const char *name, char *out, mq_error *e
     return MQ_OK;
 }
 
+/* What cannot be looked at may be there: who then opens it learns why not. */
+static bool nothing_there(void) {
+    return errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG;
+}
+
 bool mq_path_exists(const char *path) {
     struct stat info;
-    return stat(path, &info) == 0;
+    return stat(path, &info) == 0 || !nothing_there();
 }
 
 bool mq_path_is_dir(const char *path) {
     struct stat info;
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    return stat(path, &info) == 0 ? S_ISDIR(info.st_mode) : !nothing_there();
 }
 
 bool mq_dir_has_entries(const char *path) {
     DIR *dir = opendir(path);
-    if (!dir) return errno != ENOENT && errno != ENOTDIR; /* what cannot be read is not known to be empty */
+    if (!dir) return !nothing_there();
     bool found = false;
     for (struct dirent *entry; !found && (entry = readdir(dir));)
         found = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&

@@ -17,6 +17,7 @@ enum { MQ_PATH = 4096 };
 
 /* dir + "/" + name into out[MQ_PATH]; fails when too long. */
 mq_status mq_path_join(const char *dir, const char *name, char *out, mq_error *error) MQ_MUST_CHECK;
+/* Both are true of what cannot be looked at for a reason other than that nothing is there. */
 bool mq_path_exists(const char *path);
 bool mq_path_is_dir(const char *path);
 /* False also when there is no such folder, true when it cannot be read. Unfinished results (base/staging.h)

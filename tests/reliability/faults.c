@@ -3,16 +3,15 @@
  *   MIXQ_FAULT=KIND:N[:ERRNO]  the N-th call of that kind fails; KIND:N+ that one and all after it
  *   MIXQ_FAULT=kill:N          SIGKILL instead of the N-th change of the file system
  *   MIXQ_FAULT=torn:N          the same, but half of the bytes of a write go out before
- *   MIXQ_FAULT=short:0         every read and write moves a few bytes only, every second one is interrupted
- * first MIXQ_FAULT=clock:0         the date jumps to and fro by years MIXQ_FAULT_REPORT=FILE     at the end:
- * calls of each kind, blocks and files that are still held
+ *   MIXQ_FAULT=short:0         reads and writes move 4 KB at most, every second one is interrupted
+ *   MIXQ_FAULT=clock:0         the date jumps to and fro by years
+ *   MIXQ_FAULT_REPORT=FILE     at the end: calls of each kind, what is still held
+ *   MIXQ_FAULT_SERVER=1        reads faults from FAULT_IN, runs the program once for each in a
+ *                              child, writes its wait status to FAULT_OUT: loading takes longest
  *
- *   MIXQ_FAULT_SERVER=1        reads faults from descriptor FAULT_IN, runs the program once for each in a
- * child and writes its wait status to FAULT_OUT: loading takes longer than the commands
- *
- * Only calls from the program itself count ("memory": aligned blocks, of base/memory; "json": malloc, of
- * its JSON values; "library": allocations of the readers' libraries), not those of
- * oneDNN, libgomp or the C library. Programs that it starts run without. */
+ * Only calls from the program itself count, not those of oneDNN, libgomp or the C library: "memory" are
+ * aligned blocks, of base/memory, "json" malloc, of JSON values; and "library" those of the readers'
+ * libraries. Programs that it starts run without. */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
