@@ -228,7 +228,7 @@ void mq_remove_leftovers(const char *folder, const char *name) {
     if (!dir) return;
     for (const struct dirent *entry; (entry = readdir(dir));) {
         if (!is_temporary(entry->d_name, name)) continue;
-        int fd = openat(dirfd(dir), entry->d_name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+        int fd = openat(dirfd(dir), entry->d_name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0) continue;
         if (flock(fd, LOCK_EX | LOCK_NB) == 0) unlinkat(dirfd(dir), entry->d_name, 0);
         close(fd);
@@ -249,6 +249,7 @@ mq_status mq_outfile_commit(mq_outfile *file, mq_error *error) {
     mq_status status = flush_bytes(file, file->buffer, file->used, error);
     if (status == MQ_OK && !file->unsynced && fsync(file->fd) != 0)
         status = mq_fail_errno(error, "cannot write", file->path);
+    int lock = fcntl(file->fd, F_DUPFD_CLOEXEC, 0); /* held until it has its name; -1: so be it */
     int closed = close(file->fd);
     file->fd = -1;
     if (status == MQ_OK && closed != 0) status = mq_fail_errno(error, "cannot write", file->path);
@@ -264,6 +265,7 @@ mq_status mq_outfile_commit(mq_outfile *file, mq_error *error) {
         sync_folder(dir);
         mq_remove_leftovers(dir, slash ? slash + 1 : file->path);
     }
+    if (lock >= 0) close(lock);
     mq_free(file);
     return status;
 }
