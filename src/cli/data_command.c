@@ -41,13 +41,12 @@ static json_t *split_json(const mq_dataset *set, const mq_dataset_info *info) {
         json_array_append_new(mean, json_real(info->mean[c]));
         json_array_append_new(deviation, json_real(info->deviation[c]));
     }
-    if (root) {
-        json_object_set_new(root, "class_counts", counts);
-        json_object_set_new(root, "class_names", names);
-        json_object_set_new(root, "mean", mean);
-        json_object_set_new(root, "deviation", deviation);
-        if (set->task == MQ_DATA_DETECT) add_boxes(root, info);
-    }
+    /* without a root they are released */
+    json_object_set_new(root, "class_counts", counts);
+    json_object_set_new(root, "class_names", names);
+    json_object_set_new(root, "mean", mean);
+    json_object_set_new(root, "deviation", deviation);
+    if (root && set->task == MQ_DATA_DETECT) add_boxes(root, info);
     return root;
 }
 

@@ -55,7 +55,7 @@ static mq_status show_plan(const cli_args *args, const mq_pack_request *r, const
         json_t *cell = pack_cell_json(r, plan, &proof, built), *packings = json_array();
         for (int i = 0; i < plan->parts; i++)
             json_array_append_new(packings, mq_packing_json(plan->part[i].packing));
-        if (cell) json_object_set_new(cell, "packings", packings);
+        json_object_set_new(cell, "packings", packings); /* releases them when there is no cell */
         return cli_print_json(cell, error);
     }
     printf(
