@@ -246,7 +246,9 @@ static void sync_folder(const char *dir) {
 }
 
 mq_status mq_outfile_commit(mq_outfile *file, mq_error *error) {
-    mq_status status = flush_bytes(file, file->buffer, file->used, error);
+    mq_status status = MQ_OK;
+    if (mq_memory_was_short()) status = mq_fail_memory(error, file->path, 0); /* it may lack a part */
+    if (status == MQ_OK) status = flush_bytes(file, file->buffer, file->used, error);
     if (status == MQ_OK && !file->unsynced && fsync(file->fd) != 0)
         status = mq_fail_errno(error, "cannot write", file->path);
     int lock = fcntl(file->fd, F_DUPFD_CLOEXEC, 0); /* held until it has its name; -1: so be it */

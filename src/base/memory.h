@@ -22,7 +22,7 @@ void mq_free(void *memory);
 mq_status mq_strdup(const char *text, char **out, mq_error *error) MQ_MUST_CHECK;
 
 /* Plain malloc (neither aligned nor zeroed, freed by free) for a library whose callers do not look at every
- * failure: that one failed is remembered. */
+ * failure: that one failed is remembered, and no file is written any more (base/file.h). */
 void *mq_noted_malloc(size_t bytes);
 bool mq_memory_was_short(void);
 

@@ -1,9 +1,9 @@
 /* data_command.c - `mixq data info`: reads a data set whole and says what is in it. */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/staging.h"
 #include "cli/commands.h"
 #include "cli/data_draw.h"
@@ -113,15 +113,24 @@ static mq_status export_split(const char *name, const mq_data_request *request, 
     return status;
 }
 
-/* A set that is not whole would pass for a smaller one: its splits appear when both are written. */
+/* A set that is not whole would pass for a smaller one. A new folder appears in one step; the splits appear
+ * in an empty one in two. */
 static mq_status move_splits(const char *stage, const char *folder, mq_error *error) {
     char from[MQ_PATH], to[MQ_PATH];
     for (int split = MQ_SPLIT_TRAIN; split <= MQ_SPLIT_TEST; split++) {
         MQ_TRY(mq_path_join(stage, mq_split_name((mq_split)split), from, error));
         MQ_TRY(mq_path_join(folder, mq_split_name((mq_split)split), to, error));
-        if (rename(from, to) != 0) return mq_fail_errno(error, "cannot write", to);
+        if (rename(from, to) == 0) continue;
+        mq_status status = mq_fail_errno(error, "cannot write", to);
+        if (split > MQ_SPLIT_TRAIN && mq_path_join(folder, mq_split_name(MQ_SPLIT_TRAIN), to, NULL) == MQ_OK)
+            mq_folder_remove(to, NULL);
+        return status;
     }
     return MQ_OK;
+}
+
+static mq_status move_whole(const char *stage, const char *folder, mq_error *error) {
+    return rename(stage, folder) == 0 ? MQ_OK : mq_fail_errno(error, "cannot write", folder);
 }
 
 /* Both splits as files, in folders train and test. */
@@ -134,19 +143,17 @@ static mq_status export_files(const cli_args *args, const char *name, const char
     MQ_TRY(cli_strict(args, &strict, error));
     if (mq_dir_has_entries(folder))
         return mq_fail(error, MQ_USAGE, "%s: not empty, expected a new or an empty folder", folder);
-    MQ_TRY(mq_staging_inside(folder, &stage, error));
+    MQ_TRY(made ? mq_staging_beside(folder, &stage, error) : mq_staging_inside(folder, &stage, error));
     mq_status status = MQ_OK;
     for (int split = MQ_SPLIT_TRAIN; split <= MQ_SPLIT_TEST && status == MQ_OK; split++) {
         mq_data_request request = {
             .split = (mq_split)split, .limit = (size_t)limit, .seed = args->seed, .strict = strict};
         status = export_split(name, &request, stage.path, &written[split], error);
     }
-    if (status == MQ_OK) status = move_splits(stage.path, folder, error);
+    if (status == MQ_OK)
+        status = made ? move_whole(stage.path, folder, error) : move_splits(stage.path, folder, error);
     mq_staging_close(&stage);
-    if (status != MQ_OK) {
-        if (made) rmdir(folder);
-        return status;
-    }
+    MQ_TRY(status);
     if (args->json)
         return cli_print_json(json_pack("{s:s, s:I, s:I}", "folder", folder, "train", (json_int_t)written[0],
                                         "test", (json_int_t)written[1]),

@@ -263,7 +263,12 @@ static int finish(mq_status status, mq_error *error) {
         status = mq_fail_errno(error, "cannot write", "standard output");
     else if (failed && status == MQ_OK)
         status = mq_fail(error, MQ_BAD_INPUT, "cannot write: standard output: a part of it is lost");
-    if (status == MQ_OK) status = mq_json_complete("the result, which may lack a part,", error);
+    if (status != MQ_INTERRUPTED && status != MQ_INTERNAL) { /* whatever came of values that lack a part */
+        mq_error missing = {0};
+        mq_status complete = mq_json_complete("the result", &missing);
+        if (complete != MQ_OK) *error = missing;
+        if (complete != MQ_OK) status = complete;
+    }
     if (status != MQ_OK) fprintf(stderr, "mixq: %s\n", error->text);
     return (int)status;
 }

@@ -72,9 +72,10 @@ static void kill_flow(void **state, const flow *f, bool over_old, int some) {
 }
 
 static void killed_commands(void **state) {
+    const char *only = getenv("MIXQ_FLOW_ONLY");
     fault_needed();
     for (int i = 0; i < flow_count; i++) {
-        if (!flows[i].out[0]) continue;
+        if (!flows[i].out[0] || (only && strcmp(only, flows[i].name) != 0)) continue;
         kill_flow(state, &flows[i], false, 2);
         if (flows[i].old) kill_flow(state, &flows[i], true, 4);
     }
