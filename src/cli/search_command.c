@@ -223,7 +223,7 @@ static mq_status run(const cli_args *args, mq_error *error) {
     context.net = setup.net;
     MQ_TRY_GOTO(read_prices(args, &setup, &context, error), done);
     MQ_TRY_GOTO(run_setup_data(args, &setup, error), done);
-    mq_train_hooks hooks = {&context, after_backward, after_update, epoch, make_bits};
+    mq_train_hooks hooks = {.context = &context, .after_backward = after_backward, .after_update = after_update, .epoch = epoch, .bits = make_bits};
     mq_train_result result;
     MQ_TRY_GOTO(mq_train(setup.net, &setup.settings, &hooks, setup.train, setup.test, &result, error), done);
     if (!context.bits.count) { /* resumed after its last epoch */
