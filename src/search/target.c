@@ -47,7 +47,7 @@ static double layer_cost(const mq_choice_table cost, const mq_target_alphas *alp
     return sum;
 }
 
-double mq_target_mixed(const mq_target *target, const mq_target_alphas *alphas) {
+double mq_target_mixed(const mq_cost_target *target, const mq_target_alphas *alphas) {
     double sum = 0;
     branches d_w, d_a;
     for (int n = 0; n < target->choices->count; n++)
@@ -55,25 +55,25 @@ double mq_target_mixed(const mq_target *target, const mq_target_alphas *alphas) 
     return sum;
 }
 
-void mq_target_start(mq_target *target, mq_knapsack *choices, double cost) {
-    *target = (mq_target){.tolerance = TOLERANCE,
-                          .settle = SETTLE_LEAST,
-                          .most_move = MOST_MOVE,
-                          .choices = choices,
-                          .state = {.cost = cost}};
+void mq_target_start(mq_cost_target *target, mq_knapsack *choices, double cost) {
+    *target = (mq_cost_target){.tolerance = TOLERANCE,
+                               .settle = SETTLE_LEAST,
+                               .most_move = MOST_MOVE,
+                               .choices = choices,
+                               .state = {.cost = cost}};
 }
 
-void mq_target_length(mq_target *target, uint64_t updates) {
+void mq_target_length(mq_cost_target *target, uint64_t updates) {
     target->settle = fmax(SETTLE_PART * (double)updates, SETTLE_LEAST);
     target->most_move = fmax(MOST_MOVE, MOVES / (double)updates);
 }
 
-static double aim(const mq_target *t) {
+static double aim(const mq_cost_target *t) {
     return t->state.cost * (1 - t->tolerance / 2);
 }
 
 /* The multiplier of this update. */
-static double control(mq_target *t, double cost, double square, double largest, double rate,
+static double control(mq_cost_target *t, double cost, double square, double largest, double rate,
                       double momentum) {
     mq_target_state *s = &t->state;
     const double e = log(cost / aim(t));
@@ -108,7 +108,7 @@ static double slopes(const mq_knapsack *k, const mq_target_alphas *alphas, branc
     return cost;
 }
 
-double mq_target_add_gradients(mq_target *target, const mq_target_alphas *alphas, double rate,
+double mq_target_add_gradients(mq_cost_target *target, const mq_target_alphas *alphas, double rate,
                                double momentum) {
     const mq_knapsack *k = target->choices;
     branches d_w[MQ_MAX_LAYERS], d_a[MQ_MAX_LAYERS];
@@ -124,7 +124,7 @@ double mq_target_add_gradients(mq_target *target, const mq_target_alphas *alphas
     return lambda * target->state.deviation;
 }
 
-void mq_target_hold(const mq_target *target, const mq_target_alphas *alphas, double mixed) {
+void mq_target_hold(const mq_cost_target *target, const mq_target_alphas *alphas, double mixed) {
     const mq_knapsack *k = target->choices;
     const double goal = mixed * pow(aim(target) / mixed, 1 / target->settle);
     branches d_w[MQ_MAX_LAYERS], d_a[MQ_MAX_LAYERS];
@@ -156,7 +156,7 @@ void mq_target_likelihood(mq_knapsack *choices, const mq_target_alphas *alphas) 
     }
 }
 
-mq_status mq_target_choose(mq_target *target, const mq_target_alphas *alphas, mq_knapsack_choice *out,
+mq_status mq_target_choose(mq_cost_target *target, const mq_target_alphas *alphas, mq_knapsack_choice *out,
                            mq_error *error) {
     mq_target_likelihood(target->choices, alphas);
     return mq_knapsack_near(target->choices, target->state.cost, target->tolerance, out, error);

@@ -37,28 +37,28 @@ typedef struct mq_target_state {
 } mq_target_state;
 enum { MQ_TARGET_NUMBERS = sizeof(mq_target_state) / sizeof(double) };
 
-typedef struct mq_target {
+typedef struct mq_cost_target {
     double tolerance;     /* 0.03 */
     double settle;        /* updates */
     double most_move;     /* of an alpha, per update */
     mq_knapsack *choices; /* costs by layer; borrowed; its values are overwritten */
     mq_target_state state;
-} mq_target;
+} mq_cost_target;
 
 /* The defaults for a run of so many updates. */
-void mq_target_start(mq_target *target, mq_knapsack *choices, double cost);
-void mq_target_length(mq_target *target, uint64_t updates);
+void mq_target_start(mq_cost_target *target, mq_knapsack *choices, double cost);
+void mq_target_length(mq_cost_target *target, uint64_t updates);
 /* alphas: [choices->count]. rate, momentum: of the alphas in this update. Returns lambda * log(C/T), what the
  * loss grows by. */
-double mq_target_add_gradients(mq_target *target, const mq_target_alphas *alphas, double rate,
+double mq_target_add_gradients(mq_cost_target *target, const mq_target_alphas *alphas, double rate,
                                double momentum);
 /* After the alphas were sharpened: moves them along the slope of the cost until C is `mixed`, what it was
  * before, or 1/settle of the way from there to the target. No alpha moves by more than 1. */
-void mq_target_hold(const mq_target *target, const mq_target_alphas *alphas, double mixed);
+void mq_target_hold(const mq_cost_target *target, const mq_target_alphas *alphas, double mixed);
 /* C. */
-double mq_target_mixed(const mq_target *target, const mq_target_alphas *alphas);
+double mq_target_mixed(const mq_cost_target *target, const mq_target_alphas *alphas);
 /* The most likely choice within the window; else the nearest below; else found = false. */
-mq_status mq_target_choose(mq_target *target, const mq_target_alphas *alphas, mq_knapsack_choice *out,
+mq_status mq_target_choose(mq_cost_target *target, const mq_target_alphas *alphas, mq_knapsack_choice *out,
                            mq_error *error) MQ_MUST_CHECK;
 /* Values of the choices: logarithms of the probabilities. */
 void mq_target_likelihood(mq_knapsack *choices, const mq_target_alphas *alphas);

@@ -101,7 +101,7 @@ static outcome search(const scene *c) {
     mq_knapsack_range(&k, &least, &most);
     const double cost = least + c->part * (most - least);
     const mq_anneal anneal = {.on = true, .from = 0.4, .to = 0.95, .entropy = 0.05};
-    mq_target target;
+    mq_cost_target target;
     mq_target_start(&target, &k, cost);
     mq_target_length(&target, (uint64_t)c->updates);
     outcome out = {.low = INFINITY};
