@@ -70,7 +70,10 @@ typedef struct search_run {
     double largest_cost; /* of the largest alphas; as target.state.cost */
     double mixed_cost;
     double reached; /* frames a second of the chosen bits on the device, by allocation; 0: it does not fit */
-    double beside;  /* mq_device_choice */
+    double next_cost; /* of target.state, from the end of the epoch on */
+    bool missed;      /* bits of more shares that were tried and miss the frame rate, and theirs */
+    mq_bits missed_bits;
+    double beside; /* 0: not known */
     mq_train_result result;
 } search_run;
 
