@@ -13,11 +13,17 @@
 
 static mq_status begin(void *context, mq_model *model, uint64_t updates, uint64_t done, mq_error *error) {
     search_run *r = context;
-    (void)model, (void)error;
+    (void)error;
     r->epoch_updates = updates;
     r->updates = done;
     r->all_updates = updates * (uint64_t)r->settings.epochs;
     mq_target_length(&r->target, r->all_updates);
+    if (done == 0) {
+        mq_target_alphas alphas[MQ_MAX_LAYERS];
+        mq_target_alphas_of(&r->search, model, alphas);
+        mq_target_prior(alphas, r->search.cost.count, r->given.prior);
+        mq_model_touch(model);
+    }
     return MQ_OK;
 }
 

@@ -63,6 +63,8 @@ mq_status search_settings_read(const cli_args *args, run_setup *setup, search_se
     MQ_TRY(cli_setting(args, "alpha_weight_decay", 0, 10, &alphas->decay, error));
     MQ_TRY(cli_setting(args, "lra_end", 0, 1, &schedule->alphas_end, error));
     MQ_TRY(cli_setting(args, "rest", 0, 1e6, &out->rest, error));
+    out->prior = out->aim ? 1 : 0;
+    MQ_TRY(cli_setting(args, "prior", 0, 20, &out->prior, error));
     MQ_TRY(read_anneal(args, out, error));
     setup->settings.model.mode = MQ_MODE_SEARCH;
     setup->settings.model.share = !cli_flag(args, "--no-share");
@@ -87,11 +89,11 @@ static mq_status store(search_run *r, const json_t *base, mq_error *error) {
     r->settings.settings = r->json;
     MQ_TRY(
         add_json(r->json,
-                 json_pack("{s:s, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s?, s:f, s:b}", "mode",
+                 json_pack("{s:s, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s?, s:f, s:f, s:b}", "mode",
                            "search", "share", (int)r->settings.model.share, "cd", g->cd, "cdt", g->cdt, "bd",
                            g->bd, "lra", alphas->lr, "alpha_momentum", alphas->momentum, "alpha_weight_decay",
                            alphas->decay, "lra_end", schedule->alphas_end, "factors", r->factors.name, "fix",
-                           g->fix, "rest", g->rest, "measure_gap", (int)g->measure_gap),
+                           g->fix, "rest", g->rest, "prior", g->prior, "measure_gap", (int)g->measure_gap),
                  error));
     if (g->anneal.on)
         MQ_TRY(add_json(r->json,
@@ -152,7 +154,7 @@ static mq_status check_dsp_target(search_run *r, mq_error *error) {
             error, MQ_BAD_INPUT,
             "--target-dsp-ops %g: out of reach: 8 bits everywhere%s take %.6g million DSP operations; "
             "the nearest possible target is %.5g",
-            target, but_fixed(r), most, written(most, floor));
+            target, but_fixed(r), most, written(most, ceil));
     mq_knapsack_choice *near;
     MQ_TRY(mq_alloc(1, sizeof *near, "a choice", &near, error));
     mq_status status = mq_knapsack_near(&r->choices, target, r->target.tolerance, near, error);
