@@ -8,7 +8,7 @@ out=${2:-targets}
 [ $# -gt 2 ] && shift 2 || set -- vgg-dsp vgg-fps ultranet-dsp ultranet-fps
 mkdir -p "$out"
 
-classifier="--model vgg_tiny --data fashion-mnist --limit 2000 --epochs 3"
+classifier="--model vgg_tiny --data fashion-mnist --limit 1500 --batch 64 --epochs 3"
 detector="--model ultranet --data shapes:200 --batch 16 --epochs 2"
 
 # NAME UNIT, then the search's options
@@ -33,9 +33,9 @@ echo "| network | target | reached | off by | mixed cost | largest alphas | weig
 echo "|---|---|---|---|---|---|---|---|"
 for kind; do
   case $kind in
-    vgg-dsp) for m in 12 20 40; do search $kind-$m dsp $classifier --target-dsp-ops $m; done ;;
+    vgg-dsp) for m in 15 24 45; do search $kind-$m dsp $classifier --target-dsp-ops $m; done ;;
     vgg-fps) for n in 3000 4500 7000; do search $kind-$n fps $classifier --device ultra96v2 --target-fps $n; done ;;
-    ultranet-dsp) for m in 16 30 60; do search $kind-$m dsp $detector --target-dsp-ops $m; done ;;
+    ultranet-dsp) for m in 20 30 60; do search $kind-$m dsp $detector --target-dsp-ops $m; done ;;
     ultranet-fps) for n in 1500 2500 4000; do search $kind-$n fps $detector --device ultra96v2 --target-fps $n; done ;;
     *) echo "targets.sh: unknown kind $kind" >&2; exit 2 ;;
   esac
