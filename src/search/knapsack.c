@@ -307,6 +307,7 @@ static int state_by_bound(const void *a, const void *b) {
 static void drop_dominated(const solver *s, int n, level *l) {
     const hull *rest = &s->hull[n];
     const int64_t least = rest->corner[0].cost, most = rest->corner[rest->count - 1].cost;
+    if (!l->count) return;
     qsort(l->state, l->count, sizeof *l->state, state_by_cost);
     size_t kept = 0;
     double cheaper = -INFINITY, dearer = -INFINITY;
