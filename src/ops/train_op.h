@@ -96,12 +96,12 @@ typedef struct train_op {
 MQ_OPERATORS(TRAIN_OP_DECLARE)
 #undef TRAIN_OP_DECLARE
 
-/* Tasks of a batch norm: task t has `count` of `items` (pixels or rows) from `first` on. */
+/* Tasks of a batch norm: task t has `count` of `items` (pixels or rows) from `first` on. Few items are spread
+ * over all tasks, since neighbouring tasks run on one thread. */
 enum { NORM_TASKS = 64, NORM_PIECE = 2048 /* elements normalised at a time */ };
 static inline void norm_share(size_t items, size_t task, size_t *first, size_t *count) {
-    const size_t per = (items + NORM_TASKS - 1) / NORM_TASKS;
-    *first = task * per < items ? task * per : items;
-    *count = items - *first < per ? items - *first : per;
+    *first = items * task / NORM_TASKS;
+    *count = items * (task + 1) / NORM_TASKS - *first;
 }
 
 /* batch_norm.c: for the layer in front, `count` images from `first` on: adds to the sums of z (cleared at
