@@ -41,7 +41,7 @@ typedef struct act_call {
     size_t count;
     const mq_model *model;
     const node_state *norm; /* normalises x first; NULL: nothing */
-    size_t pixels, channels;
+    size_t pixels, channels, tasks;
     const mq_mix_rows *rows; /* does all of it; NULL: nothing */
 } act_call;
 
@@ -189,7 +189,7 @@ static void normed_task(void *context, size_t task) {
     const size_t width = batch_norm_width(a->norm), step = NORM_PIECE / width * width;
     size_t first, count;
     float x[NORM_PIECE];
-    norm_share(a->pixels, task, &first, &count);
+    norm_share(a->pixels, a->tasks, task, &first, &count);
     const size_t end = (first + count) * a->channels;
     if (a->rows) {
         const size_t begin = first * a->channels;
@@ -219,13 +219,14 @@ void activation_forward(mq_model *model, node_state *s, int first, int count) {
                   .model = model,
                   .norm = s->norm,
                   .pixels = (size_t)count * (size_t)(s->node->h * s->node->w),
-                  .channels = (size_t)s->node->c};
+                  .channels = (size_t)s->node->c,
+                  .tasks = norm_tasks((size_t)count * image_elements(s->node))};
     mq_mix_rows rows;
     if (s->norm && activation_mix_rows(s, batch_norm_width(s->norm), &rows) &&
         batch_norm_mix_rows(model, s->norm, &rows))
         a.rows = &rows;
     if (s->norm)
-        mq_parallel(NORM_TASKS, normed_task, &a);
+        mq_parallel(a.tasks, normed_task, &a);
     else
         mq_parallel(mq_task_count(a.count, GRAIN), forward_task, &a);
 }

@@ -37,7 +37,7 @@ typedef struct bn_call {
     const float *z, *dy;
     void *out;
     mq_dtype out_type;
-    size_t pixels, channels;
+    size_t pixels, channels, tasks;
     norm_forward forward;
     const pooled_norm *pooled; /* backward of a pooled one */
     /* Backward of one that an activation computes: that, what it reads (z or the pool's maxima) and its
@@ -105,16 +105,14 @@ static void collect(bn_op *op, size_t c) {
         }
 }
 
-static double *clear_sums(const bn_call *call, size_t task) {
-    double *sum = call->op->partial + task * 2 * call->op->width;
-    memset(sum, 0, 2 * call->op->width * sizeof *sum);
-    return sum;
+static void clear_sums(bn_op *op) {
+    memset(op->partial, 0, NORM_TASKS * 2 * op->width * sizeof *op->partial);
 }
 
 static void moments_task(void *context, size_t task) {
     const bn_call *call = context;
     size_t first, count, c = call->channels;
-    norm_share(call->pixels, task, &first, &count);
+    norm_share(call->pixels, call->tasks, task, &first, &count);
     double *sum = call->op->partial + task * 2 * call->op->width;
     norm_moments(call->z + first * c, count * c, call->op->width, sum, sum + call->op->width);
 }
@@ -122,7 +120,7 @@ static void moments_task(void *context, size_t task) {
 static void apply_task(void *context, size_t task) {
     const bn_call *call = context;
     size_t first, count, c = call->channels;
-    norm_share(call->pixels, task, &first, &count);
+    norm_share(call->pixels, call->tasks, task, &first, &count);
     norm_apply(&call->forward, call->z + first * c, count * c, call->op->width,
                (float *)call->out + first * c);
 }
@@ -133,14 +131,14 @@ static void products_task(void *context, size_t task) {
     const bn_call *call = context;
     const bn_op *op = call->op;
     size_t first, count, c = call->channels;
-    double *sum = clear_sums(call, task);
+    double *sum = op->partial + task * 2 * op->width;
     if (call->pooled) {
         const pooled_norm *p = call->pooled;
-        norm_share(call->pixels / (size_t)(p->kernel * p->kernel * p->w), task, &first, &count);
+        norm_share(call->pixels / (size_t)(p->kernel * p->kernel * p->w), call->tasks, task, &first, &count);
         pooled_norm_products(p, first, count, op->mean_z, sum, sum + op->width);
         return;
     }
-    norm_share(call->pixels, task, &first, &count);
+    norm_share(call->pixels, call->tasks, task, &first, &count);
     norm_products(call->z + first * c, call->dy + first * c, count * c, op->width, op->mean_z, sum,
                   sum + op->width);
 }
@@ -151,13 +149,13 @@ static void gradient_task(void *context, size_t task) {
     size_t first, count, c = call->channels;
     if (call->pooled) {
         const pooled_norm *p = call->pooled;
-        norm_share(call->pixels / (size_t)(p->kernel * p->kernel * p->w), task, &first, &count);
+        norm_share(call->pixels / (size_t)(p->kernel * p->kernel * p->w), call->tasks, task, &first, &count);
         for (size_t row = first; row < first + count; row++)
             pooled_norm_gradient(p, row, 0, p->w, p->dy + row * (size_t)p->w * c, call->out, call->out_type);
         return;
     }
     const norm_backward back = {op->m, op->factor, op->offset, op->slope};
-    norm_share(call->pixels, task, &first, &count);
+    norm_share(call->pixels, call->tasks, task, &first, &count);
     norm_gradient(&back, call->z + first * c, call->dy + first * c, count * c, op->width, call->out,
                   first * c, call->out_type);
 }
@@ -167,9 +165,16 @@ static void gradient_task(void *context, size_t task) {
 /* dL/d(normalised) of `count` elements from `at` on of what the activation reads, into dy; its branches' sums
  * into g. */
 static void through_activation(const bn_call *call, size_t at, size_t count, float *dy, double *g) {
+    const node_state *s = call->activation;
     float y[NORM_PIECE];
+    norm_gate gate;
+    if (activation_gate(s, &gate)) {
+        norm_gated_values(&call->forward, &gate, call->read + at, s->grad, at, s->grad_type, count,
+                          call->op->width, dy);
+        return;
+    }
     norm_apply(&call->forward, call->read + at, count, call->op->width, y);
-    activation_gradient(call->activation, y, at, count, dy, g);
+    activation_gradient(s, y, at, count, dy, g);
 }
 
 /* The activation's gradient from the call's element `at` on. */
@@ -186,7 +191,7 @@ static void read_products_task(void *context, size_t task) {
     size_t first, count;
     float dy[NORM_PIECE];
     norm_gate gate;
-    norm_share(call->read_pixels, task, &first, &count);
+    norm_share(call->read_pixels, call->tasks, task, &first, &count);
     double *sum = op->partial + task * 2 * op->width, *g = activation_sums(call->activation, task);
     const size_t begin = first * call->channels, end = (first + count) * call->channels;
     if (activation_gate(call->activation, &gate)) {
@@ -216,7 +221,7 @@ static void read_gradient_task(void *context, size_t task) {
     size_t first, count;
     float dy[NORM_PIECE];
     norm_gate gate;
-    norm_share(call->read_pixels, task, &first, &count);
+    norm_share(call->read_pixels, call->tasks, task, &first, &count);
     const size_t begin = first * call->channels, end = (first + count) * call->channels;
     if (call->activation->grad_type == call->out_type && activation_gate(call->activation, &gate)) {
         norm_gated_gradient(&call->forward, &back, &gate, call->z + begin, call->activation->grad,
@@ -245,7 +250,7 @@ static void read_pooled_task(void *context, size_t task) {
     const int step = (int)(NORM_PIECE / c);
     size_t first, count;
     float dy[NORM_PIECE];
-    norm_share(call->read_pixels / line, task, &first, &count);
+    norm_share(call->read_pixels / line, call->tasks, task, &first, &count);
     for (size_t row = first; row < first + count; row++)
         for (int column = 0; column < p->w; column += step) {
             const int n = p->w - column < step ? p->w - column : step;
@@ -316,8 +321,9 @@ void batch_norm_values(const mq_model *model, const node_state *s, const float *
                     .out = out,
                     .channels = (size_t)s->node->c,
                     .pixels = pixels,
+                    .tasks = norm_tasks(pixels * (size_t)s->node->c),
                     .forward = forward_of(model, op)};
-    mq_parallel(NORM_TASKS, apply_task, &call);
+    mq_parallel(call.tasks, apply_task, &call);
 }
 
 static void set_exact(bn_op *op, size_t c, double scale) {
@@ -364,9 +370,10 @@ void batch_norm_add_moments(mq_model *model, node_state *s, int first, int count
     const bn_call call = {.op = op,
                           .z = (const float *)input_state(model, s, 0)->out + skipped,
                           .channels = (size_t)s->node->c,
-                          .pixels = (size_t)count * image_pixels(s)};
-    if (first == 0) memset(op->partial, 0, NORM_TASKS * 2 * op->width * sizeof *op->partial);
-    mq_parallel(NORM_TASKS, moments_task, (void *)(uintptr_t)&call);
+                          .pixels = (size_t)count * image_pixels(s),
+                          .tasks = norm_tasks((size_t)count * image_elements(s->node))};
+    if (first == 0) clear_sums(op);
+    mq_parallel(call.tasks, moments_task, (void *)(uintptr_t)&call);
 }
 
 static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
@@ -418,6 +425,7 @@ static bn_call backward_call(mq_model *model, node_state *s, int first, int coun
                     .out_type = in->grad_type,
                     .channels = (size_t)s->node->c,
                     .pixels = (size_t)count * image_pixels(s),
+                    .tasks = norm_tasks((size_t)count * image_elements(s->node)),
                     .forward = forward_of(model, op),
                     .activation = s->quantised_by,
                     .read = in->out,
@@ -447,7 +455,7 @@ void batch_norm_input_gradient(mq_model *model, node_state *s, int first, int co
     mq_mix_rows rows;
     set_rows(model, s, &call, &rows);
     call.out = out;
-    mq_parallel(NORM_TASKS,
+    mq_parallel(call.tasks,
                 !call.activation ? gradient_task
                 : call.pooled    ? read_pooled_task
                                  : read_gradient_task,
@@ -461,10 +469,10 @@ void batch_norm_add_products(mq_model *model, node_state *s, int first, int coun
     mq_mix_rows rows;
     set_rows(model, s, &call, &rows);
     if (clear) {
-        memset(op->partial, 0, NORM_TASKS * 2 * op->width * sizeof *op->partial);
+        clear_sums(op);
         activation_clear_sums(s->quantised_by);
     }
-    mq_parallel(NORM_TASKS, read_products_task, &call);
+    mq_parallel(call.tasks, read_products_task, &call);
 }
 
 static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
@@ -473,10 +481,12 @@ static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
     node_state *in = input_state(model, s, 0);
     pooled_norm pooled;
     bn_call call = backward_call(model, s, 0, model->n, &pooled);
-    if (!s->quantised_by)
-        mq_parallel(NORM_TASKS, products_task, &call);
-    else if (!s->quantised_by->read_by)
+    if (!s->quantised_by) {
+        clear_sums(op);
+        mq_parallel(call.tasks, products_task, &call);
+    } else if (!s->quantised_by->read_by) {
         batch_norm_add_products(model, s, 0, model->n, true);
+    }
     collect(op, call.channels);
     if (s->quantised_by) activation_collect(s->quantised_by, NORM_TASKS);
     set_backward(op, call.channels, (double)in->scale, (double)call.pixels);

@@ -26,6 +26,8 @@ typedef struct norm_gate {
     float low, high, scale;
 } norm_gate;
 
+enum { NORM_ROWS = 4 /* rows of one float32 sum of products */ };
+
 /* sum += z, square += z*z, both float64 [width]. */
 void norm_moments(const float *z, size_t count, size_t width, double *sum, double *square);
 /* sum += dy, product += dy*(z - mean). */
@@ -37,12 +39,38 @@ void norm_gradient(const norm_backward *f, const float *z, const float *dy, size
                    void *out, size_t at, mq_dtype type);
 /* In training, norm_products and norm_gradient behind an activation, with dy + at of type f32 or bf16 its
  * gradient: y is computed again, and what passes the gate takes dy's place. The gradients' types are one.
- * Of four rows, these products are added in float32 first. */
+ * Of NORM_ROWS rows, these products are added in float32 first. */
 void norm_gated_products(const norm_forward *f, const norm_gate *gate, const float *z, const void *dy,
                          size_t at, mq_dtype dy_type, size_t count, size_t width, const double *mean,
                          double *sum, double *product);
 void norm_gated_gradient(const norm_forward *f, const norm_backward *k, const norm_gate *gate, const float *z,
                          const void *dy, size_t at, size_t count, size_t width, void *out, size_t to,
                          mq_dtype type);
+/* What passes the gate alone, float32 into out. */
+void norm_gated_values(const norm_forward *f, const norm_gate *gate, const float *z, const void *dy,
+                       size_t at, mq_dtype dy_type, size_t count, size_t width, float *out);
+
+/* norm_avx512.c: the first elements, as many as are returned (whole rows; vectors of gated values), for the
+ * widths and processors of which the first says so. */
+bool norm_avx512(size_t width);
+size_t norm_moments_avx512(const float *z, size_t count, size_t width, double *sum, double *square);
+size_t norm_gated_products_avx512(const norm_forward *f, const norm_gate *gate, const float *z,
+                                  const void *dy, size_t at, mq_dtype dy_type, size_t count, size_t width,
+                                  const double *mean, double *sum, double *product);
+size_t norm_gated_gradient_avx512(const norm_forward *f, const norm_backward *k, const norm_gate *gate,
+                                  const float *z, const void *dy, size_t at, size_t count, size_t width,
+                                  void *out, size_t to, mq_dtype type);
+size_t norm_gated_values_avx512(const norm_forward *f, const norm_gate *gate, const float *z, const void *dy,
+                                size_t at, mq_dtype dy_type, size_t count, size_t width, float *out);
+/* norm_rows.c's own, for every processor: the reference of these. */
+void norm_moments_plain(const float *z, size_t count, size_t width, double *sum, double *square);
+void norm_gated_products_plain(const norm_forward *f, const norm_gate *gate, const float *z, const void *dy,
+                               size_t at, mq_dtype dy_type, size_t count, size_t width, const double *mean,
+                               double *sum, double *product);
+void norm_gated_gradient_plain(const norm_forward *f, const norm_backward *k, const norm_gate *gate,
+                               const float *z, const void *dy, size_t at, size_t count, size_t width,
+                               void *out, size_t to, mq_dtype type);
+void norm_gated_values_plain(const norm_forward *f, const norm_gate *gate, const float *z, const void *dy,
+                             size_t at, mq_dtype dy_type, size_t count, size_t width, float *out);
 
 #endif

@@ -5,13 +5,13 @@
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 
-#define AVX512 __attribute__((target("avx512f")))
+#define AVX512 __attribute__((target("avx512f,avx512bf16")))
 #define INLINE static inline __attribute__((always_inline)) AVX512
 
-enum { LANES = 16 };
+enum { LANES = 16, AHEAD = 1024 /* elements fetched ahead of what is read */ };
 
 bool pooled_norm_avx512(const pooled_norm *p) {
-    return p->c % LANES == 0 && __builtin_cpu_supports("avx512f");
+    return norm_avx512((size_t)p->c);
 }
 
 /* A position of a window is `row` rows and `column` pixels from its first, of whose z `at` is the place. */
@@ -36,7 +36,9 @@ AVX512 void pooled_norm_forward_avx512(const pooled_norm *p, size_t row) {
             for (int y = 0, i = 0; y < p->kernel; y++)
                 for (int x = 0; x < p->kernel; x++, i++) {
                     if (i == 0) continue;
-                    const __m512 z = _mm512_loadu_ps(p->z + place(p, first, y, x) + c);
+                    const float *at = p->z + place(p, first, y, x) + c;
+                    _mm_prefetch((const char *)(at + AHEAD), _MM_HINT_T0);
+                    const __m512 z = _mm512_loadu_ps(at);
                     const __m512 v = normalised(f, z, c);
                     const __mmask16 take =
                         _mm512_cmp_ps_mask(v, best, _CMP_GT_OQ) | _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
@@ -51,14 +53,10 @@ AVX512 void pooled_norm_forward_avx512(const pooled_norm *p, size_t row) {
 }
 
 INLINE void store(void *base, size_t at, __m512 v, bool bf16) {
-    if (!bf16) {
+    if (bf16)
+        _mm256_storeu_si256((void *)((uint16_t *)base + at), (__m256i)_mm512_cvtneps_pbh(v));
+    else
         _mm512_storeu_ps((float *)base + at, v);
-        return;
-    }
-    const __m512i u = _mm512_castps_si512(v);
-    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
-    const __m512i sum = _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), odd);
-    _mm256_storeu_si256((void *)((uint16_t *)base + at), _mm512_cvtepi32_epi16(_mm512_srli_epi32(sum, 16)));
 }
 
 INLINE void gradient(const pooled_norm *p, size_t row, int column, int columns, const float *dy, void *out,
@@ -69,17 +67,20 @@ INLINE void gradient(const pooled_norm *p, size_t row, int column, int columns, 
         const size_t small = (row * (size_t)p->w + (size_t)column) * channels;
         const size_t first = (row * k * (size_t)p->w + (size_t)column) * k * channels;
         for (size_t c = 0; c < channels; c += LANES) {
-            const __m512 a = _mm512_loadu_ps(f->a + c), b = _mm512_loadu_ps(f->b + c);
-            const __m512 slope = _mm512_loadu_ps(f->slope + c), mean = _mm512_loadu_ps(f->mean + c);
-            const __m512 d = _mm512_loadu_ps(dy + c);
+            const __m512 b = _mm512_loadu_ps(f->b + c), slope = _mm512_loadu_ps(f->slope + c);
+            const __m512 mean = _mm512_loadu_ps(f->mean + c);
+            const __m512 own = _mm512_mul_ps(_mm512_loadu_ps(f->a + c), _mm512_loadu_ps(dy + c));
+            const __m512 largest = _mm512_sub_ps(own, b), other = _mm512_sub_ps(_mm512_setzero_ps(), b);
             const __m512i index = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)(p->index + small + c)));
             for (int y = 0, i = 0; y < p->kernel; y++)
                 for (int x = 0; x < p->kernel; x++, i++) {
                     const size_t at = place(p, first, y, x) + c;
+                    _mm_prefetch((const char *)(p->z + at + AHEAD), _MM_HINT_T0);
                     const __mmask16 here = _mm512_cmpeq_epi32_mask(index, _mm512_set1_epi32(i));
-                    const __m512 g = _mm512_mul_ps(a, _mm512_maskz_mov_ps(here, d));
                     const __m512 away = _mm512_sub_ps(_mm512_loadu_ps(p->z + at), mean);
-                    store(out, at, _mm512_sub_ps(_mm512_sub_ps(g, b), _mm512_mul_ps(slope, away)), bf16);
+                    store(out, at,
+                          _mm512_sub_ps(_mm512_mask_mov_ps(other, here, largest), _mm512_mul_ps(slope, away)),
+                          bf16);
                 }
         }
     }

@@ -96,12 +96,18 @@ typedef struct train_op {
 MQ_OPERATORS(TRAIN_OP_DECLARE)
 #undef TRAIN_OP_DECLARE
 
-/* Tasks of a batch norm: task t has `count` of `items` (pixels or rows) from `first` on. Few items are spread
- * over all tasks, since neighbouring tasks run on one thread. */
-enum { NORM_TASKS = 64, NORM_PIECE = 2048 /* elements normalised at a time */ };
-static inline void norm_share(size_t items, size_t task, size_t *first, size_t *count) {
-    *first = items * task / NORM_TASKS;
-    *count = items * (task + 1) / NORM_TASKS - *first;
+/* Tasks of a batch norm over `elements` values: so large that a task's float64 sums, of all channels, are
+ * little beside what it reads. A power of two, and items (pixels or rows) are spread evenly: neighbouring
+ * tasks run on one thread. Task t has `count` items from `first` on. */
+enum { NORM_TASKS = 64, NORM_GRAIN = 1 << 14, NORM_PIECE = 2048 /* elements normalised at a time */ };
+static inline size_t norm_tasks(size_t elements) {
+    size_t tasks = 1;
+    while (tasks < NORM_TASKS && tasks * NORM_GRAIN < elements) tasks *= 2;
+    return tasks;
+}
+static inline void norm_share(size_t items, size_t tasks, size_t task, size_t *first, size_t *count) {
+    *first = items * task / tasks;
+    *count = items * (task + 1) / tasks - *first;
 }
 
 /* batch_norm.c: for the layer in front, `count` images from `first` on: adds to the sums of z (cleared at
