@@ -34,7 +34,8 @@ typedef struct bn_op {
 
 typedef struct bn_call {
     bn_op *op;
-    const float *z, *dy;
+    norm_z z;
+    const float *dy;
     void *out;
     mq_dtype out_type;
     size_t pixels, channels, tasks;
@@ -43,9 +44,10 @@ typedef struct bn_call {
     /* Backward of one that an activation computes: that, what it reads (z or the pool's maxima) and its
      * pixels. */
     const node_state *activation;
-    const float *read;
+    norm_z read;
     size_t read_pixels;
     const mq_mix_rows *rows; /* what the activation and this do in one pass; NULL: nothing */
+    int16_t *narrowed;       /* z as such goes here too; NULL: no */
     size_t before; /* elements of earlier images in what is read, which `read` counts and `out` does not */
 } bn_call;
 
@@ -109,19 +111,29 @@ static void clear_sums(bn_op *op) {
     memset(op->partial, 0, NORM_TASKS * 2 * op->width * sizeof *op->partial);
 }
 
+/* Of what is never whole. */
+static const float *real_z(const bn_call *call, size_t at) {
+    return (const float *)call->z.values + at;
+}
+
 static void moments_task(void *context, size_t task) {
     const bn_call *call = context;
     size_t first, count, c = call->channels;
     norm_share(call->pixels, call->tasks, task, &first, &count);
     double *sum = call->op->partial + task * 2 * call->op->width;
-    norm_moments(call->z + first * c, count * c, call->op->width, sum, sum + call->op->width);
+    const float *z = real_z(call, first * c);
+    if (call->narrowed)
+        norm_moments_narrow(z, count * c, call->op->width, sum, sum + call->op->width,
+                            call->narrowed + first * c);
+    else
+        norm_moments(z, count * c, call->op->width, sum, sum + call->op->width);
 }
 
 static void apply_task(void *context, size_t task) {
     const bn_call *call = context;
     size_t first, count, c = call->channels;
     norm_share(call->pixels, call->tasks, task, &first, &count);
-    norm_apply(&call->forward, call->z + first * c, count * c, call->op->width,
+    norm_apply(&call->forward, real_z(call, first * c), count * c, call->op->width,
                (float *)call->out + first * c);
 }
 
@@ -139,7 +151,7 @@ static void products_task(void *context, size_t task) {
         return;
     }
     norm_share(call->pixels, call->tasks, task, &first, &count);
-    norm_products(call->z + first * c, call->dy + first * c, count * c, op->width, op->mean_z, sum,
+    norm_products(real_z(call, first * c), call->dy + first * c, count * c, op->width, op->mean_z, sum,
                   sum + op->width);
 }
 
@@ -156,11 +168,15 @@ static void gradient_task(void *context, size_t task) {
     }
     const norm_backward back = {op->m, op->factor, op->offset, op->slope};
     norm_share(call->pixels, call->tasks, task, &first, &count);
-    norm_gradient(&back, call->z + first * c, call->dy + first * c, count * c, op->width, call->out,
+    norm_gradient(&back, real_z(call, first * c), call->dy + first * c, count * c, op->width, call->out,
                   first * c, call->out_type);
 }
 
 /* ---- backward through an activation ---- */
+
+static const float *real_read(const bn_call *call, size_t at) {
+    return (const float *)call->read.values + at;
+}
 
 /* dL/d(normalised) of `count` elements from `at` on of what the activation reads, into dy; its branches' sums
  * into g. */
@@ -169,11 +185,11 @@ static void through_activation(const bn_call *call, size_t at, size_t count, flo
     float y[NORM_PIECE];
     norm_gate gate;
     if (activation_gate(s, &gate)) {
-        norm_gated_values(&call->forward, &gate, call->read + at, s->grad, at, s->grad_type, count,
-                          call->op->width, dy);
+        norm_gated_values(&call->forward, &gate, norm_z_from(call->read, at), s->grad, at, s->grad_type,
+                          count, call->op->width, dy);
         return;
     }
-    norm_apply(&call->forward, call->read + at, count, call->op->width, y);
+    norm_apply(&call->forward, real_read(call, at), count, call->op->width, y);
     activation_gradient(s, y, at, count, dy, g);
 }
 
@@ -195,21 +211,21 @@ static void read_products_task(void *context, size_t task) {
     double *sum = op->partial + task * 2 * op->width, *g = activation_sums(call->activation, task);
     const size_t begin = first * call->channels, end = (first + count) * call->channels;
     if (activation_gate(call->activation, &gate)) {
-        norm_gated_products(&call->forward, &gate, call->read + call->before + begin, call->activation->grad,
-                            call->before + begin, call->activation->grad_type, end - begin, op->width,
-                            op->mean_z, sum, sum + op->width);
+        norm_gated_products(&call->forward, &gate, norm_z_from(call->read, call->before + begin),
+                            call->activation->grad, call->before + begin, call->activation->grad_type,
+                            end - begin, op->width, op->mean_z, sum, sum + op->width);
         return;
     }
     for (size_t at = begin; at < end; at += step) {
         const size_t n = end - at < step ? end - at : step;
         if (call->rows) {
             const mq_mix_dy d = read_dy(call, at);
-            mq_mix_rows_products(call->rows, call->read + call->before + at, &d, n, op->mean_z, sum,
+            mq_mix_rows_products(call->rows, real_read(call, call->before + at), &d, n, op->mean_z, sum,
                                  sum + op->width, g);
             continue;
         }
         through_activation(call, call->before + at, n, dy, g);
-        norm_products(call->read + call->before + at, dy, n, op->width, op->mean_z, sum, sum + op->width);
+        norm_products(real_read(call, call->before + at), dy, n, op->width, op->mean_z, sum, sum + op->width);
     }
 }
 
@@ -224,21 +240,21 @@ static void read_gradient_task(void *context, size_t task) {
     norm_share(call->read_pixels, call->tasks, task, &first, &count);
     const size_t begin = first * call->channels, end = (first + count) * call->channels;
     if (call->activation->grad_type == call->out_type && activation_gate(call->activation, &gate)) {
-        norm_gated_gradient(&call->forward, &back, &gate, call->z + begin, call->activation->grad,
+        norm_gated_gradient(&call->forward, &back, &gate, norm_z_from(call->z, begin), call->activation->grad,
                             call->before + begin, end - begin, op->width, call->out, begin, call->out_type);
         return;
     }
     if (call->rows) {
         const mq_mix_dy d = read_dy(call, begin);
-        mq_mix_rows_gradient(call->rows, call->z + begin, &d, end - begin, op->factor, op->offset, op->slope,
-                             (char *)call->out + begin * mq_dtype_size(call->out_type),
+        mq_mix_rows_gradient(call->rows, real_z(call, begin), &d, end - begin, op->factor, op->offset,
+                             op->slope, (char *)call->out + begin * mq_dtype_size(call->out_type),
                              call->out_type == MQ_BF16);
         return;
     }
     for (size_t at = begin; at < end; at += step) {
         const size_t n = end - at < step ? end - at : step;
         through_activation(call, call->before + at, n, dy, NULL);
-        norm_gradient(&back, call->z + at, dy, n, op->width, call->out, at, call->out_type);
+        norm_gradient(&back, real_z(call, at), dy, n, op->width, call->out, at, call->out_type);
     }
 }
 
@@ -262,6 +278,10 @@ static void read_pooled_task(void *context, size_t task) {
 
 /* ---- the node ---- */
 
+static norm_z layer_z(const node_state *layer) {
+    return (norm_z){layer->out, layer->whole};
+}
+
 static norm_forward forward_of(const mq_model *model, const bn_op *op) {
     norm_forward f = {.mean = op->m, .a = op->a, .b = op->b};
     if (!model->training) {
@@ -273,6 +293,15 @@ static norm_forward forward_of(const mq_model *model, const bn_op *op) {
 
 bool batch_norm_fits_piece(const mq_node *node) {
     return node->c <= NORM_PIECE;
+}
+
+bool batch_norm_codes(const mq_model *model, const node_state *s, norm_z z, size_t count, float top,
+                      float step, uint8_t *out) {
+    const bn_op *op = s->op;
+    const norm_forward f = forward_of(model, op);
+    if (!model->training || !norm_avx512(op->width) || count % op->width != 0) return false;
+    norm_codes(&f, z, count, op->width, top, step, out);
+    return true;
 }
 
 void batch_norm_piece(const mq_model *model, const node_state *s, const float *z, size_t count, float *y) {
@@ -307,7 +336,7 @@ void batch_norm_pooled(const mq_model *model, const node_state *s, pooled_norm *
     out->w = pool->w;
     out->c = pool->c;
     out->kernel = pool->pool.kernel;
-    out->z = model->nodes[s->node->input[0]].out;
+    out->z = layer_z(&model->nodes[s->node->input[0]]);
     out->forward = forward_of(model, op);
     out->backward = (norm_backward){op->m, op->factor, op->offset, op->slope};
     out->keep_z = s->quantised_by != NULL;
@@ -317,7 +346,7 @@ void batch_norm_values(const mq_model *model, const node_state *s, const float *
                        float *out) {
     bn_op *op = s->op;
     bn_call call = {.op = op,
-                    .z = z,
+                    .z = {z, false},
                     .out = out,
                     .channels = (size_t)s->node->c,
                     .pixels = pixels,
@@ -364,11 +393,13 @@ static size_t image_pixels(const node_state *s) {
     return (size_t)s->node->h * (size_t)s->node->w;
 }
 
-void batch_norm_add_moments(mq_model *model, node_state *s, int first, int count) {
+void batch_norm_add_moments(mq_model *model, node_state *s, const float *z, int first, int count) {
     bn_op *op = s->op;
+    const node_state *in = input_state(model, s, 0);
     const size_t skipped = (size_t)first * image_elements(s->node);
     const bn_call call = {.op = op,
-                          .z = (const float *)input_state(model, s, 0)->out + skipped,
+                          .z = {z, false},
+                          .narrowed = in->whole ? (int16_t *)in->out + skipped : NULL,
                           .channels = (size_t)s->node->c,
                           .pixels = (size_t)count * image_pixels(s),
                           .tasks = norm_tasks((size_t)count * image_elements(s->node))};
@@ -389,7 +420,7 @@ static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
                 error, MQ_USAGE,
                 "layer %s: batch norm in training needs more than one value per channel: use a larger batch",
                 s->node->name);
-        if (!s->layer_before) batch_norm_add_moments(model, s, 0, model->n);
+        if (!s->layer_before) batch_norm_add_moments(model, s, in->out, 0, model->n);
         collect(op, c);
         set_forward(op, c, (double)in->scale, (double)pixels);
     }
@@ -420,7 +451,7 @@ static bn_call backward_call(mq_model *model, node_state *s, int first, int coun
     const node_state *in = input_state(model, s, 0), *pool = s->pooled_by;
     const size_t z_before = (size_t)first * image_elements(s->node);
     bn_call call = {.op = op,
-                    .z = (const float *)in->out + z_before,
+                    .z = norm_z_from(layer_z(in), z_before),
                     .dy = s->grad ? (const float *)s->grad + z_before : NULL,
                     .out_type = in->grad_type,
                     .channels = (size_t)s->node->c,
@@ -428,17 +459,17 @@ static bn_call backward_call(mq_model *model, node_state *s, int first, int coun
                     .tasks = norm_tasks((size_t)count * image_elements(s->node)),
                     .forward = forward_of(model, op),
                     .activation = s->quantised_by,
-                    .read = in->out,
+                    .read = layer_z(in),
                     .read_pixels = (size_t)count * image_pixels(s),
                     .before = z_before};
     if (!pool) return call;
     call.before = (size_t)first * image_elements(pool->node);
-    call.read = pool->out;
+    call.read = (norm_z){pool->out, in->whole};
     call.read_pixels = (size_t)count * image_pixels(pool);
     *pooled = (pooled_norm){.index = max_pool_index(model, pool) + call.before,
                             .dy = pool->grad ? (const float *)pool->grad + call.before : NULL};
     batch_norm_pooled(model, s, pooled);
-    pooled->z += z_before;
+    pooled->z = call.z;
     call.pooled = pooled;
     return call;
 }

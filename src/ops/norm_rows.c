@@ -40,8 +40,18 @@ void norm_moments_plain(const float *z, size_t count, size_t width, double *sum,
 }
 
 void norm_moments(const float *z, size_t count, size_t width, double *sum, double *square) {
-    const size_t done = norm_avx512(width) ? norm_moments_avx512(z, count, width, sum, square) : 0;
+    const size_t done = norm_avx512(width) ? norm_moments_avx512(z, count, width, sum, square, NULL) : 0;
     norm_moments_plain(z + done, count - done, width, sum, square);
+}
+
+void norm_moments_narrow(const float *z, size_t count, size_t width, double *sum, double *square,
+                         int16_t *out) {
+    (void)norm_moments_avx512(z, count, width, sum, square, out);
+}
+
+void norm_codes(const norm_forward *f, norm_z z, size_t count, size_t width, float top, float step,
+                uint8_t *out) {
+    norm_codes_avx512(f, z, count, width, top, step, out);
 }
 
 MQ_CLONES void norm_products(const float *z, const float *dy, size_t count, size_t width, const double *mean,
@@ -133,14 +143,15 @@ void norm_gated_products_plain(const norm_forward *f, const norm_gate *gate, con
         gated_products_bf16(f, gate, z, dy, at, count, width, mean, sum, product);
 }
 
-void norm_gated_products(const norm_forward *f, const norm_gate *gate, const float *z, const void *dy,
-                         size_t at, mq_dtype dy_type, size_t count, size_t width, const double *mean,
-                         double *sum, double *product) {
+void norm_gated_products(const norm_forward *f, const norm_gate *gate, norm_z z, const void *dy, size_t at,
+                         mq_dtype dy_type, size_t count, size_t width, const double *mean, double *sum,
+                         double *product) {
     size_t done = 0;
     if (norm_avx512(width))
         done = norm_gated_products_avx512(f, gate, z, dy, at, dy_type, count, width, mean, sum, product);
-    norm_gated_products_plain(f, gate, z + done, dy, at + done, dy_type, count - done, width, mean, sum,
-                              product);
+    if (z.whole) return; /* whole rows alone */
+    norm_gated_products_plain(f, gate, (const float *)z.values + done, dy, at + done, dy_type, count - done,
+                              width, mean, sum, product);
 }
 
 INLINE void store(void *base, size_t at, float g, bool bf16) {
@@ -188,13 +199,15 @@ void norm_gated_gradient_plain(const norm_forward *f, const norm_backward *k, co
         gated_gradient_bf16(f, k, gate, z, dy, at, count, width, out, to);
 }
 
-void norm_gated_gradient(const norm_forward *f, const norm_backward *k, const norm_gate *gate, const float *z,
+void norm_gated_gradient(const norm_forward *f, const norm_backward *k, const norm_gate *gate, norm_z z,
                          const void *dy, size_t at, size_t count, size_t width, void *out, size_t to,
                          mq_dtype type) {
     size_t done = 0;
     if (norm_avx512(width))
         done = norm_gated_gradient_avx512(f, k, gate, z, dy, at, count, width, out, to, type);
-    norm_gated_gradient_plain(f, k, gate, z + done, dy, at + done, count - done, width, out, to + done, type);
+    if (z.whole) return;
+    norm_gated_gradient_plain(f, k, gate, (const float *)z.values + done, dy, at + done, count - done, width,
+                              out, to + done, type);
 }
 
 INLINE void gated_values(const norm_forward *f, const norm_gate *through, const float *z, const void *dy,
@@ -226,12 +239,12 @@ void norm_gated_values_plain(const norm_forward *f, const norm_gate *gate, const
         gated_values_bf16(f, gate, z, dy, at, count, width, out);
 }
 
-void norm_gated_values(const norm_forward *f, const norm_gate *gate, const float *z, const void *dy,
-                       size_t at, mq_dtype dy_type, size_t count, size_t width, float *out) {
+void norm_gated_values(const norm_forward *f, const norm_gate *gate, norm_z z, const void *dy, size_t at,
+                       mq_dtype dy_type, size_t count, size_t width, float *out) {
     if (norm_avx512(width) && count % 16 == 0)
         (void)norm_gated_values_avx512(f, gate, z, dy, at, dy_type, count, width, out);
     else
-        norm_gated_values_plain(f, gate, z, dy, at, dy_type, count, width, out);
+        norm_gated_values_plain(f, gate, z.values, dy, at, dy_type, count, width, out);
 }
 
 MQ_CLONES static void apply(const norm_forward *f, const float *z, size_t count, size_t width,
