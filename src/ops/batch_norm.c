@@ -216,14 +216,18 @@ static void read_products_task(void *context, size_t task) {
                             end - begin, op->width, op->mean_z, sum, sum + op->width);
         return;
     }
+    if (call->rows) {
+        const size_t group = MQ_MIX_GROUP * op->width, most = MQ_MIX_WINDOW / group * group;
+        const size_t piece = most ? most : step;
+        for (size_t at = begin; at < end; at += piece) {
+            const mq_mix_dy d = read_dy(call, at);
+            mq_mix_rows_products(call->rows, real_read(call, call->before + at), &d,
+                                 end - at < piece ? end - at : piece, op->mean_z, sum, sum + op->width, g);
+        }
+        return;
+    }
     for (size_t at = begin; at < end; at += step) {
         const size_t n = end - at < step ? end - at : step;
-        if (call->rows) {
-            const mq_mix_dy d = read_dy(call, at);
-            mq_mix_rows_products(call->rows, real_read(call, call->before + at), &d, n, op->mean_z, sum,
-                                 sum + op->width, g);
-            continue;
-        }
         through_activation(call, call->before + at, n, dy, g);
         norm_products(real_read(call, call->before + at), dy, n, op->width, op->mean_z, sum, sum + op->width);
     }
@@ -270,8 +274,13 @@ static void read_pooled_task(void *context, size_t task) {
     for (size_t row = first; row < first + count; row++)
         for (int column = 0; column < p->w; column += step) {
             const int n = p->w - column < step ? p->w - column : step;
-            through_activation(call, call->before + (row * line + (size_t)column) * c, (size_t)n * c, dy,
-                               NULL);
+            const size_t at = (row * line + (size_t)column) * c;
+            if (call->rows) {
+                const mq_mix_dy d = read_dy(call, at);
+                mq_mix_rows_slope(call->rows, real_read(call, call->before + at), &d, (size_t)n * c, dy);
+            } else {
+                through_activation(call, call->before + at, (size_t)n * c, dy, NULL);
+            }
             pooled_norm_gradient(p, row, column, n, dy, call->out, call->out_type);
         }
 }

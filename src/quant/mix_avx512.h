@@ -10,7 +10,7 @@
 #define AVX512 __attribute__((target("avx512f")))
 #define INLINE static inline __attribute__((always_inline)) AVX512
 
-enum { MANY = 4 /* vectors at once */ };
+enum { MANY = MQ_MIX_GROUP /* vectors at once */ };
 
 /* Zero or a NaN stays what it is, whichever of the two zeros. */
 INLINE __m512 clipped(__m512 x, float top) {
