@@ -7,7 +7,7 @@
  *
  * What an activation alone reads, itself or behind a max pool of tiles, is not stored: the activation
  * normalises what it reads piece by piece, and the backward pass does so again. */
-#include "ops/pooled_norm.h"
+#include "ops/norm_tasks.h"
 
 #include <math.h>
 #include <string.h>
@@ -19,37 +19,6 @@
 #define MOMENTUM 0.1
 
 enum { FEW = 16 /* channels: below, a row holds several pixels */, FACTORS = 6 };
-
-typedef struct bn_op {
-    mq_param *gamma, *beta, *mean, *var;
-    size_t width;    /* of a row, norm_rows.h */
-    double *partial; /* [NORM_TASKS][2][width] */
-    double *sums;    /* [2][c] */
-    double *mean_z;  /* [width]: mean of z over the batch */
-    double *inverse; /* [c]: 1/sqrt(var_r + eps): xhat = (z - mean_z)*s*inverse */
-    double *exact;   /* [2][width]: factor and offset in evaluation */
-    float *factors;  /* [FACTORS][width] of the following */
-    float *m, *a, *b, *factor, *offset, *slope;
-} bn_op;
-
-typedef struct bn_call {
-    bn_op *op;
-    norm_z z;
-    const float *dy;
-    void *out;
-    mq_dtype out_type;
-    size_t pixels, channels, tasks;
-    norm_forward forward;
-    const pooled_norm *pooled; /* backward of a pooled one */
-    /* Backward of one that an activation computes: that, what it reads (z or the pool's maxima) and its
-     * pixels. */
-    const node_state *activation;
-    norm_z read;
-    size_t read_pixels;
-    const mq_mix_rows *rows; /* what the activation and this do in one pass; NULL: nothing */
-    int16_t *narrowed;       /* z as such goes here too; NULL: no */
-    size_t before; /* elements of earlier images in what is read, which `read` counts and `out` does not */
-} bn_call;
 
 static mq_status create(mq_model *model, node_state *s, mq_error *error) {
     bn_op *op;
@@ -109,180 +78,6 @@ static void collect(bn_op *op, size_t c) {
 
 static void clear_sums(bn_op *op) {
     memset(op->partial, 0, NORM_TASKS * 2 * op->width * sizeof *op->partial);
-}
-
-/* Of what is never whole. */
-static const float *real_z(const bn_call *call, size_t at) {
-    return (const float *)call->z.values + at;
-}
-
-static void moments_task(void *context, size_t task) {
-    const bn_call *call = context;
-    size_t first, count, c = call->channels;
-    norm_share(call->pixels, call->tasks, task, &first, &count);
-    double *sum = call->op->partial + task * 2 * call->op->width;
-    const float *z = real_z(call, first * c);
-    if (call->narrowed)
-        norm_moments_narrow(z, count * c, call->op->width, sum, sum + call->op->width,
-                            call->narrowed + first * c);
-    else
-        norm_moments(z, count * c, call->op->width, sum, sum + call->op->width);
-}
-
-static void apply_task(void *context, size_t task) {
-    const bn_call *call = context;
-    size_t first, count, c = call->channels;
-    norm_share(call->pixels, call->tasks, task, &first, &count);
-    norm_apply(&call->forward, real_z(call, first * c), count * c, call->op->width,
-               (float *)call->out + first * c);
-}
-
-/* ---- backward behind its own output or a pool ---- */
-
-static void products_task(void *context, size_t task) {
-    const bn_call *call = context;
-    const bn_op *op = call->op;
-    size_t first, count, c = call->channels;
-    double *sum = op->partial + task * 2 * op->width;
-    if (call->pooled) {
-        const pooled_norm *p = call->pooled;
-        norm_share(call->pixels / (size_t)(p->kernel * p->kernel * p->w), call->tasks, task, &first, &count);
-        pooled_norm_products(p, first, count, op->mean_z, sum, sum + op->width);
-        return;
-    }
-    norm_share(call->pixels, call->tasks, task, &first, &count);
-    norm_products(real_z(call, first * c), call->dy + first * c, count * c, op->width, op->mean_z, sum,
-                  sum + op->width);
-}
-
-static void gradient_task(void *context, size_t task) {
-    const bn_call *call = context;
-    const bn_op *op = call->op;
-    size_t first, count, c = call->channels;
-    if (call->pooled) {
-        const pooled_norm *p = call->pooled;
-        norm_share(call->pixels / (size_t)(p->kernel * p->kernel * p->w), call->tasks, task, &first, &count);
-        for (size_t row = first; row < first + count; row++)
-            pooled_norm_gradient(p, row, 0, p->w, p->dy + row * (size_t)p->w * c, call->out, call->out_type);
-        return;
-    }
-    const norm_backward back = {op->m, op->factor, op->offset, op->slope};
-    norm_share(call->pixels, call->tasks, task, &first, &count);
-    norm_gradient(&back, real_z(call, first * c), call->dy + first * c, count * c, op->width, call->out,
-                  first * c, call->out_type);
-}
-
-/* ---- backward through an activation ---- */
-
-static const float *real_read(const bn_call *call, size_t at) {
-    return (const float *)call->read.values + at;
-}
-
-/* dL/d(normalised) of `count` elements from `at` on of what the activation reads, into dy; its branches' sums
- * into g. */
-static void through_activation(const bn_call *call, size_t at, size_t count, float *dy, double *g) {
-    const node_state *s = call->activation;
-    float y[NORM_PIECE];
-    norm_gate gate;
-    if (activation_gate(s, &gate)) {
-        norm_gated_values(&call->forward, &gate, norm_z_from(call->read, at), s->grad, at, s->grad_type,
-                          count, call->op->width, dy);
-        return;
-    }
-    norm_apply(&call->forward, real_read(call, at), count, call->op->width, y);
-    activation_gradient(s, y, at, count, dy, g);
-}
-
-/* The activation's gradient from the call's element `at` on. */
-static mq_mix_dy read_dy(const bn_call *call, size_t at) {
-    const node_state *s = call->activation;
-    const size_t skipped = (call->before + at) * mq_dtype_size(s->grad_type);
-    return (mq_mix_dy){(const char *)s->grad + skipped, s->grad_type == MQ_BF16, s->grad_scale};
-}
-
-static void read_products_task(void *context, size_t task) {
-    const bn_call *call = context;
-    const bn_op *op = call->op;
-    const size_t step = NORM_PIECE / op->width * op->width;
-    size_t first, count;
-    float dy[NORM_PIECE];
-    norm_gate gate;
-    norm_share(call->read_pixels, call->tasks, task, &first, &count);
-    double *sum = op->partial + task * 2 * op->width, *g = activation_sums(call->activation, task);
-    const size_t begin = first * call->channels, end = (first + count) * call->channels;
-    if (activation_gate(call->activation, &gate)) {
-        norm_gated_products(&call->forward, &gate, norm_z_from(call->read, call->before + begin),
-                            call->activation->grad, call->before + begin, call->activation->grad_type,
-                            end - begin, op->width, op->mean_z, sum, sum + op->width);
-        return;
-    }
-    if (call->rows) {
-        const size_t group = MQ_MIX_GROUP * op->width, most = MQ_MIX_WINDOW / group * group;
-        const size_t piece = most ? most : step;
-        for (size_t at = begin; at < end; at += piece) {
-            const mq_mix_dy d = read_dy(call, at);
-            mq_mix_rows_products(call->rows, real_read(call, call->before + at), &d,
-                                 end - at < piece ? end - at : piece, op->mean_z, sum, sum + op->width, g);
-        }
-        return;
-    }
-    for (size_t at = begin; at < end; at += step) {
-        const size_t n = end - at < step ? end - at : step;
-        through_activation(call, call->before + at, n, dy, g);
-        norm_products(real_read(call, call->before + at), dy, n, op->width, op->mean_z, sum, sum + op->width);
-    }
-}
-
-static void read_gradient_task(void *context, size_t task) {
-    const bn_call *call = context;
-    const bn_op *op = call->op;
-    const norm_backward back = {op->m, op->factor, op->offset, op->slope};
-    const size_t step = NORM_PIECE / op->width * op->width;
-    size_t first, count;
-    float dy[NORM_PIECE];
-    norm_gate gate;
-    norm_share(call->read_pixels, call->tasks, task, &first, &count);
-    const size_t begin = first * call->channels, end = (first + count) * call->channels;
-    if (call->activation->grad_type == call->out_type && activation_gate(call->activation, &gate)) {
-        norm_gated_gradient(&call->forward, &back, &gate, norm_z_from(call->z, begin), call->activation->grad,
-                            call->before + begin, end - begin, op->width, call->out, begin, call->out_type);
-        return;
-    }
-    if (call->rows) {
-        const mq_mix_dy d = read_dy(call, begin);
-        mq_mix_rows_gradient(call->rows, real_z(call, begin), &d, end - begin, op->factor, op->offset,
-                             op->slope, (char *)call->out + begin * mq_dtype_size(call->out_type),
-                             call->out_type == MQ_BF16);
-        return;
-    }
-    for (size_t at = begin; at < end; at += step) {
-        const size_t n = end - at < step ? end - at : step;
-        through_activation(call, call->before + at, n, dy, NULL);
-        norm_gradient(&back, real_z(call, at), dy, n, op->width, call->out, at, call->out_type);
-    }
-}
-
-/* The same for the windows of the pool's rows. */
-static void read_pooled_task(void *context, size_t task) {
-    const bn_call *call = context;
-    const pooled_norm *p = call->pooled;
-    const size_t c = call->channels, line = (size_t)p->w;
-    const int step = (int)(NORM_PIECE / c);
-    size_t first, count;
-    float dy[NORM_PIECE];
-    norm_share(call->read_pixels / line, call->tasks, task, &first, &count);
-    for (size_t row = first; row < first + count; row++)
-        for (int column = 0; column < p->w; column += step) {
-            const int n = p->w - column < step ? p->w - column : step;
-            const size_t at = (row * line + (size_t)column) * c;
-            if (call->rows) {
-                const mq_mix_dy d = read_dy(call, at);
-                mq_mix_rows_slope(call->rows, real_read(call, call->before + at), &d, (size_t)n * c, dy);
-            } else {
-                through_activation(call, call->before + at, (size_t)n * c, dy, NULL);
-            }
-            pooled_norm_gradient(p, row, column, n, dy, call->out, call->out_type);
-        }
 }
 
 /* ---- the node ---- */
@@ -361,7 +156,7 @@ void batch_norm_values(const mq_model *model, const node_state *s, const float *
                     .pixels = pixels,
                     .tasks = norm_tasks(pixels * (size_t)s->node->c),
                     .forward = forward_of(model, op)};
-    mq_parallel(call.tasks, apply_task, &call);
+    mq_parallel(call.tasks, norm_apply_task, &call);
 }
 
 static void set_exact(bn_op *op, size_t c, double scale) {
@@ -413,7 +208,7 @@ void batch_norm_add_moments(mq_model *model, node_state *s, const float *z, int 
                           .pixels = (size_t)count * image_pixels(s),
                           .tasks = norm_tasks((size_t)count * image_elements(s->node))};
     if (first == 0) clear_sums(op);
-    mq_parallel(call.tasks, moments_task, (void *)(uintptr_t)&call);
+    mq_parallel(call.tasks, norm_moments_task, (void *)(uintptr_t)&call);
 }
 
 static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
@@ -496,9 +291,9 @@ void batch_norm_input_gradient(mq_model *model, node_state *s, int first, int co
     set_rows(model, s, &call, &rows);
     call.out = out;
     mq_parallel(call.tasks,
-                !call.activation ? gradient_task
-                : call.pooled    ? read_pooled_task
-                                 : read_gradient_task,
+                !call.activation ? norm_gradient_task
+                : call.pooled    ? norm_read_pooled_task
+                                 : norm_read_gradient_task,
                 &call);
 }
 
@@ -512,7 +307,7 @@ void batch_norm_add_products(mq_model *model, node_state *s, int first, int coun
         clear_sums(op);
         activation_clear_sums(s->quantised_by);
     }
-    mq_parallel(call.tasks, read_products_task, &call);
+    mq_parallel(call.tasks, norm_read_products_task, &call);
 }
 
 static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
@@ -523,7 +318,7 @@ static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
     bn_call call = backward_call(model, s, 0, model->n, &pooled);
     if (!s->quantised_by) {
         clear_sums(op);
-        mq_parallel(call.tasks, products_task, &call);
+        mq_parallel(call.tasks, norm_products_task, &call);
     } else if (!s->quantised_by->read_by) {
         batch_norm_add_products(model, s, 0, model->n, true);
     }

@@ -221,7 +221,7 @@ INLINE void add_group(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy,
         x[k] = _mm512_add_ps(_mm512_mul_ps(d[k], a), b);
         g[k] = load(dy->values, at, bf16);
     }
-    add_products(x, g, MANY, r->branch, total);
+    add_products(x, g, MANY, r->branch, true, total);
 #pragma GCC unroll 4
     for (size_t k = 0; k < MANY; k++) {
         const __m512 dx = scaled(passed(r, x[k], g[k]), dy->scale);
@@ -255,7 +255,7 @@ INLINE void products(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, 
             g = load(last.dy, 0, bf16);
         }
         x = normalised(r, v, c);
-        add_products(&x, &g, 1, r->branch, total);
+        add_products(&x, &g, 1, r->branch, true, total);
         add_columns(centre + c, sum + c, product + c, v, scaled(passed(r, x, g), dy->scale));
     }
     for (int j = 0; j < MQ_BRANCHES; j++) _mm512_storeu_ps(lanes[j], total[j]);
