@@ -155,6 +155,7 @@ static mq_status read_prices(const cli_args *args, run_setup *setup, search_cont
 
 static mq_status report(const cli_args *args, const run_setup *setup, const search_context *c,
                         const mq_train_result *r, mq_error *error) {
+    if (args->silent) return MQ_OK;
     const char *quality = mq_quality_name(setup->net->task);
     char constant[64];
     char bitw[MQ_BITS_TEXT], bita[MQ_BITS_TEXT];

@@ -1,0 +1,13 @@
+/* sweep_figure.h - a sweep's results as one figure: quality against DSP operations, a curve per method. */
+#ifndef MIXQ_REPORT_SWEEP_FIGURE_H
+#define MIXQ_REPORT_SWEEP_FIGURE_H
+
+#include "report/run_figures.h"
+
+/* results: what results.json of a sweep holds (docs/sweeps.md). A mark per method and price, target or width:
+ * means over its seeds, bars of one sample standard deviation. Logarithmic where costs span more than a
+ * factor of 4. Nothing is drawn without a trained point. MQ_BAD_INPUT: not such results. */
+mq_status mq_figure_sweep(const json_t *results, mq_figure_form form, mq_page *page, bool *drawn,
+                          mq_error *error) MQ_MUST_CHECK;
+
+#endif
