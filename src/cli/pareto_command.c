@@ -77,7 +77,7 @@ static mq_status create(const pareto_setup *s, const cli_args *args, bool join, 
                        cli_value(args, "--out"));
     }
     json_t *words;
-    MQ_TRY(mq_sweep_load_words(s->out, cli_flag(args, "--other-build"), &words, error));
+    MQ_TRY(mq_sweep_load_words(s->out, pareto_any_build(args), &words, error));
     json_decref(words);
     return mq_sweep_compare(s->out, &s->sweep, s->settings, error);
 }
@@ -99,7 +99,7 @@ static mq_status await(const cli_args *args, mq_error *error) {
 static mq_status open_sweep(const cli_args *args, const mq_launch *launch, pareto_setup *s, mq_error *error) {
     const char *first;
     const bool join = cli_flag(args, "--resume") || cli_flag(args, "--point") ||
-                      cli_flag(args, "--collect") || launch->size > 1;
+                      cli_flag(args, "--collect") || cli_flag(args, "--slurm") || launch->size > 1;
     if (launch->rank > 0) MQ_TRY(await(args, error));
     if (join && !cli_value(args, "--model")) {
         char path[MQ_PATH];

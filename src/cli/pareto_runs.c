@@ -123,14 +123,7 @@ static mq_status ended(mq_status status, mq_sweep_point *p, mq_error *error) {
     return MQ_OK;
 }
 
-/* ---- bases ---- */
-
-mq_status pareto_base_path(const pareto_setup *s, uint64_t seed, const char *file, char path[MQ_PATH],
-                           mq_error *error) {
-    const int n = snprintf(path, MQ_PATH, "%s/bases/seed%llu%s%s", s->out, (unsigned long long)seed,
-                           file ? "/" : "", file ? file : "");
-    return n < MQ_PATH ? MQ_OK : mq_fail(error, MQ_USAGE, "%s: the path is too long", s->out);
-}
+/* ---- the 8-bit network ---- */
 
 static mq_status bits_options(run_line *l, const pareto_setup *s, const mq_bits *bits, mq_error *error) {
     char bitw[MQ_BITS_TEXT], bita[MQ_BITS_TEXT];
@@ -151,28 +144,21 @@ static mq_status train_base(const pareto_setup *s, run_line *l, uint64_t seed, m
     return run(l, &cli_train, error);
 }
 
-mq_status pareto_make_base(const pareto_setup *s, uint64_t seed, mq_error *error) {
+mq_status pareto_train_base(const pareto_setup *s, uint64_t seed, double *last, double *best,
+                            mq_error *error) {
     run_line *l;
-    char path[MQ_PATH];
-    double last = NAN, best = NAN;
     MQ_TRY(mq_alloc(1, sizeof *l, "a run", &l, error));
     mq_status status = mq_arena_create(&l->arena, error);
     if (status == MQ_OK) {
         mq_log(MQ_LOG_INFO, "seed %llu: the 8-bit network", (unsigned long long)seed);
         status = train_base(s, l, seed, error);
-        if (status == MQ_OK) status = read_quality(l->folder, &last, &best, error);
+        if (status == MQ_OK) status = read_quality(l->folder, last, best, error);
         mq_arena_destroy(l->arena);
     }
     mq_free(l);
-    if (status != MQ_OK)
-        return mq_fail_context(error, status, "the 8-bit network of seed %llu", (unsigned long long)seed);
-    MQ_TRY(pareto_base_path(s, seed, PARETO_BASE_FILE, path, error));
-    json_t *root = json_pack("{s:s, s:s, s:I, s:f, s:f}", "format", "mixq-base-1", "sweep", s->digest,
-                             "epochs", (json_int_t)s->pretrain_epochs, "quality", last, "best_quality", best);
-    if (!root) return mq_fail_memory(error, path, 0);
-    status = mq_json_save(path, root, error);
-    json_decref(root);
-    return status;
+    return status == MQ_OK
+               ? MQ_OK
+               : mq_fail_context(error, status, "the 8-bit network of seed %llu", (unsigned long long)seed);
 }
 
 /* ---- bits ---- */
@@ -203,6 +189,18 @@ static mq_status uniform(const pareto_setup *s, mq_sweep_point *p, mq_error *err
     return take_bits(s, &bits, p, error);
 }
 
+static mq_status sensitivity(const pareto_setup *s, mq_sweep_point *p, mq_error *error) {
+    mq_sensitivity *table;
+    mq_bits bits;
+    MQ_TRY(mq_alloc(1, sizeof *table, "a table", &table, error));
+    mq_status status = pareto_read_sensitivity(s, p->seed, table, error);
+    if (status == MQ_OK)
+        status = mq_sensitivity_choose(table, s->net, &s->cost, p->value, &bits, &p->predicted, error);
+    mq_free(table);
+    p->searched_epochs = (int)s->pretrain_epochs;
+    return status == MQ_OK ? take_bits(s, &bits, p, error) : status;
+}
+
 static mq_status find(const pareto_setup *s, run_line *l, mq_sweep_point *p, mq_error *error) {
     switch (p->method) {
     case MQ_SWEEP_SEARCH:
@@ -211,7 +209,7 @@ static mq_status find(const pareto_setup *s, run_line *l, mq_sweep_point *p, mq_
     case MQ_SWEEP_UNIFORM:
         return uniform(s, p, error);
     default:
-        return mq_fail(error, MQ_USAGE, "method %s is not built in", mq_sweep_method_names[p->method]);
+        return sensitivity(s, p, error);
     }
 }
 

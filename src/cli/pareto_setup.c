@@ -14,7 +14,7 @@
 /* The names of PARETO_OPTIONS. */
 static const cli_option KEPT[] = {PARETO_OPTIONS, {NULL, NULL, NULL}};
 static const char *const DEFAULT_PRICES = "3e-6,1e-5,3e-5,1e-4,3e-4", *const DEFAULT_WIDTHS = "2,3,4,5,6,7,8";
-enum { CALIBRATION = 1024 };
+enum { CALIBRATION = 1024, CALIBRATION_DETECTOR = 256 };
 
 bool pareto_given(const cli_args *args, const char **first) {
     *first = NULL;
@@ -23,6 +23,10 @@ bool pareto_given(const cli_args *args, const char **first) {
     if (!*first && cli_value(args, "--seed")) *first = "--seed";
     if (!*first && args->set_count) *first = "--set";
     return *first != NULL;
+}
+
+bool pareto_any_build(const cli_args *args) {
+    return cli_flag(args, "--other-build") || cli_flag(args, "--collect"); /* which trains nothing */
 }
 
 /* The options as they are to be read again: the precision decided, so that all machines have one. */
@@ -56,7 +60,7 @@ static mq_status read_numbers(pareto_setup *s, mq_error *error) {
     s->search_epochs = s->recipe->search_epochs;
     s->epochs = s->recipe->train_epochs;
     s->batch = s->recipe->batch;
-    s->calibration = CALIBRATION;
+    s->calibration = s->net->task == MQ_TASK_DETECTION ? CALIBRATION_DETECTOR : CALIBRATION;
     MQ_TRY(cli_int(args, "--seeds", 1, 1000, &seeds, error));
     MQ_TRY(cli_int(args, "--search-epochs", 1, 1000000, &s->search_epochs, error));
     MQ_TRY(cli_int(args, "--epochs", 1, 1000000, &s->epochs, error));
@@ -65,6 +69,12 @@ static mq_status read_numbers(pareto_setup *s, mq_error *error) {
     MQ_TRY(cli_int(args, "--batch", 1, 65536, &s->batch, error));
     MQ_TRY(cli_int(args, "--limit", 1, INT32_MAX, &s->limit, error));
     MQ_TRY(cli_int(args, "--calibration", 1, INT32_MAX, &s->calibration, error));
+    double unused = 0;
+    MQ_TRY(cli_double(args, "--search-lr", 0, 1e30, &unused, error));
+    MQ_TRY(cli_double(args, "--lra", 0, 1e30, &unused, error));
+    MQ_TRY(cli_setting(args, "alpha_momentum", 0, 0.9999, &unused, error));
+    MQ_TRY(cli_setting(args, "alpha_weight_decay", 0, 10, &unused, error));
+    MQ_TRY(cli_setting(args, "lra_end", 0, 1, &unused, error));
     MQ_TRY(cli_choice(args, "--train", train, &which, error));
     MQ_TRY(cli_choice(args, "--start", start, &from, error));
     s->front = which == 0;
@@ -281,7 +291,7 @@ mq_status pareto_setup_load(const cli_args *args, pareto_setup *s, mq_error *err
             "%s: the sweep in %s has its settings: leave it out, or give all of them from --model on", first,
             out);
     MQ_TRY(mq_path_join(s->out, MQ_SWEEP_FILE, path, error));
-    MQ_TRY(mq_sweep_load_words(s->out, cli_flag(args, "--other-build"), &s->words, error));
+    MQ_TRY(mq_sweep_load_words(s->out, pareto_any_build(args), &s->words, error));
     const size_t count = json_array_size(s->words);
     if (count > MOST) return mq_fail(error, MQ_BAD_INPUT, "%s: options: too many", path);
     for (size_t i = 0; i < count; i++)

@@ -35,7 +35,7 @@
         {"--train", "WHICH", "main training of the searches on the front, or of all (front)"},               \
         {"--start", "FROM",                                                                                  \
          "main training begins at scratch, or at own: search or 8-bit network (scratch)"},                   \
-        {"--calibration", "N", "training images that sensitivity is measured on (1024)"},                    \
+        {"--calibration", "N", "training images that sensitivity is measured on (1024; detectors 256)"},     \
         {"--device", "X", "report cycles and frames a second on this FPGA"}, {                               \
         "--clock", "MHZ", "with --device: clock (the device's)"                                              \
     }
@@ -64,6 +64,8 @@ typedef struct pareto_setup {
 
 /* The command line gives options of the sweep. *first: the first of them, or NULL. */
 bool pareto_given(const cli_args *args, const char **first);
+/* Another build of this version may have begun the sweep. */
+bool pareto_any_build(const cli_args *args);
 /* From the command line; --out is there or not. Large: not for the stack. */
 mq_status pareto_setup_open(const cli_args *args, pareto_setup *out, mq_error *error) MQ_MUST_CHECK;
 /* From the sweep.json in --out of args. */
