@@ -118,3 +118,96 @@ mq_status mq_figure_sweep(const json_t *results, mq_figure_form form, mq_page *p
     mq_arena_destroy(arena);
     return status;
 }
+
+/* ---- in a report ---- */
+
+#define RESULTS_FILE "results.json"
+
+mq_status mq_sweep_data_read(const char *path, mq_sweep_data *out, mq_error *error) {
+    char file[MQ_PATH];
+    const char *format;
+    *out = (mq_sweep_data){0};
+    mq_folder_name(path, out->name);
+    MQ_TRY(mq_path_join(path, RESULTS_FILE, file, error));
+    if (!mq_path_exists(file))
+        return mq_fail(error, MQ_BAD_INPUT, "%s: a sweep without results yet: mixq pareto --out %s --collect",
+                       path, path);
+    MQ_TRY(mq_json_load(file, &out->results, error));
+    mq_status status = mq_json_string(out->results, file, "format", &format, error);
+    if (status == MQ_OK && strcmp(format, "mixq-sweep-results-1") != 0)
+        status = mq_fail(error, MQ_BAD_INPUT, "%s: format: got '%.40s', expected 'mixq-sweep-results-1'",
+                         file, format);
+    if (status != MQ_OK) mq_sweep_data_clear(out);
+    return status;
+}
+
+void mq_sweep_data_clear(mq_sweep_data *sweep) {
+    json_decref(sweep->results);
+    *sweep = (mq_sweep_data){0};
+}
+
+static void text_cell(const json_t *root, const char *key, mq_page *page) {
+    const char *text = json_string_value(json_object_get(root, key));
+    mq_page_say(page, "<td><code>");
+    mq_page_text(page, text ? text : "");
+    mq_page_say(page, "</code></td>");
+}
+
+static void number_cells(const json_t *root, const char *const *keys, const int *decimals, int count,
+                         mq_page *page) {
+    for (int i = 0; i < count; i++) {
+        const json_t *v = json_object_get(root, keys[i]);
+        if (json_is_number(v))
+            mq_page_say(page, "<td class=n>%.*f</td>", decimals[i], json_number_value(v));
+        else
+            mq_page_say(page, "<td></td>");
+    }
+}
+
+static void group_row(const json_t *g, mq_page *page) {
+    static const char *const words[] = {"cd", "target_dsp_ops_M", "bits"}, *const before[] = {"cd ", "", ""},
+                             *const after[] = {"", " M", " bits"};
+    static const char *const keys[] = {
+        "seeds", "accuracy", "accuracy_spread", "dsp_ops_M", "dsp_ops_spread_M", "cycles", "fps"};
+    static const int decimals[] = {0, 4, 4, 3, 3, 0, 1};
+    char value[64] = "";
+    for (int i = 0; i < 3; i++) {
+        const json_t *v = json_object_get(g, words[i]);
+        if (json_is_number(v))
+            snprintf(value, sizeof value, "%s%g%s", before[i], json_number_value(v), after[i]);
+    }
+    const char *method = json_string_value(json_object_get(g, "method"));
+    mq_page_say(page, "<tr><th scope=row>");
+    mq_page_text(page, method ? method : "");
+    mq_page_say(page, "</th><td>%s</td>", value);
+    text_cell(g, "bitw", page);
+    text_cell(g, "bita", page);
+    number_cells(g, keys, decimals, 7, page);
+    mq_page_say(page, "<td>%s</td></tr>\n", json_is_true(json_object_get(g, "front")) ? "front" : "");
+}
+
+mq_status mq_sweep_section(const mq_sweep_data *sweep, int i, mq_page *page, mq_error *error) {
+    bool drawn;
+    size_t k;
+    json_t *g;
+    const char *quality = json_string_value(json_object_get(sweep->results, "quality"));
+    mq_page_say(page, "<section id=\"sweep%d\"><h2>Sweep ", i);
+    mq_page_text(page, sweep->name);
+    mq_page_say(page, "</h2>\n<figure>");
+    MQ_TRY(mq_figure_sweep(sweep->results, MQ_FIGURE_IN_PAGE, page, &drawn, error));
+    mq_page_say(page, "</figure><p>%s</p>\n",
+                drawn ? "Means over seeds; bars are one standard deviation." : "No trained point yet.");
+    if (drawn) {
+        mq_page_say(page, "<div class=wide><table><thead><tr><th>method</th><th>value</th><th>weight "
+                          "bits</th><th>activation "
+                          "bits</th><th>seeds</th><th>");
+        mq_page_text(page, quality ? quality : "accuracy");
+        mq_page_say(page, "</th><th>+-</th><th>M DSP operations</th><th>+-</th><th>cycles</th><th>frames a "
+                          "second</th><th></th>"
+                          "</tr></thead><tbody>\n");
+        json_array_foreach(json_object_get(sweep->results, "groups"), k, g) group_row(g, page);
+        mq_page_say(page, "</tbody></table></div><p>Bits are those of the best seed.</p>\n");
+    }
+    mq_page_say(page, "</section>\n");
+    return page->status;
+}

@@ -10,4 +10,15 @@
 mq_status mq_figure_sweep(const json_t *results, mq_figure_form form, mq_page *page, bool *drawn,
                           mq_error *error) MQ_MUST_CHECK;
 
+/* The folder of a sweep. */
+typedef struct mq_sweep_data {
+    char name[MQ_REPORT_NAME]; /* of the folder, printable */
+    json_t *results;           /* results.json */
+} mq_sweep_data;
+/* MQ_BAD_INPUT: no results yet, or not such. */
+mq_status mq_sweep_data_read(const char *path, mq_sweep_data *out, mq_error *error) MQ_MUST_CHECK;
+void mq_sweep_data_clear(mq_sweep_data *sweep);
+/* Figure and tables of sweep number i, as a section of a page. */
+mq_status mq_sweep_section(const mq_sweep_data *sweep, int i, mq_page *page, mq_error *error) MQ_MUST_CHECK;
+
 #endif
