@@ -20,6 +20,9 @@ typedef struct mq_device_price {
     int64_t cycles; /* of a frame, at most */
     double weight[MQ_RESOURCES];
     double pinned; /* sum over the pinned layers */
+    /* Frames a second come in steps, for the slowest stage sets them: the rates of stages next to the target,
+     * of any layer at any bits: the least that is not below it, the largest below it (0: none). */
+    double rate_above, rate_below;
     double share[MQ_MAX_LAYERS][MQ_BITS_MAX + 1]
                 [MQ_BITS_MAX + 1]; /* by weighted layer, bits 2..8; 0 for
                                       pinned ones; more bits never cost less */
