@@ -12,11 +12,12 @@
 #include "base/stop.h"
 #include "cli/commands.h"
 #include "cli/pareto_results.h"
+#include "cli/pareto_runs.h"
 #include "cli/pareto_setup.h"
 #include "cli/pareto_work.h"
 #include "cli/plot_file.h"
 #include "sweep/claim.h"
-#include "sweep/ranks.h"
+#include "sweep/launch.h"
 #include "sweep/slurm.h"
 #include "train/evaluate.h"
 
@@ -40,7 +41,7 @@ static mq_status rehearse(const pareto_setup *s, mq_error *error) {
     if (status == MQ_OK) status = mq_check_dataset(setup->net, setup->train, error);
     run_setup_free(setup);
     mq_free(setup);
-    return status;
+    return status == MQ_OK ? pareto_rehearse(s, error) : status;
 }
 
 /* Under the sweep's lock, so that of several beginners one makes it. */

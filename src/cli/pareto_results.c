@@ -14,7 +14,7 @@
 #include "train/objective.h"
 
 static void value_text(const mq_sweep_group *g, char out[32]) {
-    static const char *const words[MQ_AIMS] = {"cd", "M", "bits"};
+    static const char *const words[MQ_AIMS] = {"cd", "M", "fps", "bits"};
     if (g->aim == MQ_AIM_PRICE)
         snprintf(out, 32, "%s %.3g", words[g->aim], g->value);
     else

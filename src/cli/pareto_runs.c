@@ -51,8 +51,9 @@ static bool takes(const cli_command *command, const char *set) {
     return false;
 }
 
-static mq_status begin(run_line *l, const pareto_setup *s, const cli_command *command, const char *folder,
-                       uint64_t seed, int64_t epochs, mq_error *error) {
+/* What every run has; --set of those keys that both commands have. */
+static mq_status begin(run_line *l, const pareto_setup *s, const char *folder, uint64_t seed, int64_t epochs,
+                       mq_error *error) {
     snprintf(l->folder, sizeof l->folder, "%s", folder);
     MQ_TRY(pass(l, s, "--model", "--model", error));
     MQ_TRY(pass(l, s, "--data", "--data", error));
@@ -66,7 +67,7 @@ static mq_status begin(run_line *l, const pareto_setup *s, const cli_command *co
     MQ_TRY(add(l, "--precision", s->precision, error));
     if (cli_flag(&s->args, "--symmetric")) MQ_TRY(add(l, "--symmetric", NULL, error));
     for (int i = 0; i < s->args.set_count; i++)
-        if (takes(command, s->args.set[i])) MQ_TRY(add(l, "--set", s->args.set[i], error));
+        if (takes(&cli_train, s->args.set[i])) MQ_TRY(add(l, "--set", s->args.set[i], error));
     MQ_TRY(add_whole(l, "--threads", mq_threads(), error));
     return mq_dir_has_entries(folder) ? add(l, "--resume", NULL, error) : MQ_OK;
 }
@@ -138,7 +139,7 @@ static mq_status train_base(const pareto_setup *s, run_line *l, uint64_t seed, m
     mq_bits bits;
     mq_bits_uniform(s->net, MQ_BITS_MAX, MQ_BITS_MAX, &bits);
     MQ_TRY(pareto_base_path(s, seed, "train", folder, error));
-    MQ_TRY(begin(l, s, &cli_train, folder, seed, s->pretrain_epochs, error));
+    MQ_TRY(begin(l, s, folder, seed, s->pretrain_epochs, error));
     MQ_TRY(pass(l, s, "--lr", "--lr", error));
     MQ_TRY(bits_options(l, s, &bits, error));
     return run(l, &cli_train, error);
@@ -163,23 +164,79 @@ mq_status pareto_train_base(const pareto_setup *s, uint64_t seed, double *last, 
 
 /* ---- bits ---- */
 
-static mq_status search(const pareto_setup *s, run_line *l, mq_sweep_point *p, mq_error *error) {
+/* Nothing that this program adds to the published method. */
+static bool published_has(const char *set) {
+    static const char *const ours[] = {"rest=", "anneal=", "anneal_end=", "anneal_entropy="};
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (strncmp(set, ours[i], strlen(ours[i])) == 0) return false;
+    return true;
+}
+
+static mq_status search_line(run_line *l, const pareto_setup *s, const mq_sweep_point *p, mq_error *error) {
+    static const char *const aims[MQ_AIMS] = {"--cd", "--target-dsp-ops", "--target-fps", NULL};
     char folder[MQ_PATH], value[40];
-    mq_bits bits;
-    double best;
     const bool published = p->method == MQ_SWEEP_PUBLISHED;
     MQ_TRY(mq_sweep_path(s->out, p->name, "search", folder, error));
-    MQ_TRY(begin(l, s, &cli_search, folder, p->seed, s->search_epochs, error));
+    MQ_TRY(begin(l, s, folder, p->seed, s->search_epochs, error));
+    for (int i = 0; i < s->args.set_count; i++)
+        if (!takes(&cli_train, s->args.set[i]) && (!published || published_has(s->args.set[i])))
+            MQ_TRY(add(l, "--set", s->args.set[i], error));
     MQ_TRY(pass(l, s, "--search-lr", "--lr", error));
     MQ_TRY(pass(l, s, "--lra", "--lra", error));
-    MQ_TRY(add(l, "--factors", published ? "published" : s->factors.name, error));
+    if (cli_flag(&s->args, "--measure-gap")) MQ_TRY(add(l, "--measure-gap", NULL, error));
+    if (p->aim == MQ_AIM_RATE) {
+        MQ_TRY(pass(l, s, "--device", "--device", error));
+        MQ_TRY(pass(l, s, "--clock", "--clock", error));
+    } else {
+        MQ_TRY(add(l, "--factors", published ? "published" : s->factors.name, error));
+    }
     snprintf(value, sizeof value, "%.17g", p->value);
-    MQ_TRY(add(l, p->aim == MQ_AIM_PRICE ? "--cd" : "--target-dsp-ops", value, error));
+    return add(l, aims[p->aim], value, error);
+}
+
+static mq_status search(const pareto_setup *s, run_line *l, mq_sweep_point *p, mq_error *error) {
+    mq_bits bits;
+    double best;
+    MQ_TRY(search_line(l, s, p, error));
     MQ_TRY(run(l, &cli_search, error));
-    MQ_TRY(read_quality(folder, &p->searched, &best, error));
-    MQ_TRY(bits_file_read(folder, s->net, &bits, error));
+    MQ_TRY(read_quality(l->folder, &p->searched, &best, error));
+    MQ_TRY(bits_file_read(l->folder, s->net, &bits, error));
     p->searched_epochs = (int)s->search_epochs;
     return take_bits(s, &bits, p, error);
+}
+
+/* All but the training of a search. */
+static mq_status rehearse(const pareto_setup *s, run_line *l, const mq_sweep_point *p, mq_error *error) {
+    cli_args args;
+    search_settings settings;
+    run_setup setup = {0};
+    search_run *search = NULL;
+    MQ_TRY(search_line(l, s, p, error));
+    MQ_TRY(cli_parse(&cli_search, l->count, l->word, &args, error));
+    mq_status status = run_setup_open(&args, true, &setup, error);
+    if (status == MQ_OK) status = search_settings_read(&args, &setup, &settings, error);
+    if (status == MQ_OK) status = search_run_open(&setup, &settings, &search, error);
+    search_run_free(search);
+    run_setup_free(&setup);
+    return status;
+}
+
+mq_status pareto_rehearse(const pareto_setup *s, mq_error *error) {
+    mq_status status = MQ_OK;
+    for (int i = 0; i < s->sweep.count && status == MQ_OK; i++) {
+        const mq_sweep_point *p = &s->sweep.point[i];
+        run_line *l;
+        if ((p->method != MQ_SWEEP_SEARCH && p->method != MQ_SWEEP_PUBLISHED) || p->seed != s->plan.seed)
+            continue;
+        MQ_TRY(mq_alloc(1, sizeof *l, "a run", &l, error));
+        status = mq_arena_create(&l->arena, error);
+        if (status == MQ_OK) {
+            status = rehearse(s, l, p, error);
+            mq_arena_destroy(l->arena);
+        }
+        mq_free(l);
+    }
+    return status;
 }
 
 static mq_status uniform(const pareto_setup *s, mq_sweep_point *p, mq_error *error) {
@@ -240,7 +297,7 @@ static mq_status train(const pareto_setup *s, run_line *l, mq_sweep_point *p, mq
     mq_bits bits;
     MQ_TRY(mq_bits_parse(s->net, p->bitw, p->bita, &bits, error));
     MQ_TRY(mq_sweep_path(s->out, p->name, "main", folder, error));
-    MQ_TRY(begin(l, s, &cli_train, folder, p->seed, s->epochs, error));
+    MQ_TRY(begin(l, s, folder, p->seed, s->epochs, error));
     MQ_TRY(pass(l, s, "--lr", "--lr", error));
     MQ_TRY(bits_options(l, s, &bits, error));
     if (s->own) {

@@ -5,6 +5,8 @@
 #include "cli/pareto_setup.h"
 #include "search/sensitivity.h"
 
+/* What would end a search before it trains: options, tables, targets out of reach. */
+mq_status pareto_rehearse(const pareto_setup *setup, mq_error *error) MQ_MUST_CHECK;
 /* Finds the point's bits: stage MQ_STAGE_SEARCHED or MQ_STAGE_FAILED. */
 mq_status pareto_find_bits(const pareto_setup *setup, mq_sweep_point *point, mq_error *error) MQ_MUST_CHECK;
 /* Main training at its bits: MQ_STAGE_TRAINED or MQ_STAGE_FAILED. */

@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/parallel.h"
 
 /* The names of PARETO_OPTIONS. */
 static const cli_option KEPT[] = {PARETO_OPTIONS, {NULL, NULL, NULL}};
 static const char *const DEFAULT_PRICES = "3e-6,1e-5,3e-5,1e-4,3e-4", *const DEFAULT_WIDTHS = "2,3,4,5,6,7,8";
+#define TOLERANCE 0.03 /* of a target, as of a search */
 enum { CALIBRATION = 1024, CALIBRATION_DETECTOR = 256 };
 
 bool pareto_given(const cli_args *args, const char **first) {
@@ -69,12 +71,6 @@ static mq_status read_numbers(pareto_setup *s, mq_error *error) {
     MQ_TRY(cli_int(args, "--batch", 1, 65536, &s->batch, error));
     MQ_TRY(cli_int(args, "--limit", 1, INT32_MAX, &s->limit, error));
     MQ_TRY(cli_int(args, "--calibration", 1, INT32_MAX, &s->calibration, error));
-    double unused = 0;
-    MQ_TRY(cli_double(args, "--search-lr", 0, 1e30, &unused, error));
-    MQ_TRY(cli_double(args, "--lra", 0, 1e30, &unused, error));
-    MQ_TRY(cli_setting(args, "alpha_momentum", 0, 0.9999, &unused, error));
-    MQ_TRY(cli_setting(args, "alpha_weight_decay", 0, 10, &unused, error));
-    MQ_TRY(cli_setting(args, "lra_end", 0, 1, &unused, error));
     MQ_TRY(cli_choice(args, "--train", train, &which, error));
     MQ_TRY(cli_choice(args, "--start", start, &from, error));
     s->front = which == 0;
@@ -106,37 +102,25 @@ static double cost_of(const pareto_setup *s, int width) {
     return mq_cost_at(&s->cost, s->net, &bits, &report, NULL) == MQ_OK ? report.dsp_ops_M : NAN;
 }
 
-/* Least and largest DSP operations of any bits from 2 to 8. */
-static void reach(const pareto_setup *s, double *least, double *most) {
-    *least = *most = 0;
-    for (int n = 0; n < s->cost.count; n++) {
-        double low = 0, high = INFINITY;
-        for (int w = MQ_SEARCH_MIN; w <= MQ_BITS_MAX; w++)
-            for (int a = MQ_SEARCH_MIN; a <= MQ_BITS_MAX; a++) {
-                low = fmax(low, s->cost.f[n][w][a]);
-                high = fmin(high, s->cost.f[n][w][a]);
-            }
-        *least += mq_workload_macs_M(&s->cost.work[n]) / low;
-        *most += mq_workload_macs_M(&s->cost.work[n]) / high;
-    }
-}
-
-static mq_status check_targets(const pareto_setup *s, mq_error *error) {
+/* What sensitivity aims at; a search checks its targets itself. */
+static mq_status check_budgets(const pareto_setup *s, mq_error *error) {
+    mq_knapsack *knapsack;
     double least, most;
-    reach(s, &least, &most);
+    MQ_TRY(mq_alloc(1, sizeof *knapsack, "a knapsack", &knapsack, error));
+    mq_knapsack_price(knapsack, &s->cost, NULL);
+    mq_knapsack_range(knapsack, &least, &most);
+    mq_free(knapsack);
     for (int i = 0; i < s->plan.targets.count; i++) {
         const double target = s->plan.targets.value[i];
-        if (target < least)
-            return mq_fail(
-                error, MQ_USAGE,
-                "--target-dsp-ops %g: out of reach: %s needs at least %.6g M DSP operations (%s table)",
-                target, s->net->name, least, s->factors.name);
-        if (target > most)
-            return mq_fail(
-                error, MQ_USAGE,
-                "--target-dsp-ops %g: out of reach: no bits of %s need more than %.6g M DSP operations (%s "
-                "table)",
-                target, s->net->name, most, s->factors.name);
+        if (target >= least && target * (1 - TOLERANCE) <= most) continue;
+        const bool low = target < least;
+        const double nearest = low ? least : most, digits = pow(10, 5 - ceil(log10(nearest)));
+        return mq_fail(
+            error, MQ_BAD_INPUT,
+            "--target-dsp-ops %g: out of reach: %d bits everywhere take %.6g million DSP operations "
+            "(%s table); the nearest possible target is %.5g",
+            target, low ? MQ_SEARCH_MIN : MQ_BITS_MAX, nearest, s->factors.name,
+            (low ? ceil(nearest * digits) : floor(nearest * digits)) / digits);
     }
     return MQ_OK;
 }
@@ -158,7 +142,7 @@ static mq_status read_lists(pareto_setup *s, mq_error *error) {
     mq_sweep_plan *plan = &s->plan;
     const char *methods = cli_value(args, "--methods"), *prices = cli_value(args, "--cd"),
                *published = cli_value(args, "--published-cd"), *targets = cli_value(args, "--target-dsp-ops"),
-               *widths = cli_value(args, "--uniform-bits");
+               *rates = cli_value(args, "--target-fps"), *widths = cli_value(args, "--uniform-bits");
     MQ_TRY(mq_sweep_parse_methods(methods ? methods : "search", plan, error));
     const struct {
         const char *option;
@@ -167,6 +151,8 @@ static mq_status read_lists(pareto_setup *s, mq_error *error) {
         {"--cd", plan->method[MQ_SWEEP_SEARCH] || plan->method[MQ_SWEEP_PUBLISHED]},
         {"--published-cd", plan->method[MQ_SWEEP_PUBLISHED]},
         {"--target-dsp-ops", plan->method[MQ_SWEEP_SEARCH] || plan->method[MQ_SWEEP_SENSITIVITY]},
+        {"--target-fps", plan->method[MQ_SWEEP_SEARCH]},
+        {"--measure-gap", plan->method[MQ_SWEEP_SEARCH] || plan->method[MQ_SWEEP_PUBLISHED]},
         {"--uniform-bits", plan->method[MQ_SWEEP_UNIFORM] || plan->method[MQ_SWEEP_SENSITIVITY]},
         {"--calibration", plan->method[MQ_SWEEP_SENSITIVITY]},
         {"--pretrain-epochs", plan->method[MQ_SWEEP_SENSITIVITY] || s->own},
@@ -175,7 +161,9 @@ static mq_status read_lists(pareto_setup *s, mq_error *error) {
         if (cli_value(args, wanted[i].option) && !wanted[i].used)
             return mq_fail(error, MQ_USAGE, "%s: none of the methods uses it", wanted[i].option);
     if (targets) MQ_TRY(mq_sweep_parse_list("--target-dsp-ops", targets, 1e-9, 1e12, &plan->targets, error));
-    if (prices || !targets)
+    if (rates && !s->has_device) return mq_fail(error, MQ_USAGE, "--target-fps: only with --device");
+    if (rates) MQ_TRY(mq_sweep_parse_list("--target-fps", rates, 1e-3, 1e9, &plan->rates, error));
+    if (prices || (!targets && !rates))
         MQ_TRY(mq_sweep_parse_list("--cd", prices ? prices : DEFAULT_PRICES, 0, 1e6, &plan->prices, error));
     if (!published) published = prices ? prices : DEFAULT_PRICES;
     MQ_TRY(mq_sweep_parse_list("--published-cd", published, 0, 1e6, &plan->published, error));
@@ -185,7 +173,7 @@ static mq_status read_lists(pareto_setup *s, mq_error *error) {
         if (plan->widths.value[i] != (int)plan->widths.value[i])
             return mq_fail(error, MQ_USAGE, "--uniform-bits: got %g, expected whole numbers from %d to %d",
                            plan->widths.value[i], MQ_SEARCH_MIN, MQ_BITS_MAX);
-    MQ_TRY(check_targets(s, error));
+    MQ_TRY(check_budgets(s, error));
     plan->budgets = plan->targets;
     if (!targets) budgets_of_widths(s);
     return mq_sweep_make(plan, &s->sweep, error);
@@ -208,21 +196,45 @@ static mq_status make_settings(pareto_setup *s, mq_error *error) {
         if (s->plan.method[m]) json_array_append_new(methods, json_string(mq_sweep_method_names[m]));
     for (int b = MQ_SEARCH_MIN; b <= MQ_BITS_MAX; b++) json_array_append_new(costs, json_real(cost_of(s, b)));
     for (int i = 0; i < args->set_count; i++) json_array_append_new(set, json_string(args->set[i]));
-    s->settings = json_pack(
-        "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:s, s:b, s:s, "
-        "s:o, s:s, "
-        "s:s, s:I, s:s?, s:f, s:o}",
-        "model", s->net->name, "model_sha256", source, "data", cli_value(args, "--data"), "methods", methods,
-        "cd", numbers(&s->plan.prices), "published_cd", numbers(&s->plan.published), "target_dsp_ops_M",
-        numbers(&s->plan.targets), "uniform_bits", numbers(&s->plan.widths), "budget_dsp_ops_M",
-        numbers(&s->plan.budgets), "seed", (json_int_t)s->plan.seed, "seeds", s->plan.seeds, "search_epochs",
-        (json_int_t)s->search_epochs, "epochs", (json_int_t)s->epochs, "pretrain_epochs",
-        (json_int_t)s->pretrain_epochs, "batch", (json_int_t)s->batch, "limit", (json_int_t)s->limit,
-        "precision", s->precision, "symmetric", (int)cli_flag(args, "--symmetric"), "factors",
-        s->factors.name, "uniform_dsp_ops_M", costs, "train", s->front ? "front" : "all", "start",
-        s->own ? "own" : "scratch", "calibration", (json_int_t)s->calibration, "device",
-        s->has_device ? s->device.name : NULL, "clock_mhz", s->clock_mhz, "set", set);
-    if (!s->settings) return mq_fail_memory(error, "settings", 0);
+    const struct {
+        const char *key;
+        json_t *value;
+    } all[] = {
+        {"model", json_string(s->net->name)},
+        {"model_sha256", json_string(source)},
+        {"data", json_string(cli_value(args, "--data"))},
+        {"methods", methods},
+        {"cd", numbers(&s->plan.prices)},
+        {"published_cd", numbers(&s->plan.published)},
+        {"target_dsp_ops_M", numbers(&s->plan.targets)},
+        {"target_fps", numbers(&s->plan.rates)},
+        {"uniform_bits", numbers(&s->plan.widths)},
+        {"budget_dsp_ops_M", numbers(&s->plan.budgets)},
+        {"seed", json_integer((json_int_t)s->plan.seed)},
+        {"seeds", json_integer(s->plan.seeds)},
+        {"search_epochs", json_integer(s->search_epochs)},
+        {"epochs", json_integer(s->epochs)},
+        {"pretrain_epochs", json_integer(s->pretrain_epochs)},
+        {"batch", json_integer(s->batch)},
+        {"limit", json_integer(s->limit)},
+        {"precision", json_string(s->precision)},
+        {"symmetric", json_boolean(cli_flag(args, "--symmetric"))},
+        {"factors", json_string(s->factors.name)},
+        {"uniform_dsp_ops_M", costs},
+        {"train", json_string(s->front ? "front" : "all")},
+        {"start", json_string(s->own ? "own" : "scratch")},
+        {"measure_gap", json_boolean(cli_flag(args, "--measure-gap"))},
+        {"calibration", json_integer(s->calibration)},
+        {"device", s->has_device ? json_string(s->device.name) : json_null()},
+        {"clock_mhz", json_real(s->clock_mhz)},
+        {"set", set},
+    };
+    s->settings = json_object();
+    mq_status status = s->settings ? MQ_OK : mq_fail_memory(error, "settings", 0);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (json_object_set_new(s->settings, all[i].key, all[i].value) != 0)
+            status = mq_fail_memory(error, "settings", 0);
+    MQ_TRY(status);
     /* their defaults are those of the runs */
     static const char *const passed[] = {"--accumulate", "--optimizer", "--lr", "--search-lr", "--lra"};
     for (size_t i = 0; i < sizeof passed / sizeof *passed; i++) {

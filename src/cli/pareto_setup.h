@@ -3,7 +3,7 @@
 #define MIXQ_CLI_PARETO_SETUP_H
 
 #include "base/file.h"
-#include "cli/run_options.h"
+#include "cli/search_run.h"
 #include "search/cost.h"
 #include "sweep/sweep_file.h"
 
@@ -15,6 +15,7 @@
         {"--cd", "LIST", "prices of search and published (3e-6,1e-5,3e-5,1e-4,3e-4)"},                       \
         {"--published-cd", "LIST", "other prices for published"},                                            \
         {"--target-dsp-ops", "LIST", "millions of DSP operations: search and sensitivity aim at them"},      \
+        {"--target-fps", "LIST", "with --device: frames a second that search aims at"},                      \
         {"--uniform-bits", "LIST", "widths of uniform (2,3,4,5,6,7,8)"},                                     \
         {"--seeds", "N", "seeds of every point, from --seed on (1)"},                                        \
         {"--search-epochs", "N", "of every search (40; detectors 35)"},                                      \
@@ -35,11 +36,12 @@
         {"--train", "WHICH", "main training of the searches on the front, or of all (front)"},               \
         {"--start", "FROM",                                                                                  \
          "main training begins at scratch, or at own: search or 8-bit network (scratch)"},                   \
+        {"--measure-gap", NULL, "after each epoch of a search also test the network of the chosen bits"},    \
         {"--calibration", "N", "training images that sensitivity is measured on (1024; detectors 256)"},     \
         {"--device", "X", "report cycles and frames a second on this FPGA"}, {                               \
         "--clock", "MHZ", "with --device: clock (the device's)"                                              \
     }
-#define PARETO_SETTINGS RUN_SETTINGS, "alpha_momentum", "alpha_weight_decay", "lra_end"
+#define PARETO_SETTINGS RUN_SETTINGS, SEARCH_SETTINGS
 
 typedef struct pareto_setup {
     cli_args args;     /* of the sweep: words borrowed from the command line or from `words` */

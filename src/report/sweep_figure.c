@@ -18,6 +18,7 @@ typedef struct spot {
 /* "search" has prices and targets: curves of their own. */
 static const char *aim_of(const json_t *group) {
     return json_is_number(json_object_get(group, "target_dsp_ops_M")) ? "target"
+           : json_is_number(json_object_get(group, "target_fps"))     ? "frame rate"
            : json_is_number(json_object_get(group, "bits"))           ? "bits"
                                                                       : "price";
 }
@@ -165,13 +166,14 @@ static void number_cells(const json_t *root, const char *const *keys, const int 
 }
 
 static void group_row(const json_t *g, mq_page *page) {
-    static const char *const words[] = {"cd", "target_dsp_ops_M", "bits"}, *const before[] = {"cd ", "", ""},
-                             *const after[] = {"", " M", " bits"};
+    static const char *const words[] = {"cd", "target_dsp_ops_M", "target_fps", "bits"},
+                             *const before[] = {"cd ", "", "", ""},
+                             *const after[] = {"", " M", " fps", " bits"};
     static const char *const keys[] = {
         "seeds", "accuracy", "accuracy_spread", "dsp_ops_M", "dsp_ops_spread_M", "cycles", "fps"};
     static const int decimals[] = {0, 4, 4, 3, 3, 0, 1};
     char value[64] = "";
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         const json_t *v = json_object_get(g, words[i]);
         if (json_is_number(v))
             snprintf(value, sizeof value, "%s%g%s", before[i], json_number_value(v), after[i]);

@@ -10,7 +10,7 @@
 #include "base/text.h"
 
 const char *const mq_sweep_method_names[] = {"search", "published", "sensitivity", "uniform", NULL};
-const char *const mq_sweep_aim_names[] = {"cd", "target_dsp_ops_M", "bits", NULL};
+const char *const mq_sweep_aim_names[] = {"cd", "target_dsp_ops_M", "target_fps", "bits", NULL};
 const char *const mq_sweep_stage_names[] = {"new", "searched", "trained", "failed", NULL};
 
 /* ---- lists ---- */
@@ -64,7 +64,7 @@ mq_status mq_sweep_parse_methods(const char *text, mq_sweep_plan *plan, mq_error
 
 static void add(mq_sweep *sweep, const mq_sweep_plan *plan, mq_sweep_method method, mq_sweep_aim aim,
                 const mq_sweep_list *list) {
-    static const char *const words[MQ_AIMS] = {"cd", "dsp", "w"};
+    static const char *const words[MQ_AIMS] = {"cd", "dsp", "fps", "w"};
     for (int v = 0; v < list->count; v++)
         for (int s = 0; s < plan->seeds; s++) {
             mq_sweep_point *p = &sweep->point[sweep->count++];
@@ -114,6 +114,7 @@ mq_status mq_sweep_make(const mq_sweep_plan *plan, mq_sweep *out, mq_error *erro
     } parts[] = {
         {MQ_SWEEP_SEARCH, MQ_AIM_PRICE, &plan->prices},
         {MQ_SWEEP_SEARCH, MQ_AIM_TARGET, &plan->targets},
+        {MQ_SWEEP_SEARCH, MQ_AIM_RATE, &plan->rates},
         {MQ_SWEEP_PUBLISHED, MQ_AIM_PRICE, &plan->published},
         {MQ_SWEEP_SENSITIVITY, MQ_AIM_TARGET, &plan->budgets},
         {MQ_SWEEP_UNIFORM, MQ_AIM_BITS, &plan->widths},

@@ -31,10 +31,12 @@ extern const char *const mq_sweep_method_names[]; /* ends with NULL */
 typedef enum mq_sweep_aim {
     MQ_AIM_PRICE,  /* cd */
     MQ_AIM_TARGET, /* millions of DSP operations */
+    MQ_AIM_RATE,   /* frames a second on a device */
     MQ_AIM_BITS,   /* weights and activations */
     MQ_AIMS
 } mq_sweep_aim;
-extern const char *const mq_sweep_aim_names[]; /* "cd", "target_dsp_ops_M", "bits"; ends with NULL */
+extern const char
+    *const mq_sweep_aim_names[]; /* "cd", "target_dsp_ops_M", "target_fps", "bits"; ends with NULL */
 
 typedef struct mq_sweep_list {
     int count;
@@ -47,9 +49,10 @@ mq_status mq_sweep_parse_list(const char *what, const char *text, double low, do
 /* What the points are made of. */
 typedef struct mq_sweep_plan {
     bool method[MQ_SWEEP_METHODS];
-    mq_sweep_list prices;    /* of search; empty: it has targets alone */
+    mq_sweep_list prices;    /* of search; empty: it has targets or rates alone */
     mq_sweep_list published; /* prices of published */
     mq_sweep_list targets;   /* of search */
+    mq_sweep_list rates;     /* of search */
     mq_sweep_list budgets;   /* targets of sensitivity */
     mq_sweep_list widths;    /* of uniform */
     uint64_t seed;           /* the first */

@@ -110,6 +110,37 @@ static void four_methods(void **state) {
                  "sensitivity|published|uniform|7 points trained|M DSP operations");
 }
 
+/* Searches towards targets and searches with prices are curves of their own. */
+static void targets(void **state) {
+    json_t *r = cli_json(
+        state, SWEEP "--methods search,published,sensitivity --cd 1e-3 --target-dsp-ops 0.002 --train all "
+                     "--search-epochs 2 --set anneal=0.3 --measure-gap --out aimed --plot aimed.svg");
+    size_t i;
+    int at_target = 0;
+    json_t *p;
+    json_array_foreach(json_object_get(r, "points"), i, p) {
+        const json_t *target = json_object_get(p, "target_dsp_ops_M");
+        const double dsp = cli_number(p, "dsp_ops_M");
+        if (!target) continue;
+        at_target++;
+        assert_true(json_is_null(json_object_get(p, "cd")) && json_real_value(target) == 0.002);
+        assert_true(dsp <= 0.002 * (1 + 1e-9));
+        if (strcmp(cli_text(p, "method"), "search") == 0) assert_true(dsp >= 0.002 * 0.8);
+    }
+    assert_int_equal(at_target, 2);
+    json_decref(r);
+    char text[CLI_RUN_TEXT];
+    cli_read(state, "aimed.svg", text);
+    cli_contains("pareto", text, "search, by target</text>|search, by price</text>|published</text>");
+    cli_read(state, "aimed/points/search-dsp0.002-seed0/search/metrics.jsonl", text);
+    cli_contains("pareto", text, "\"settled_accuracy\"|\"target_cost\"");
+    cli_read(state, "aimed/points/search-cd0.001-seed0/search/run.json", text);
+    cli_contains("pareto", text, "\"anneal\": 0.2");
+    cli_read(state, "aimed/points/published-cd0.001-seed0/search/run.json", text);
+    cli_contains("pareto", text, "\"factors\": \"published\"");
+    assert_null(strstr(text, "\"anneal\"")); /* published as it was */
+}
+
 /* Main training from the method's own network. */
 static void own_start(void **state) {
     cli_works(
@@ -250,10 +281,20 @@ static void refused(void **state) {
     cli_fails(state, 2, "--cd: got '-1'", "%s --cd -1", ok);
     cli_fails(state, 2, "--cd: 1e-5 stands there twice", "%s --cd 1e-5,1e-5", ok);
     cli_fails(state, 2, "--cd: none of the methods uses it", "%s --cd 1e-5 --methods uniform", ok);
-    cli_fails(state, 2, "--target-dsp-ops 1e-06: out of reach: tiny needs at least 0.00107",
+    cli_fails(state, 3,
+              "--target-dsp-ops 1e-06: out of reach: 2 bits everywhere take 0.00107339|nearest possible "
+              "target is 0.0010734",
               "%s --target-dsp-ops 1e-6", ok);
-    cli_fails(state, 2, "--target-dsp-ops 9: out of reach: no bits of tiny need more than",
+    cli_fails(state, 3, "--target-dsp-ops 9: out of reach: 8 bits everywhere take|nearest possible target is",
               "%s --methods sensitivity --target-dsp-ops 0.002,9", ok);
+    cli_fails(state, 2, "--target-fps: only with --device", "%s --target-fps 9", ok);
+    cli_fails(state, 2, "--target-fps: none of the methods uses it", "%s --methods uniform --target-fps 9",
+              ok);
+    cli_fails(state, 3, "1e+09 frames a second asked for, the best is",
+              "%s --quiet --target-fps 1e9 --device zcu104", ok);
+    cli_fails(state, 2, "--measure-gap: none of the methods uses it", "%s --methods uniform --measure-gap",
+              ok);
+    cli_fails(state, 2, "anneal_end", "%s --set anneal=0.99", ok);
     cli_fails(state, 2, "--uniform-bits: got '9'", "%s --methods uniform --uniform-bits 9", ok);
     cli_fails(state, 2, "whole numbers", "%s --methods uniform --uniform-bits 2.5", ok);
     cli_fails(state, 2, "--seeds: got '0'", "%s --seeds 0", ok);
@@ -339,6 +380,7 @@ static void other_workers(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(four_methods, make, temp_dir_remove),
+        cmocka_unit_test_setup_teardown(targets, make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(own_start, make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(diverging, make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(killed, make, temp_dir_remove),

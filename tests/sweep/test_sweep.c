@@ -20,7 +20,7 @@
 #include "base/memory.h"
 #include "base/temp_dir.h"
 #include "sweep/claim.h"
-#include "sweep/ranks.h"
+#include "sweep/launch.h"
 #include "sweep/slurm.h"
 #include "sweep/sweep_file.h"
 

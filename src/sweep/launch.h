@@ -1,7 +1,7 @@
-/* ranks.h - what a launcher (mpirun, mpiexec, srun) says about the processes it started, by environment
+/* launch.h - what a launcher (mpirun, mpiexec, srun) says about the processes it started, by environment
  * variables. */
-#ifndef MIXQ_SWEEP_RANKS_H
-#define MIXQ_SWEEP_RANKS_H
+#ifndef MIXQ_SWEEP_LAUNCH_H
+#define MIXQ_SWEEP_LAUNCH_H
 
 typedef struct mq_launch {
     int rank, size; /* 0 and 1 without a launcher */

@@ -1,5 +1,5 @@
-/* ranks.c - Open MPI, MPICH's hydra, Slurm. */
-#include "sweep/ranks.h"
+/* launch.c - Open MPI, MPICH's hydra, Slurm. */
+#include "sweep/launch.h"
 
 #include <stdlib.h>
 
