@@ -16,6 +16,7 @@
 #include "cli/pareto_setup.h"
 #include "cli/pareto_work.h"
 #include "cli/plot_file.h"
+#include "report/sweep_figure.h"
 #include "sweep/claim.h"
 #include "sweep/launch.h"
 #include "sweep/slurm.h"
@@ -97,6 +98,14 @@ static mq_status await(const cli_args *args, mq_error *error) {
     return MQ_OK;
 }
 
+static mq_status check_plot(const cli_args *args, const pareto_setup *s, mq_error *error) {
+    int against = MQ_SWEEP_DSP_OPS;
+    MQ_TRY(cli_choice(args, "--against", pareto_costs, &against, error));
+    if (against == MQ_SWEEP_CYCLES && !s->has_device)
+        return mq_fail(error, MQ_USAGE, "--against cycles: the sweep has no --device");
+    return MQ_OK;
+}
+
 static mq_status open_sweep(const cli_args *args, const mq_launch *launch, pareto_setup *s, mq_error *error) {
     const char *first;
     const bool join = cli_flag(args, "--resume") || cli_flag(args, "--point") ||
@@ -107,10 +116,12 @@ static mq_status open_sweep(const cli_args *args, const mq_launch *launch, paret
         MQ_TRY(sweep_file(args, path, error));
         if (mq_path_exists(path) || !pareto_given(args, &first)) {
             MQ_TRY(pareto_setup_load(args, s, error));
+            MQ_TRY(check_plot(args, s, error));
             return mq_sweep_compare(s->out, &s->sweep, s->settings, error);
         }
     }
     MQ_TRY(pareto_setup_open(args, s, error));
+    MQ_TRY(check_plot(args, s, error));
     return create(s, args, join, error);
 }
 
@@ -174,6 +185,8 @@ static mq_status check_modes(const cli_args *args, mq_error *error) {
     }
     if (plotted && mode && strcmp(mode, "--collect") != 0)
         return mq_fail(error, MQ_USAGE, "--plot: not with %s", mode);
+    if (cli_value(args, "--against") && !plotted)
+        return mq_fail(error, MQ_USAGE, "--against: only with --plot");
     return plotted ? plot_check(args, plotted, error) : MQ_OK;
 }
 
@@ -199,6 +212,7 @@ static const cli_option OPTIONS[] = {
     {"--point", "K", "work on point K alone, for job arrays"},
     {"--slurm", "FILE", "write a Slurm job array of the sweep instead of running it"},
     {"--collect", NULL, "gather what the points have so far instead of working"},
+    {"--against", "COST", "of the plot: dsp-ops, or cycles on the sweep's device (dsp-ops)"},
     {"--plot", "FILE",
      "accuracy against DSP operations (SVG, and a .csv beside it); - prints it for a terminal"},
     {NULL, NULL, NULL},

@@ -13,6 +13,8 @@
 #include "sweep/claim.h"
 #include "train/objective.h"
 
+const char *const pareto_costs[] = {"dsp-ops", "cycles", NULL};
+
 static void value_text(const mq_sweep_group *g, char out[32]) {
     static const char *const words[MQ_AIMS] = {"cd", "M", "fps", "bits"};
     if (g->aim == MQ_AIM_PRICE)
@@ -68,8 +70,18 @@ static mq_status plot(const cli_args *args, const pareto_setup *s, const json_t 
     if (!path) return MQ_OK;
     mq_page page;
     bool drawn;
+    int against = MQ_SWEEP_DSP_OPS;
+    MQ_TRY(cli_choice(args, "--against", pareto_costs, &against, error));
     mq_page_begin(&page, error);
-    mq_status status = mq_figure_sweep(results, plot_form(path), &page, &drawn, error);
+    mq_status status =
+        mq_figure_sweep(results, (mq_sweep_cost)against, plot_form(path), &page, &drawn, error);
+    if (status == MQ_OK && !drawn) {
+        char *empty;
+        mq_log(MQ_LOG_WARN, "%s: nothing to draw yet", path);
+        MQ_TRY(mq_page_take(&page, &empty, error));
+        mq_free(empty);
+        return MQ_OK;
+    }
     mq_status written = plot_write(path, &page, error);
     MQ_TRY(status);
     MQ_TRY(written);

@@ -7,7 +7,14 @@
 
 #include "report/axis.h"
 
-enum { PLOT = 340, HEIGHT = 290, LEFT = 62, TOP = 34, BOTTOM = 44, MARKS = 4 };
+enum { LEFT = 62, TOP = 34, BOTTOM = 44, MARKS = 5 };
+
+/* A chart with its scales and its size. */
+typedef struct drawing {
+    const mq_chart *chart;
+    mq_axis x, y;
+    int plot, height; /* width of the plot, height of the whole */
+} drawing;
 
 const char mq_figure_style[] =
     ".mq{font:12px system-ui,\"DejaVu Sans\",sans-serif;max-width:100%;height:auto}"
@@ -165,40 +172,42 @@ void mq_axis_text(const mq_axis *a, double v, char out[32]) {
 
 /* ---- the chart ---- */
 
-static double place_x(const mq_axis *x, double v) {
-    return LEFT + mq_axis_part(x, v) * PLOT;
+static double place_x(const drawing *d, double v) {
+    return LEFT + mq_axis_part(&d->x, v) * d->plot;
 }
-static double place_y(const mq_axis *y, double v) {
-    return HEIGHT - BOTTOM - mq_axis_part(y, v) * (HEIGHT - TOP - BOTTOM);
+static double place_y(const drawing *d, double v) {
+    return d->height - BOTTOM - mq_axis_part(&d->y, v) * (d->height - TOP - BOTTOM);
 }
 
-static void axes(const mq_chart *chart, const mq_axis *x, const mq_axis *y, mq_page *page) {
+static void axes(const drawing *d, mq_page *page) {
     double tick[MQ_AXIS_TICKS];
     char text[32];
-    for (int i = 0, n = mq_axis_ticks(y, tick); i < n; i++) {
-        double at = place_y(y, tick[i]);
-        mq_axis_text(y, tick[i], text);
+    for (int i = 0, n = mq_axis_ticks(&d->y, tick); i < n; i++) {
+        double at = place_y(d, tick[i]);
+        mq_axis_text(&d->y, tick[i], text);
         mq_page_say(page,
                     "<path class=\"rule\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" "
                     "text-anchor=\"end\">%s</text>\n",
-                    LEFT, at, LEFT + PLOT, LEFT - 6, at + 4, text);
+                    LEFT, at, LEFT + d->plot, LEFT - 6, at + 4, text);
     }
-    for (int i = 0, n = mq_axis_ticks(x, tick); i < n; i++) {
-        double at = place_x(x, tick[i]);
-        mq_axis_text(x, tick[i], text);
+    for (int i = 0, n = mq_axis_ticks(&d->x, tick); i < n; i++) {
+        double at = place_x(d, tick[i]);
+        mq_axis_text(&d->x, tick[i], text);
         mq_page_say(page,
                     "<path class=\"axis\" d=\"M%.1f %dv5\"/><text x=\"%.1f\" y=\"%d\" "
                     "text-anchor=\"middle\">%s</text>\n",
-                    at, HEIGHT - BOTTOM, at, HEIGHT - BOTTOM + 17, text);
+                    at, d->height - BOTTOM, at, d->height - BOTTOM + 17, text);
     }
-    mq_page_say(page, "<path class=\"axis\" d=\"M%d %dV%dH%d\"/>\n", LEFT, TOP, HEIGHT - BOTTOM, LEFT + PLOT);
+    mq_page_say(page, "<path class=\"axis\" d=\"M%d %dV%dH%d\"/>\n", LEFT, TOP, d->height - BOTTOM,
+                LEFT + d->plot);
     mq_page_say(page, "<text class=\"title\" x=\"%d\" y=\"18\">", LEFT);
-    mq_page_text(page, chart->title);
-    mq_page_say(page, "</text><text x=\"%d\" y=\"%d\" text-anchor=\"middle\">", LEFT + PLOT / 2, HEIGHT - 8);
-    mq_page_text(page, chart->x_label);
+    mq_page_text(page, d->chart->title);
+    mq_page_say(page, "</text><text x=\"%d\" y=\"%d\" text-anchor=\"middle\">", LEFT + d->plot / 2,
+                d->height - 8);
+    mq_page_text(page, d->chart->x_label);
     mq_page_say(page, "</text><text transform=\"translate(14 %d) rotate(-90)\" text-anchor=\"middle\">",
-                (TOP + HEIGHT - BOTTOM) / 2);
-    mq_page_text(page, chart->y_label);
+                (TOP + d->height - BOTTOM) / 2);
+    mq_page_text(page, d->chart->y_label);
     mq_page_say(page, "</text>\n");
 }
 
@@ -214,50 +223,53 @@ static void mark(mq_page *page, int s, double x, double y) {
     case 2:
         mq_page_say(page, "M%.1f %.1fm0 -5l5 8h-10z", x, y);
         break;
-    default:
+    case 3:
         mq_page_say(page, "M%.1f %.1fm0 -5l5 5l-5 5l-5 -5z", x, y);
+        break;
+    default:
+        mq_page_say(page, "M%.1f %.1fm0 5l5 -8h-10z", x, y);
     }
     mq_page_say(page, "\"/>");
 }
 
-static void spread_bars(const mq_chart_series *v, int i, int s, const mq_axis *x, const mq_axis *y,
-                        mq_page *page) {
-    const double dx = spread(v->spread_x, i), dy = spread(v->spread_y, i), at_x = place_x(x, v->x[i]),
-                 at_y = place_y(y, v->y[i]);
+static void spread_bars(const drawing *d, const mq_chart_series *v, int i, int s, mq_page *page) {
+    const double dx = spread(v->spread_x, i), dy = spread(v->spread_y, i), at_x = place_x(d, v->x[i]),
+                 at_y = place_y(d, v->y[i]);
     if (dy > 0) {
-        const double low = place_y(y, v->y[i] - dy), high = place_y(y, v->y[i] + dy);
+        const double low = place_y(d, v->y[i] - dy), high = place_y(d, v->y[i] + dy);
         mq_page_say(page, "<path class=\"spread s%d\" d=\"M%.1f %.1fV%.1fM%.1f %.1fh6M%.1f %.1fh6\"/>", s,
                     at_x, low, high, at_x - 3, low, at_x - 3, high);
     }
     if (dx > 0) {
-        const double left = place_x(x, v->x[i] - dx), right = place_x(x, v->x[i] + dx);
+        const double left = place_x(d, v->x[i] - dx), right = place_x(d, v->x[i] + dx);
         mq_page_say(page, "<path class=\"spread s%d\" d=\"M%.1f %.1fH%.1fM%.1f %.1fv6M%.1f %.1fv6\"/>", s,
                     left, at_y, right, left, at_y - 3, right, at_y - 3);
     }
 }
 
-static void draw_series(const mq_chart *chart, int s, const mq_axis *x, const mq_axis *y, mq_page *page) {
-    const mq_chart_series *v = &chart->series[s];
+static void draw_series(const drawing *d, int s, mq_page *page) {
+    const mq_chart_series *v = &d->chart->series[s];
     bool open = false;
     if (!v->points) {
         mq_page_say(page, "<path class=\"line s%d\" d=\"", s);
         for (int i = 0; i < v->count; i++) {
             bool there = !isnan(v->x[i]) && !isnan(v->y[i]);
             if (there)
-                mq_page_say(page, "%c%.1f %.1f", open ? 'L' : 'M', place_x(x, v->x[i]), place_y(y, v->y[i]));
+                mq_page_say(page, "%c%.1f %.1f", open ? 'L' : 'M', place_x(d, v->x[i]), place_y(d, v->y[i]));
             open = there;
         }
         mq_page_say(page, "\"/>\n");
     }
     for (int i = 0; i < v->count; i++)
-        if (!isnan(v->x[i]) && !isnan(v->y[i])) spread_bars(v, i, s, x, y, page);
+        if (!isnan(v->x[i]) && !isnan(v->y[i])) spread_bars(d, v, i, s, page);
     if (v->points || v->count <= 30)
         for (int i = 0; i < v->count; i++)
-            if (!isnan(v->x[i]) && !isnan(v->y[i])) mark(page, s, place_x(x, v->x[i]), place_y(y, v->y[i]));
+            if (!isnan(v->x[i]) && !isnan(v->y[i])) mark(page, s, place_x(d, v->x[i]), place_y(d, v->y[i]));
     int at = TOP + 8 + s * 20;
-    if (!v->points) mq_page_say(page, "<path class=\"line s%d\" d=\"M%d %dh24\"/>", s, LEFT + PLOT + 10, at);
-    mark(page, s, LEFT + PLOT + 22, at);
-    mq_page_say(page, "<text x=\"%d\" y=\"%d\">", LEFT + PLOT + 40, at + 4);
+    if (!v->points)
+        mq_page_say(page, "<path class=\"line s%d\" d=\"M%d %dh24\"/>", s, LEFT + d->plot + 10, at);
+    mark(page, s, LEFT + d->plot + 22, at);
+    mq_page_say(page, "<text x=\"%d\" y=\"%d\">", LEFT + d->plot + 40, at + 4);
     mq_page_text(page, v->name);
     mq_page_say(page, "</text>\n");
 }
@@ -281,18 +293,18 @@ static void describe(const mq_chart *chart, char *out, size_t size) {
 }
 
 void mq_chart_svg(const mq_chart *chart, bool alone, mq_page *page) {
-    mq_axis x, y;
+    drawing d = {.chart = chart, .plot = chart->large ? 500 : 340, .height = chart->large ? 380 : 290};
     char about[1024];
     describe(chart, about, sizeof about);
     size_t longest = 0;
     for (int s = 0; s < chart->count; s++)
         if (strlen(chart->series[s].name) > longest) longest = strlen(chart->series[s].name);
-    mq_svg_open(page, alone, LEFT + PLOT + 56 + 7 * (int)longest, HEIGHT, chart->title, about);
-    if (mq_axis_ranges(chart, &x, &y)) {
-        axes(chart, &x, &y, page);
-        for (int s = 0; s < chart->count; s++) draw_series(chart, s, &x, &y, page);
+    mq_svg_open(page, alone, LEFT + d.plot + 56 + 7 * (int)longest, d.height, chart->title, about);
+    if (mq_axis_ranges(chart, &d.x, &d.y)) {
+        axes(&d, page);
+        for (int s = 0; s < chart->count; s++) draw_series(&d, s, page);
     } else {
-        mq_page_say(page, "<text x=\"%d\" y=\"%d\">no numbers yet</text>\n", LEFT, HEIGHT / 2);
+        mq_page_say(page, "<text x=\"%d\" y=\"%d\">no numbers yet</text>\n", LEFT, d.height / 2);
     }
     mq_svg_close(page);
 }

@@ -25,7 +25,8 @@ typedef struct mq_chart {
     const char *title, *x_label, *y_label;
     bool whole; /* x are whole numbers */
     bool log_x; /* logarithmic x, all positive; else linear */
-    int count;  /* of series, at most MQ_CHART_SERIES; more are not drawn */
+    bool large;
+    int count; /* of series, at most MQ_CHART_SERIES; more are not drawn */
     mq_chart_series series[MQ_CHART_SERIES];
 } mq_chart;
 

@@ -246,7 +246,8 @@ mq_status mq_report_html(const mq_report *report, char **out, mq_error *error) {
 static mq_status write_text(const mq_report *report, mq_page *page, mq_error *error) {
     bool drawn;
     for (int i = 0; i < report->sweep_count; i++) {
-        MQ_TRY(mq_figure_sweep(report->sweep[i].results, MQ_FIGURE_TEXT, page, &drawn, error));
+        MQ_TRY(
+            mq_figure_sweep(report->sweep[i].results, MQ_SWEEP_DSP_OPS, MQ_FIGURE_TEXT, page, &drawn, error));
         mq_page_say(page, drawn ? "\n" : "%s: no trained point yet\n\n", report->sweep[i].name);
     }
     for (int i = 0; i < report->run_count; i++) {

@@ -23,16 +23,23 @@ static const char *aim_of(const json_t *group) {
                                                                       : "price";
 }
 
-static mq_status read_spot(const json_t *group, size_t i, spot *out, mq_error *error) {
+static const struct {
+    const char *key, *spread, *title, *label;
+} COSTS[] = {
+    {"dsp_ops_M", "dsp_ops_spread_M", "DSP operations", "M DSP operations"},
+    {"cycles", "cycles_spread", "cycles", "cycles a frame"},
+};
+
+static mq_status read_spot(const json_t *group, size_t i, mq_sweep_cost cost, spot *out, mq_error *error) {
     char where[64];
     snprintf(where, sizeof where, "results of a sweep: groups[%zu]", i);
     MQ_TRY(mq_json_string(group, where, "method", &out->method, error));
-    MQ_TRY(mq_json_double(group, where, "dsp_ops_M", &out->x, error));
+    MQ_TRY(mq_json_double(group, where, COSTS[cost].key, &out->x, error));
     MQ_TRY(mq_json_double(group, where, "accuracy", &out->y, error));
-    MQ_TRY(mq_json_double(group, where, "dsp_ops_spread_M", &out->spread_x, error));
+    MQ_TRY(mq_json_double(group, where, COSTS[cost].spread, &out->spread_x, error));
     MQ_TRY(mq_json_double(group, where, "accuracy_spread", &out->spread_y, error));
     out->aim = aim_of(group);
-    if (!(out->x > 0)) return mq_fail(error, MQ_BAD_INPUT, "%s: dsp_ops_M: got %g", where, out->x);
+    if (!(out->x > 0)) return mq_fail(error, MQ_BAD_INPUT, "%s: %s: got %g", where, COSTS[cost].key, out->x);
     return MQ_OK;
 }
 
@@ -79,43 +86,51 @@ static void make_curves(const spot *all, const spot *sorted, size_t count, doubl
     }
 }
 
-static mq_status draw(const json_t *results, const json_t *groups, mq_arena *arena, mq_figure_form form,
-                      mq_page *page, bool *drawn, mq_error *error) {
-    const size_t count = json_array_size(groups);
+static mq_status draw(const json_t *results, const json_t *groups, mq_sweep_cost cost, mq_arena *arena,
+                      mq_figure_form form, mq_page *page, bool *drawn, mq_error *error) {
+    size_t count = 0;
+    const size_t groups_count = json_array_size(groups);
     const char *quality, *model;
     char title[160], where[] = "results of a sweep";
     spot *all, *sorted;
     double *numbers, low = INFINITY, high = 0;
     MQ_TRY(mq_json_string(results, where, "quality", &quality, error));
     MQ_TRY(mq_json_string(results, where, "model", &model, error));
-    MQ_TRY(mq_arena_alloc(arena, count, sizeof *all, "a figure", &all, error));
-    MQ_TRY(mq_arena_alloc(arena, count, sizeof *sorted, "a figure", &sorted, error));
-    MQ_TRY(mq_arena_alloc(arena, 4 * count, sizeof *numbers, "a figure", &numbers, error));
-    for (size_t i = 0; i < count; i++) {
-        MQ_TRY(read_spot(json_array_get(groups, i), i, &all[i], error));
-        low = fmin(low, all[i].x);
-        high = fmax(high, all[i].x);
+    MQ_TRY(mq_arena_alloc(arena, groups_count, sizeof *all, "a figure", &all, error));
+    MQ_TRY(mq_arena_alloc(arena, groups_count, sizeof *sorted, "a figure", &sorted, error));
+    MQ_TRY(mq_arena_alloc(arena, 4 * groups_count, sizeof *numbers, "a figure", &numbers, error));
+    for (size_t i = 0; i < groups_count; i++) {
+        const json_t *group = json_array_get(groups, i);
+        if (cost == MQ_SWEEP_CYCLES && json_is_null(json_object_get(group, COSTS[cost].key))) continue;
+        MQ_TRY(read_spot(group, i, cost, &all[count], error));
+        low = fmin(low, all[count].x);
+        high = fmax(high, all[count++].x);
     }
     if (!count) return MQ_OK;
     memcpy(sorted, all, count * sizeof *all);
     qsort(sorted, count, sizeof *sorted, by_cost);
-    snprintf(title, sizeof title, "%.60s: %.20s against DSP operations", model, quality);
-    mq_chart chart = {
-        .title = title, .x_label = "M DSP operations", .y_label = quality, .log_x = high > LOG_FROM * low};
+    const char *device = json_string_value(json_object_get(results, "device"));
+    snprintf(title, sizeof title, "%.60s: %.20s against %s%s%.40s", model, quality, COSTS[cost].title,
+             cost == MQ_SWEEP_CYCLES ? " on " : "", cost == MQ_SWEEP_CYCLES && device ? device : "");
+    mq_chart chart = {.title = title,
+                      .x_label = COSTS[cost].label,
+                      .y_label = quality,
+                      .large = true,
+                      .log_x = high > LOG_FROM * low};
     make_curves(all, sorted, count, numbers, &chart);
     mq_figure_chart(&chart, form, page);
     *drawn = true;
     return page->status;
 }
 
-mq_status mq_figure_sweep(const json_t *results, mq_figure_form form, mq_page *page, bool *drawn,
-                          mq_error *error) {
+mq_status mq_figure_sweep(const json_t *results, mq_sweep_cost cost, mq_figure_form form, mq_page *page,
+                          bool *drawn, mq_error *error) {
     json_t *groups;
     mq_arena *arena;
     *drawn = false;
     MQ_TRY(mq_json_array(results, "results of a sweep", "groups", &groups, error));
     MQ_TRY(mq_arena_create(&arena, error));
-    mq_status status = draw(results, groups, arena, form, page, drawn, error);
+    mq_status status = draw(results, groups, cost, arena, form, page, drawn, error);
     mq_arena_destroy(arena);
     return status;
 }
@@ -196,7 +211,9 @@ mq_status mq_sweep_section(const mq_sweep_data *sweep, int i, mq_page *page, mq_
     mq_page_say(page, "<section id=\"sweep%d\"><h2>Sweep ", i);
     mq_page_text(page, sweep->name);
     mq_page_say(page, "</h2>\n<figure>");
-    MQ_TRY(mq_figure_sweep(sweep->results, MQ_FIGURE_IN_PAGE, page, &drawn, error));
+    MQ_TRY(mq_figure_sweep(sweep->results, MQ_SWEEP_CYCLES, MQ_FIGURE_IN_PAGE, page, &drawn, error));
+    if (drawn) mq_page_say(page, "</figure><figure>");
+    MQ_TRY(mq_figure_sweep(sweep->results, MQ_SWEEP_DSP_OPS, MQ_FIGURE_IN_PAGE, page, &drawn, error));
     mq_page_say(page, "</figure><p>%s</p>\n",
                 drawn ? "Means over seeds; bars are one standard deviation." : "No trained point yet.");
     if (drawn) {

@@ -1,14 +1,19 @@
-/* sweep_figure.h - a sweep's results as one figure: quality against DSP operations, a curve per method. */
+/* sweep_figure.h - a sweep's results as one figure: quality against its cost, a curve per method. */
 #ifndef MIXQ_REPORT_SWEEP_FIGURE_H
 #define MIXQ_REPORT_SWEEP_FIGURE_H
 
 #include "report/run_figures.h"
 
+typedef enum mq_sweep_cost {
+    MQ_SWEEP_DSP_OPS,
+    MQ_SWEEP_CYCLES /* a frame on the sweep's device, where it has one */
+} mq_sweep_cost;
+
 /* results: what results.json of a sweep holds (docs/sweeps.md). A mark per method and price, target or width:
  * means over its seeds, bars of one sample standard deviation. Logarithmic where costs span more than a
  * factor of 4. Nothing is drawn without a trained point. MQ_BAD_INPUT: not such results. */
-mq_status mq_figure_sweep(const json_t *results, mq_figure_form form, mq_page *page, bool *drawn,
-                          mq_error *error) MQ_MUST_CHECK;
+mq_status mq_figure_sweep(const json_t *results, mq_sweep_cost cost, mq_figure_form form, mq_page *page,
+                          bool *drawn, mq_error *error) MQ_MUST_CHECK;
 
 /* The folder of a sweep. */
 typedef struct mq_sweep_data {

@@ -229,7 +229,7 @@ static mq_sweep_group make_group(const mq_sweep *sweep, int first) {
     mean_of(sweep, first, quality_of, &g.quality, &g.quality_spread);
     mean_of(sweep, first, best_of, &g.best_quality, NULL);
     mean_of(sweep, first, dsp_of, &g.dsp_ops_M, &g.dsp_ops_spread);
-    mean_of(sweep, first, cycles_of, &g.cycles, NULL);
+    mean_of(sweep, first, cycles_of, &g.cycles, &g.cycles_spread);
     mean_of(sweep, first, fps_of, &g.fps, NULL);
     return g;
 }

@@ -108,7 +108,7 @@ typedef struct mq_sweep_group {
     int best;  /* its point of highest quality */
     double quality, quality_spread, lowest, highest, best_quality;
     double dsp_ops_M, dsp_ops_spread;
-    double cycles, fps; /* NaN without a device */
+    double cycles, cycles_spread, fps; /* NaN without a device */
     bool front;         /* among the groups of all methods */
 } mq_sweep_group;
 

@@ -60,6 +60,7 @@ static json_t *group_json(const mq_sweep *sweep, const mq_sweep_group *g, const 
     json_object_set_new(root, "dsp_ops_M", json_real(g->dsp_ops_M));
     json_object_set_new(root, "dsp_ops_spread_M", json_real(g->dsp_ops_spread));
     json_object_set_new(root, "cycles", number(g->cycles));
+    json_object_set_new(root, "cycles_spread", number(g->cycles_spread));
     json_object_set_new(root, "fps", number(g->fps));
     json_object_set_new(root, "front", json_boolean(g->front));
     return root;
