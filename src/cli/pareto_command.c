@@ -55,7 +55,7 @@ static mq_status create(const pareto_setup *s, const cli_args *args, bool join, 
         return mq_fail(error, MQ_USAGE, "--out %s: a folder expected, a file is there",
                        cli_value(args, "--out"));
     if (!mq_path_exists(path)) {
-        if (mq_dir_has_entries(s->out) && !join && !mq_path_exists(lock))
+        if (mq_dir_has_entries(s->out) && !mq_path_exists(lock))
             return mq_fail(error, MQ_USAGE, "--out %s: the folder is not empty, and holds no sweep",
                            cli_value(args, "--out"));
         MQ_TRY(rehearse(s, error));
@@ -110,7 +110,6 @@ static mq_status open_sweep(const cli_args *args, const mq_launch *launch, paret
     const char *first;
     const bool join = cli_flag(args, "--resume") || cli_flag(args, "--point") ||
                       cli_flag(args, "--collect") || cli_flag(args, "--slurm") || launch->size > 1;
-    if (launch->rank > 0) MQ_TRY(await(args, error));
     if (join && !cli_value(args, "--model")) {
         char path[MQ_PATH];
         MQ_TRY(sweep_file(args, path, error));
@@ -122,6 +121,7 @@ static mq_status open_sweep(const cli_args *args, const mq_launch *launch, paret
     }
     MQ_TRY(pareto_setup_open(args, s, error));
     MQ_TRY(check_plot(args, s, error));
+    if (launch->rank > 0) MQ_TRY(await(args, error));
     return create(s, args, join, error);
 }
 

@@ -6,7 +6,7 @@
 #include "base/text.h"
 
 static int number(const char *name, int least, int other) {
-    const char *text = getenv(name);
+    const char *text = name ? getenv(name) : NULL;
     int64_t value;
     return text && mq_parse_int(text, &value) && value >= least && value <= 1 << 24 ? (int)value : other;
 }
@@ -18,7 +18,7 @@ mq_launch mq_launch_get(void) {
         {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE"},
         {"PMI_RANK", "PMI_SIZE", "MPI_LOCALNRANKS"},
         /* a batch script itself has SLURM_PROCID 0 */
-        {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_TASKS_ON_THIS_NODE"},
+        {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS", NULL}, /* which binds tasks to cores itself */
     };
     for (unsigned i = 0; i < sizeof known / sizeof *known; i++) {
         const mq_launch l = {number(known[i].rank, 0, -1), number(known[i].size, 1, 0),

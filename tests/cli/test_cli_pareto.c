@@ -315,6 +315,8 @@ static void refused(void **state) {
     cli_put_text(state, "file", "x");
     cli_fails(state, 2, "a folder expected", SWEEP "--out file");
     cli_fails(state, 2, "holds no sweep", SWEEP "--out some");
+    cli_fails(state, 2, "holds no sweep", SWEEP "--out some --resume");
+    cli_fails(state, 2, "holds no sweep", SWEEP "--out some --slurm x.sh");
     cli_fails(state, 3, "cannot make a folder", SWEEP "--out file/below");
     cli_fails(state, 3, "/proc/sweep", SWEEP "--out /proc/sweep");
 }

@@ -355,15 +355,9 @@ static void locks(void **state) {
 /* ---- launchers ---- */
 
 static void clear_launchers(void) {
-    static const char *const names[] = {"OMPI_COMM_WORLD_RANK",
-                                        "OMPI_COMM_WORLD_SIZE",
-                                        "OMPI_COMM_WORLD_LOCAL_SIZE",
-                                        "PMI_RANK",
-                                        "PMI_SIZE",
-                                        "MPI_LOCALNRANKS",
-                                        "SLURM_PROCID",
-                                        "SLURM_STEP_NUM_TASKS",
-                                        "SLURM_TASKS_ON_THIS_NODE"};
+    static const char *const names[] = {
+        "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "PMI_RANK", "PMI_SIZE",
+        "MPI_LOCALNRANKS",      "SLURM_PROCID",         "SLURM_STEP_NUM_TASKS"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) unsetenv(names[i]);
 }
 
