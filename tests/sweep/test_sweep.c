@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -314,6 +315,7 @@ static pid_t hold(const char *path) {
     assert_true(pid >= 0);
     if (pid == 0) {
         int claim;
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* not to outlive a test that fails */
         if (mq_claim_take(path, &claim, NULL) != MQ_OK || claim < 0 || write(ready[1], "x", 1) != 1) _exit(1);
         for (;;) pause();
     }
