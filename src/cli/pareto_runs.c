@@ -164,13 +164,14 @@ mq_status pareto_train_base(const pareto_setup *s, uint64_t seed, double *last, 
 
 /* ---- bits ---- */
 
-/* Nothing that this program adds to the published method. */
+/* The published method has these settings alone; what this program adds is off, whatever its defaults are. */
 static bool published_has(const char *set) {
-    static const char *const ours[] = {"rest=", "anneal=", "anneal_end=", "anneal_entropy="};
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-        if (strncmp(set, ours[i], strlen(ours[i])) == 0) return false;
-    return true;
+    static const char *const theirs[] = {"alpha_momentum=", "alpha_weight_decay=", "lra_end="};
+    for (size_t i = 0; i < sizeof theirs / sizeof *theirs; i++)
+        if (strncmp(set, theirs[i], strlen(theirs[i])) == 0) return true;
+    return false;
 }
+static const char *const PUBLISHED[] = {"rest=0", "prior=0", "anneal=1"};
 
 static mq_status search_line(run_line *l, const pareto_setup *s, const mq_sweep_point *p, mq_error *error) {
     static const char *const aims[MQ_AIMS] = {"--cd", "--target-dsp-ops", "--target-fps", NULL};
@@ -181,6 +182,8 @@ static mq_status search_line(run_line *l, const pareto_setup *s, const mq_sweep_
     for (int i = 0; i < s->args.set_count; i++)
         if (!takes(&cli_train, s->args.set[i]) && (!published || published_has(s->args.set[i])))
             MQ_TRY(add(l, "--set", s->args.set[i], error));
+    for (size_t i = 0; i < sizeof PUBLISHED / sizeof *PUBLISHED && published; i++)
+        MQ_TRY(add(l, "--set", PUBLISHED[i], error));
     MQ_TRY(pass(l, s, "--search-lr", "--lr", error));
     MQ_TRY(pass(l, s, "--lra", "--lra", error));
     if (cli_flag(&s->args, "--measure-gap")) MQ_TRY(add(l, "--measure-gap", NULL, error));

@@ -91,10 +91,15 @@ const cli_command cli_search = {
         "best.safetensors the mixed network of highest test accuracy or mean IoU. With --device complexity "
         "is the "
         "share of\n"
-        "the FPGA that the layers need at a frame rate; more than 100 % does not fit.\n" CLI_STRICT_HELP "\n"
+        "the FPGA that the layers need at a frame rate; more than 100 % does not fit.\n"
+        "With --target-dsp-ops, or --device and --target-fps without --cd, a multiplier takes the place of the "
+        "price and is\n"
+        "controlled so that the chosen bits end within 3 % of the target (docs/training.md).\n" CLI_STRICT_HELP
+        "\n"
         "Examples:\n"
         "  mixq search --model vgg_tiny --data fashion-mnist --cd 3e-5 --epochs 5 --out search\n"
         "  mixq search --model my.yaml --data cifar10:DIR --cd 1e-3 --fix conv0=w8a8 --out search\n"
+        "  mixq search --model vgg_tiny --data fashion-mnist --target-dsp-ops 20 --out search\n"
         "  mixq search --model vgg_tiny --data fashion-mnist --device ultra96v2 --target-fps 4000 --out "
         "search\n"
         "  mixq train --model vgg_tiny --data fashion-mnist --bits search --init search --out main\n",

@@ -13,11 +13,17 @@
 
 static mq_status begin(void *context, mq_model *model, uint64_t updates, uint64_t done, mq_error *error) {
     search_run *r = context;
-    (void)model, (void)error;
+    (void)error;
     r->epoch_updates = updates;
     r->updates = done;
     r->all_updates = updates * (uint64_t)r->settings.epochs;
     mq_target_length(&r->target, r->all_updates);
+    if (done == 0) {
+        mq_target_alphas alphas[MQ_MAX_LAYERS];
+        mq_target_alphas_of(&r->search, model, alphas);
+        mq_target_prior(alphas, r->search.cost.count, r->given.prior);
+        mq_model_touch(model);
+    }
     return MQ_OK;
 }
 
@@ -80,10 +86,31 @@ static double cost_of(const search_run *r, const mq_bits *bits) {
     return sum;
 }
 
+/* The last choice is worth more allocations. */
+static mq_status choose_for_device(search_run *r, const mq_target_alphas *alphas, mq_error *error) {
+    enum { ROUNDS = 2, LAST_ROUNDS = 6 };
+    const bool last = r->updates == r->all_updates;
+    mq_device_choice *best;
+    MQ_TRY(mq_alloc(1, sizeof *best, "a choice", &best, error));
+    const mq_device_target aim = search_run_device_target(r);
+    mq_target_likelihood(&r->choices, alphas);
+    mq_status status = mq_device_target_choose(&aim, &r->choices, r->target.state.cost,
+                                               last ? LAST_ROUNDS : ROUNDS, best, error);
+    if (status == MQ_OK && best->found) {
+        r->bits = best->bits;
+        r->next_cost = best->choice.cost;
+        r->missed = best->missed;
+        r->missed_bits = best->missed_bits;
+    }
+    mq_free(best);
+    return status;
+}
+
 static mq_status choose_at_target(search_run *r, mq_model *model, mq_error *error) {
     mq_target_alphas alphas[MQ_MAX_LAYERS];
     mq_target_alphas_of(&r->search, model, alphas);
     r->largest_cost = cost_of(r, &r->bits);
+    r->next_cost = r->target.state.cost;
     r->mixed_cost = mq_target_mixed(&r->target, alphas);
     mq_knapsack_choice choice;
     if (!r->given.device) {
@@ -91,19 +118,7 @@ static mq_status choose_at_target(search_run *r, mq_model *model, mq_error *erro
         if (choice.found) mq_knapsack_bits(&choice, &r->search.cost, &r->bits);
         return MQ_OK;
     }
-    mq_device_choice *best;
-    MQ_TRY(mq_alloc(1, sizeof *best, "a choice", &best, error));
-    const mq_device_target aim = search_run_device_target(r);
-    mq_target_likelihood(&r->choices, alphas);
-    mq_status status = mq_device_target_choose(&aim, &r->choices, best, error);
-    if (status == MQ_OK && best->found) {
-        r->bits = best->bits;
-        r->reached = best->fps;
-        r->beside = best->beside;
-        r->target.state.cost = best->choice.cost;
-    }
-    mq_free(best);
-    return status;
+    return choose_for_device(r, alphas, error);
 }
 
 /* ---- the end of an epoch ---- */
@@ -142,7 +157,6 @@ static void add_target(const search_run *r, json_t *metrics) {
     put(metrics, "mixed_cost", r->mixed_cost + pinned);
     put(metrics, "largest_cost", r->largest_cost + pinned);
     put(metrics, "chosen_cost", chosen + pinned);
-    if (device) put(metrics, "device_fps", r->reached);
     mq_log(MQ_LOG_INFO, "  target %.4g %s: mixed %.4g, largest alphas %.4g, chosen %.4g; multiplier %.4g",
            unit * (s->cost + pinned), device ? "% of the device" : "M DSP operations",
            unit * (r->mixed_cost + pinned), unit * (r->largest_cost + pinned), unit * (chosen + pinned),
@@ -199,7 +213,9 @@ static mq_status epoch(void *context, mq_model *model, json_t *metrics, mq_error
     put(metrics, "bram", terms.bram);
     add_entropies(r, model, metrics);
     if (r->given.aim) add_target(r, metrics);
-    return r->given.measure_gap ? measure_gap(r, model, metrics, error) : MQ_OK;
+    if (r->given.measure_gap) MQ_TRY(measure_gap(r, model, metrics, error));
+    if (r->given.aim) r->target.state.cost = r->next_cost; /* last: an interrupted epoch ends again */
+    return MQ_OK;
 }
 
 static json_t *make_bits(void *context, mq_model *model) {
@@ -219,7 +235,9 @@ static const mq_bits *chosen(void *context) {
 static mq_status reach(search_run *r, mq_error *error) {
     if (!r->search.cost.device) return MQ_OK;
     const mq_device_target aim = search_run_device_target(r);
-    return mq_device_target_rate(&aim, &r->bits, &r->reached, error);
+    MQ_TRY(mq_device_target_rate(&aim, &r->bits, &r->reached, error));
+    if (search_run_target_met(r) || !r->missed) return MQ_OK;
+    return mq_device_target_rate(&aim, &r->missed_bits, &r->beside, error);
 }
 
 mq_status search_run_train(search_run *r, const mq_dataset *train, const mq_dataset *test, mq_error *error) {

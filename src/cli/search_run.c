@@ -63,6 +63,8 @@ mq_status search_settings_read(const cli_args *args, run_setup *setup, search_se
     MQ_TRY(cli_setting(args, "alpha_weight_decay", 0, 10, &alphas->decay, error));
     MQ_TRY(cli_setting(args, "lra_end", 0, 1, &schedule->alphas_end, error));
     MQ_TRY(cli_setting(args, "rest", 0, 1e6, &out->rest, error));
+    out->prior = out->aim ? 1 : 0;
+    MQ_TRY(cli_setting(args, "prior", 0, 20, &out->prior, error));
     MQ_TRY(read_anneal(args, out, error));
     setup->settings.model.mode = MQ_MODE_SEARCH;
     setup->settings.model.share = !cli_flag(args, "--no-share");
@@ -87,11 +89,11 @@ static mq_status store(search_run *r, const json_t *base, mq_error *error) {
     r->settings.settings = r->json;
     MQ_TRY(
         add_json(r->json,
-                 json_pack("{s:s, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s?, s:f, s:b}", "mode",
+                 json_pack("{s:s, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s?, s:f, s:f, s:b}", "mode",
                            "search", "share", (int)r->settings.model.share, "cd", g->cd, "cdt", g->cdt, "bd",
                            g->bd, "lra", alphas->lr, "alpha_momentum", alphas->momentum, "alpha_weight_decay",
                            alphas->decay, "lra_end", schedule->alphas_end, "factors", r->factors.name, "fix",
-                           g->fix, "rest", g->rest, "measure_gap", (int)g->measure_gap),
+                           g->fix, "rest", g->rest, "prior", g->prior, "measure_gap", (int)g->measure_gap),
                  error));
     if (g->anneal.on)
         MQ_TRY(add_json(r->json,
@@ -152,7 +154,7 @@ static mq_status check_dsp_target(search_run *r, mq_error *error) {
             error, MQ_BAD_INPUT,
             "--target-dsp-ops %g: out of reach: 8 bits everywhere%s take %.6g million DSP operations; "
             "the nearest possible target is %.5g",
-            target, but_fixed(r), most, written(most, floor));
+            target, but_fixed(r), most, written(most, ceil));
     mq_knapsack_choice *near;
     MQ_TRY(mq_alloc(1, sizeof *near, "a choice", &near, error));
     mq_status status = mq_knapsack_near(&r->choices, target, r->target.tolerance, near, error);
@@ -168,52 +170,74 @@ static mq_status check_dsp_target(search_run *r, mq_error *error) {
     return MQ_OK;
 }
 
-static mq_status rate_of_most_bits(search_run *r, double *fps, mq_error *error) {
-    mq_bits bits;
-    mq_bits_uniform(r->net, MQ_BITS_MAX, MQ_BITS_MAX, &bits);
+static void put_fixed(const search_run *r, mq_bits *bits) {
     for (int l = 0; l < r->net->layer_count; l++)
         if (r->search.fix.fixed[l]) {
-            bits.weight[l] = r->search.fix.weight[l];
-            bits.activation[l] = r->search.fix.activation[l];
+            bits->weight[l] = r->search.fix.weight[l];
+            bits->activation[l] = r->search.fix.activation[l];
         }
+}
+
+/* Bits everywhere that are not fixed. */
+static mq_status rate_of(search_run *r, int width, double *fps, mq_error *error) {
+    mq_bits bits;
+    mq_bits_uniform(r->net, width, width, &bits);
+    put_fixed(r, &bits);
     const mq_device_target aim = search_run_device_target(r);
     return mq_device_target_rate(&aim, &bits, fps, error);
 }
 
+/* 8 bits everywhere faster than the target: nothing has to be given up. */
+static mq_status check_most_bits(search_run *r, mq_error *error) {
+    const double target = r->given.target_fps;
+    mq_bits bits;
+    bool faster;
+    double fps;
+    mq_bits_uniform(r->net, MQ_BITS_MAX, MQ_BITS_MAX, &bits);
+    put_fixed(r, &bits);
+    MQ_TRY(mq_device_price_reaches(r->net, &bits, r->settings.model.symmetric, &r->device, r->price.clock_mhz,
+                                   (1 + r->target.tolerance) * target, &faster, error));
+    if (!faster) return MQ_OK;
+    MQ_TRY(rate_of(r, MQ_BITS_MAX, &fps, error));
+    return mq_fail(
+        error, MQ_BAD_INPUT,
+        "--target-fps %g: 8 bits everywhere%s reach %.6g frames a second on %s: no bits are so slow; "
+        "the nearest possible target is %.5g",
+        target, but_fixed(r), fps, r->device.name, written(fps, floor));
+}
+
+static mq_status out_of_reach(search_run *r, mq_error *error) {
+    double fps;
+    MQ_TRY(rate_of(r, MQ_SEARCH_MIN, &fps, error));
+    if (!(fps > 0))
+        return mq_fail(error, MQ_BAD_INPUT,
+                       "--target-fps %g: %s is too small: 2 bits everywhere%s do not fit",
+                       r->given.target_fps, r->device.name, but_fixed(r));
+    return mq_fail(error, MQ_BAD_INPUT,
+                   "--target-fps %g: out of reach: 2 bits everywhere%s reach %.6g frames a second on %s; the "
+                   "nearest possible target is %.5g",
+                   r->given.target_fps, but_fixed(r), fps, r->device.name, written(fps, floor));
+}
+
 /* Where the search shall go, before it knows what matters: bits spread evenly. */
 static mq_status check_fps_target(search_run *r, mq_error *error) {
-    const double target = r->given.target_fps;
-    double fastest;
+    enum { ROUNDS = 3 };
+    const double target = r->given.target_fps, guess = 0.85 - r->price.pinned;
     mq_device_choice *even;
-    MQ_TRY(rate_of_most_bits(r, &fastest, error));
-    if (fastest > (1 + r->target.tolerance) * target)
-        return mq_fail(
-            error, MQ_BAD_INPUT,
-            "--target-fps %g: 8 bits everywhere%s reach %.6g frames a second on %s: no bits are so "
-            "slow; the nearest possible target is %.5g",
-            target, but_fixed(r), fastest, r->device.name, written(fastest, floor));
+    MQ_TRY(check_most_bits(r, error));
     MQ_TRY(mq_alloc(1, sizeof *even, "a choice", &even, error));
     const mq_device_target aim = search_run_device_target(r);
     mq_device_target_even(&r->choices);
-    mq_status status = mq_device_target_choose(&aim, &r->choices, even, error);
-    if (status == MQ_OK && !even->found && !(even->fps > 0))
-        status =
-            mq_fail(error, MQ_BAD_INPUT, "--target-fps %g: %s is too small: 2 bits everywhere%s do not fit",
-                    target, r->device.name, but_fixed(r));
-    else if (status == MQ_OK && !even->found)
-        status = mq_fail(
-            error, MQ_BAD_INPUT,
-            "--target-fps %g: out of reach: 2 bits everywhere%s reach %.6g frames a second on %s; the "
-            "nearest possible target is %.5g",
-            target, but_fixed(r), even->fps, r->device.name, written(even->fps, floor));
+    mq_status status = mq_device_target_choose(&aim, &r->choices, guess, ROUNDS, even, error);
+    if (status == MQ_OK && !even->found) status = out_of_reach(r, error);
     r->target.state.cost = even->choice.cost;
+    mq_free(even);
     if (status == MQ_OK && r->price.rate_above > (1 + r->target.tolerance) * target)
         mq_log(
             MQ_LOG_WARN,
             "rates come in steps: no stage of any bits works at %g to %g frames a second; the next ones are "
             "%.1f and %.1f",
-            target, (1 + r->target.tolerance) * target, r->price.rate_above, r->price.rate_below);
-    mq_free(even);
+            target, (1 + r->target.tolerance) * target, r->price.rate_below, r->price.rate_above);
     return status;
 }
 

@@ -36,7 +36,8 @@
         "--measure-gap", NULL, "after each epoch also test the network of the chosen bits"                   \
     }
 #define SEARCH_SETTINGS                                                                                      \
-    "alpha_momentum", "alpha_weight_decay", "lra_end", "rest", "anneal", "anneal_end", "anneal_entropy"
+    "alpha_momentum", "alpha_weight_decay", "lra_end", "rest", "prior", "anneal", "anneal_end",              \
+        "anneal_entropy"
 
 typedef struct search_settings {
     double cd, cdt, bd;                 /* as given: a detector's factor is not in them */
@@ -45,6 +46,7 @@ typedef struct search_settings {
     double target_fps, target_dsp_ops;  /* 0: none */
     bool aim;                           /* the target is a constraint; else target_fps is the price's rate */
     double rest;                        /* epochs in which the alphas rest */
+    double prior;                       /* of the alphas that start equal */
     mq_anneal anneal;
     bool measure_gap;
 } search_settings;
@@ -70,7 +72,10 @@ typedef struct search_run {
     double largest_cost; /* of the largest alphas; as target.state.cost */
     double mixed_cost;
     double reached; /* frames a second of the chosen bits on the device, by allocation; 0: it does not fit */
-    double beside;  /* mq_device_choice */
+    double next_cost; /* of target.state, from the end of the epoch on */
+    bool missed;      /* bits of more shares that were tried and miss the frame rate, and theirs */
+    mq_bits missed_bits;
+    double beside; /* 0: not known */
     mq_train_result result;
 } search_run;
 

@@ -6,6 +6,7 @@
 /* Noise is not blown up at once. */
 #define MOST_AT_ONCE 4.0
 #define LARGEST      40.0
+#define EQUAL        1e-9
 
 double mq_anneal_bound(const mq_anneal *anneal, double done) {
     if (!anneal->on || done <= anneal->from) return 1;
@@ -27,12 +28,13 @@ static double entropy(const double logits[MQ_BRANCHES], double times) {
 
 void mq_anneal_logits(float *logits, double bound) {
     double x[MQ_BRANCHES], mean = 0, most = 0, low = 1, high = MOST_AT_ONCE;
-    for (int b = 0; b < MQ_BRANCHES; b++) mean += (double)logits[b] / MQ_BRANCHES;
+    for (int b = 0; b < MQ_BRANCHES; b++) mean += (double)logits[b];
+    mean /= MQ_BRANCHES;
     for (int b = 0; b < MQ_BRANCHES; b++) {
         x[b] = (double)logits[b] - mean;
         most = fmax(most, fabs(x[b]));
     }
-    if (most == 0 || entropy(x, 1) <= bound) return;
+    if (most < EQUAL || entropy(x, 1) <= bound) return;
     high = fmin(high, fmax(LARGEST / most, 1)); /* ties stay ties */
     for (int i = 0; i < 40 && entropy(x, high) < bound; i++) {
         const double middle = (low + high) / 2;

@@ -67,6 +67,24 @@ mq_status mq_device_price_reach(const mq_net *net, const mq_bits *bits, bool sym
     return status;
 }
 
+mq_status mq_device_price_reaches(const mq_net *net, const mq_bits *bits, bool symmetric,
+                                  const mq_device *device, double clock_mhz, double fps, bool *out,
+                                  mq_error *error) {
+    const mq_accel_request request = {
+        .device = device, .clock_mhz = clock_mhz, .target_fps = fps, .only_target = true};
+    mq_inet *inet;
+    mq_inet_plan *plan = NULL;
+    mq_error refused = {0};
+    MQ_TRY(mq_shape_network(net, bits, symmetric, &inet, error));
+    mq_status status = mq_accel_allocate(inet, &request, &plan, &refused);
+    mq_inet_plan_free(plan);
+    mq_inet_free(inet);
+    *out = status == MQ_OK;
+    if (status == MQ_OK || status == MQ_BAD_INPUT) return MQ_OK;
+    if (error) *error = refused;
+    return status;
+}
+
 /* The rate at 4 bits everywhere, or whether 2 bits reach the one that is asked for. */
 static mq_status find_cycles(job *j, mq_error *error) {
     mq_device_price *p = j->out;

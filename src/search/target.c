@@ -92,6 +92,20 @@ static double control(mq_cost_target *t, double cost, double square, double larg
     return s->multiplier;
 }
 
+static void prior(float *alpha, double strength) {
+    for (int b = 1; b < MQ_BRANCHES; b++)
+        if (alpha[b] != alpha[0]) return;
+    for (int b = 0; b < MQ_BRANCHES; b++) alpha[b] = (float)(strength * log(MQ_SEARCH_MIN + b));
+}
+
+void mq_target_prior(const mq_target_alphas *alphas, int count, double strength) {
+    for (int n = 0; n < count && strength > 0; n++) {
+        if (alphas[n].fixed) continue;
+        prior(alphas[n].weight, strength);
+        prior(alphas[n].activation, strength);
+    }
+}
+
 /* d log C by the alphas of the layers that are not fixed; returns C. */
 static double slopes(const mq_knapsack *k, const mq_target_alphas *alphas, branches *d_w, branches *d_a,
                      double *square, double *largest) {

@@ -48,6 +48,9 @@ typedef struct mq_cost_target {
 /* The defaults for a run of so many updates. */
 void mq_target_start(mq_cost_target *target, mq_knapsack *choices, double cost);
 void mq_target_length(mq_cost_target *target, uint64_t updates);
+/* Alphas that are all equal (a search that begins) become strength * log(bits): without it the slope of the
+ * cost alone would decide about layers that cost little, and against bits that are nearly free. */
+void mq_target_prior(const mq_target_alphas *alphas, int count, double strength);
 /* alphas: [choices->count]. rate, momentum: of the alphas in this update. Returns lambda * log(C/T), what the
  * loss grows by. */
 double mq_target_add_gradients(mq_cost_target *target, const mq_target_alphas *alphas, double rate,
