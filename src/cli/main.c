@@ -219,6 +219,12 @@ static mq_status check(cli_args *args, mq_error *error) {
     return MQ_OK;
 }
 
+mq_status cli_parse(const cli_command *command, int count, char **words, cli_args *out, mq_error *error) {
+    *out = (cli_args){.command = command};
+    MQ_TRY(parse(count, words, out, error));
+    return check(out, error);
+}
+
 /* The first signal asks for an orderly stop; one that comes two seconds later or more ends the program.
  * (`timeout` and impatient fingers send the same signal twice at once.) */
 static void on_signal(int number_of) {

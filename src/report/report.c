@@ -38,7 +38,7 @@ static const char STYLE[] =
 
 mq_status mq_report_add(mq_report *report, const char *path, mq_error *error) {
     char file[MQ_PATH];
-    if (report->run_count + report->net_count == MQ_REPORT_FOLDERS)
+    if (report->sweep_count + report->run_count + report->net_count == MQ_REPORT_FOLDERS)
         return mq_fail(error, MQ_USAGE, "a report of more than %d folders", MQ_REPORT_FOLDERS);
     MQ_TRY(mq_path_join(path, "run.json", file, error));
     if (mq_path_exists(file)) {
@@ -46,10 +46,19 @@ mq_status mq_report_add(mq_report *report, const char *path, mq_error *error) {
         report->run_count++;
         return MQ_OK;
     }
+    MQ_TRY(mq_path_join(path, "sweep.json", file, error));
+    if (mq_path_exists(file)) {
+        MQ_TRY(mq_sweep_data_read(path, &report->sweep[report->sweep_count], error));
+        report->sweep_count++;
+        return MQ_OK;
+    }
     MQ_TRY(mq_path_join(path, MQ_INET_NET_FILE, file, error));
     if (!mq_path_exists(file))
-        return mq_fail(error, MQ_BAD_INPUT,
-                       "%s: neither the folder of a run (run.json) nor of a network (net.json)", path);
+        return mq_fail(
+            error, MQ_BAD_INPUT,
+            "%s: neither the folder of a run (run.json), nor of a sweep (sweep.json), nor of a network "
+            "(net.json)",
+            path);
     MQ_TRY(mq_net_data_read(path, &report->net[report->net_count], error));
     report->net_count++;
     return MQ_OK;
@@ -58,7 +67,8 @@ mq_status mq_report_add(mq_report *report, const char *path, mq_error *error) {
 void mq_report_clear(mq_report *report) {
     for (int i = 0; i < report->run_count; i++) mq_run_data_clear(&report->run[i]);
     for (int i = 0; i < report->net_count; i++) mq_net_data_clear(&report->net[i]);
-    report->run_count = report->net_count = 0;
+    for (int i = 0; i < report->sweep_count; i++) mq_sweep_data_clear(&report->sweep[i]);
+    report->run_count = report->net_count = report->sweep_count = 0;
 }
 
 /* ---- runs ---- */
@@ -163,13 +173,19 @@ static mq_status run_section(const mq_report *report, int i, mq_page *page, mq_e
 
 static void contents(const mq_report *report, mq_page *page) {
     mq_page_say(page, "<nav aria-label=\"contents\"><p>");
+    for (int i = 0; i < report->sweep_count; i++) {
+        mq_page_say(page, "%s<a href=\"#sweep%d\">", i ? " &middot; " : "", i);
+        mq_page_text(page, report->sweep[i].name);
+        mq_page_say(page, "</a>");
+    }
     for (int i = 0; i < report->run_count; i++) {
-        mq_page_say(page, "%s<a href=\"#run%d\">", i ? " &middot; " : "", i);
+        mq_page_say(page, "%s<a href=\"#run%d\">", i || report->sweep_count ? " &middot; " : "", i);
         mq_page_text(page, report->run[i].name);
         mq_page_say(page, "</a>");
     }
     for (int i = 0; i < report->net_count; i++) {
-        mq_page_say(page, "%s<a href=\"#net%d\">", i || report->run_count ? " &middot; " : "", i);
+        mq_page_say(page, "%s<a href=\"#net%d\">",
+                    i || report->run_count || report->sweep_count ? " &middot; " : "", i);
         mq_page_text(page, report->net[i].name);
         mq_page_say(page, "</a>");
     }
@@ -210,6 +226,7 @@ static mq_status write_page(const mq_report *report, mq_page *page, mq_error *er
         summary(report, page);
         MQ_TRY(front(report, page, error));
     }
+    for (int i = 0; i < report->sweep_count; i++) MQ_TRY(mq_sweep_section(&report->sweep[i], i, page, error));
     for (int i = 0; i < report->run_count; i++) MQ_TRY(run_section(report, i, page, error));
     for (int i = 0; i < report->net_count; i++) mq_report_net(report, i, page);
     mq_page_say(page, "</main><footer><p>Written by mixq %s.</p></footer></body></html>\n", mq_version());
@@ -228,6 +245,11 @@ mq_status mq_report_html(const mq_report *report, char **out, mq_error *error) {
 
 static mq_status write_text(const mq_report *report, mq_page *page, mq_error *error) {
     bool drawn;
+    for (int i = 0; i < report->sweep_count; i++) {
+        MQ_TRY(
+            mq_figure_sweep(report->sweep[i].results, MQ_SWEEP_DSP_OPS, MQ_FIGURE_TEXT, page, &drawn, error));
+        mq_page_say(page, drawn ? "\n" : "%s: no trained point yet\n\n", report->sweep[i].name);
+    }
     for (int i = 0; i < report->run_count; i++) {
         const mq_run_data *r = &report->run[i];
         if (mq_run_data_epochs(r)) {
