@@ -43,7 +43,7 @@ static mq_status open_network(const char *path, build_job *job, mq_error *error)
         MQ_TRY(mq_manifest_load(job->source, &manifest, error));
         mq_status status = mq_manifest_check(job->source, manifest, &files, &wrong, error);
         json_decref(manifest);
-        if (status != MQ_OK) return mq_fail_context(error, MQ_BAD_INPUT, "%s", job->source);
+        if (status != MQ_OK) return mq_fail_context(error, mq_input_status(status), "%s", job->source);
     }
     return mq_inet_load(path, &job->net, error);
 }

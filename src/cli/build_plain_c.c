@@ -8,13 +8,13 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/staging.h"
 #include "gen/plain_c.h"
 #include "gen/plain_c_bench.h"
 #include "inet/inet_files.h"
 #include "inet/manifest.h"
 #include "io/npy.h"
 
-#define STAGE   ".partial"
 #define VECTORS "vectors"
 enum { NAME = MQ_INET_MAX_NAME + 32, MOST = 6 };
 
@@ -43,7 +43,7 @@ static mq_status open_network(const char *path, plain_job *job, mq_error *error)
         MQ_TRY(mq_manifest_load(job->source, &manifest, error));
         mq_status status = mq_manifest_check(job->source, manifest, &files, &wrong, error);
         json_decref(manifest);
-        if (status != MQ_OK) return mq_fail_context(error, MQ_BAD_INPUT, "%s", job->source);
+        if (status != MQ_OK) return mq_fail_context(error, mq_input_status(status), "%s", job->source);
     }
     return mq_inet_load(path, &job->net, error);
 }
@@ -120,28 +120,21 @@ static mq_status write_staged(plain_job *job, const char *stage, mq_error *error
     return MQ_OK;
 }
 
-static void remove_staged(const plain_job *job, const char *stage) {
-    char path[MQ_PATH];
-    for (int i = 0; i < job->files; i++)
-        if (mq_path_join(stage, job->name[i], path, NULL) == MQ_OK) unlink(path);
-    rmdir(stage);
-}
-
 static mq_status write_folder(plain_job *job, mq_error *error) {
-    char stage[MQ_PATH], from[MQ_PATH], to[MQ_PATH];
+    char from[MQ_PATH], to[MQ_PATH];
+    mq_staging stage;
     bool made = !mq_path_exists(job->out);
-    MQ_TRY(mq_path_join(job->out, STAGE, stage, error));
-    MQ_TRY(mq_make_dirs(stage, error));
-    mq_status status = write_staged(job, stage, error);
+    MQ_TRY(mq_staging_inside(job->out, &stage, error));
+    mq_status status = write_staged(job, stage.path, error);
     if (status == MQ_OK) status = mq_path_join(job->out, MQ_MANIFEST_FILE, to, error);
     if (status == MQ_OK && unlink(to) != 0 && mq_path_exists(to))
         status = mq_fail_errno(error, "cannot replace", to);
     for (int i = 0; i < job->files && status == MQ_OK; i++) {
-        status = mq_path_join(stage, job->name[i], from, error);
+        status = mq_path_join(stage.path, job->name[i], from, error);
         if (status == MQ_OK) status = mq_path_join(job->out, job->name[i], to, error);
         if (status == MQ_OK && rename(from, to) != 0) status = mq_fail_errno(error, "cannot write", to);
     }
-    remove_staged(job, stage);
+    mq_staging_close(&stage);
     if (status != MQ_OK && made) rmdir(job->out);
     return status;
 }

@@ -2,8 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/commands.h"
 #include "base/file.h"
+#include "base/folder.h"
+#include "base/staging.h"
+#include "cli/commands.h"
 #include "cli/data_draw.h"
 #include "data/dataset.h"
 #include "data/export.h"
@@ -39,13 +41,12 @@ static json_t *split_json(const mq_dataset *set, const mq_dataset_info *info) {
         json_array_append_new(mean, json_real(info->mean[c]));
         json_array_append_new(deviation, json_real(info->deviation[c]));
     }
-    if (root) {
-        json_object_set_new(root, "class_counts", counts);
-        json_object_set_new(root, "class_names", names);
-        json_object_set_new(root, "mean", mean);
-        json_object_set_new(root, "deviation", deviation);
-        if (set->task == MQ_DATA_DETECT) add_boxes(root, info);
-    }
+    /* without a root they are released */
+    json_object_set_new(root, "class_counts", counts);
+    json_object_set_new(root, "class_names", names);
+    json_object_set_new(root, "mean", mean);
+    json_object_set_new(root, "deviation", deviation);
+    if (root && set->task == MQ_DATA_DETECT) add_boxes(root, info);
     return root;
 }
 
@@ -100,26 +101,59 @@ static mq_status describe(const cli_args *args, const char *name, mq_error *erro
     return status;
 }
 
+/* One split into a folder of its own. */
+static mq_status export_split(const char *name, const mq_data_request *request, const char *folder,
+                              size_t *written, mq_error *error) {
+    mq_dataset *set;
+    char path[MQ_PATH];
+    MQ_TRY(mq_path_join(folder, mq_split_name(request->split), path, error));
+    MQ_TRY(mq_dataset_open(name, request, &set, error));
+    mq_status status = mq_dataset_export(set, path, written, error);
+    mq_dataset_free(set);
+    return status;
+}
+
+/* A set that is not whole would pass for a smaller one. A new folder appears in one step; the splits appear
+ * in an empty one in two. */
+static mq_status move_splits(const char *stage, const char *folder, mq_error *error) {
+    char from[MQ_PATH], to[MQ_PATH];
+    for (int split = MQ_SPLIT_TRAIN; split <= MQ_SPLIT_TEST; split++) {
+        MQ_TRY(mq_path_join(stage, mq_split_name((mq_split)split), from, error));
+        MQ_TRY(mq_path_join(folder, mq_split_name((mq_split)split), to, error));
+        if (rename(from, to) == 0) continue;
+        mq_status status = mq_fail_errno(error, "cannot write", to);
+        if (split > MQ_SPLIT_TRAIN && mq_path_join(folder, mq_split_name(MQ_SPLIT_TRAIN), to, NULL) == MQ_OK)
+            mq_folder_remove(to, NULL);
+        return status;
+    }
+    return MQ_OK;
+}
+
+static mq_status move_whole(const char *stage, const char *folder, mq_error *error) {
+    return rename(stage, folder) == 0 ? MQ_OK : mq_fail_errno(error, "cannot write", folder);
+}
+
 /* Both splits as files, in folders train and test. */
 static mq_status export_files(const cli_args *args, const char *name, const char *folder, mq_error *error) {
     size_t written[2] = {0};
     int64_t limit = 0;
-    bool strict = false;
+    bool strict = false, made = !mq_path_exists(folder);
+    mq_staging stage;
     MQ_TRY(cli_int(args, "--limit", 1, MQ_DATA_SAMPLES, &limit, error));
     MQ_TRY(cli_strict(args, &strict, error));
     if (mq_dir_has_entries(folder))
         return mq_fail(error, MQ_USAGE, "%s: not empty, expected a new or an empty folder", folder);
-    for (int split = MQ_SPLIT_TRAIN; split <= MQ_SPLIT_TEST; split++) {
+    MQ_TRY(made ? mq_staging_beside(folder, &stage, error) : mq_staging_inside(folder, &stage, error));
+    mq_status status = MQ_OK;
+    for (int split = MQ_SPLIT_TRAIN; split <= MQ_SPLIT_TEST && status == MQ_OK; split++) {
         mq_data_request request = {
             .split = (mq_split)split, .limit = (size_t)limit, .seed = args->seed, .strict = strict};
-        mq_dataset *set;
-        char path[MQ_PATH];
-        MQ_TRY(mq_path_join(folder, mq_split_name(request.split), path, error));
-        MQ_TRY(mq_dataset_open(name, &request, &set, error));
-        mq_status status = mq_dataset_export(set, path, &written[split], error);
-        mq_dataset_free(set);
-        MQ_TRY(status);
+        status = export_split(name, &request, stage.path, &written[split], error);
     }
+    if (status == MQ_OK)
+        status = made ? move_whole(stage.path, folder, error) : move_splits(stage.path, folder, error);
+    mq_staging_close(&stage);
+    MQ_TRY(status);
     if (args->json)
         return cli_print_json(json_pack("{s:s, s:I, s:I}", "folder", folder, "train", (json_int_t)written[0],
                                         "test", (json_int_t)written[1]),

@@ -1,15 +1,14 @@
 /* export_command.c - `mixq export`: from a checkpoint to the integer network's folder, with its certificate.
  *
  * Everything is written into a hidden folder first and then moved into place, net.json last: without it
- * nothing is taken for a network, and after a failure what was there before is still there. */
-#include <dirent.h>
+ * nothing is taken for a network. Until the moving starts, what was there before is untouched. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/text.h"
+#include "base/staging.h"
 #include "cli/commands.h"
 #include "cli/export_vectors.h"
 #include "gen/folding.h"
@@ -21,7 +20,6 @@
 #include "lower/lower.h"
 #include "qonnx/qonnx_export.h"
 
-#define STAGE       ".partial"
 #define OLD_VECTORS "old-vectors"
 #define QONNX_FILE  "qonnx.onnx"
 #define PLAIN_FILE  "plain.onnx"
@@ -104,34 +102,6 @@ static mq_status choose_formats(const cli_args *args, export_job *job, mq_error 
 }
 
 /* ---- the folder ---- */
-
-/* Removes a folder of .npy files; other files in it keep it. */
-static void remove_vectors(const char *stage, const char *name) {
-    char folder[MQ_PATH], path[MQ_PATH];
-    if (mq_path_join(stage, name, folder, NULL) != MQ_OK) return;
-    DIR *dir = opendir(folder);
-    if (!dir) return;
-    for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
-        if (mq_ends_with(entry->d_name, ".npy") && mq_path_join(folder, entry->d_name, path, NULL) == MQ_OK)
-            unlink(path);
-    closedir(dir);
-    rmdir(folder);
-}
-
-static void remove_staged(const char *stage) {
-    char path[MQ_PATH];
-    for (int i = 0; i < FILE_COUNT; i++)
-        if (mq_path_join(stage, FILES[i], path, NULL) == MQ_OK) unlink(path);
-    remove_vectors(stage, VECTORS_FOLDER);
-    remove_vectors(stage, OLD_VECTORS);
-}
-
-/* Removes what is staged; the folders only when they are empty. */
-static void clean(const export_job *job, const char *stage, bool made) {
-    remove_staged(stage);
-    rmdir(stage);
-    if (made) rmdir(job->out);
-}
 
 static mq_status move_vectors(const export_job *job, const char *stage, mq_error *error) {
     char from[MQ_PATH], to[MQ_PATH], old[MQ_PATH];
@@ -247,7 +217,7 @@ static mq_status write_files(export_job *job, const char *stage, mq_error *error
 }
 
 static mq_status write_folder(export_job *job, mq_error *error) {
-    char stage[MQ_PATH];
+    mq_staging stage;
     bool made = !mq_path_exists(job->out);
     if (!made && !mq_path_is_dir(job->out))
         return mq_fail(error, MQ_USAGE, "--out %s: a folder expected, a file is there", job->out);
@@ -256,11 +226,10 @@ static mq_status write_folder(export_job *job, mq_error *error) {
             error, MQ_USAGE,
             "--out %s: the folder exists and is not empty: give --force to replace the export in it",
             job->out);
-    MQ_TRY(mq_path_join(job->out, STAGE, stage, error));
-    MQ_TRY(mq_make_dirs(stage, error));
-    remove_staged(stage); /* of an export that was killed */
-    mq_status status = write_files(job, stage, error);
-    clean(job, stage, made && status != MQ_OK);
+    MQ_TRY(mq_staging_inside(job->out, &stage, error));
+    mq_status status = write_files(job, stage.path, error);
+    mq_staging_close(&stage);
+    if (status != MQ_OK && made) rmdir(job->out);
     return status;
 }
 

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/memory.h"
+#include "base/staging.h"
 #include "gen/hls_build.h"
 #include "gen/hls_golden.h"
 #include "gen/hls_host.h"
@@ -156,35 +157,18 @@ mq_status mq_accelerator_check_place(const char *out, bool force, mq_error *erro
     return MQ_OK;
 }
 
-/* "a/b" -> "a/.b.partial", made; its parents too. */
-static mq_status stage_folder(const char *out, char stage[MQ_PATH], mq_error *error) {
-    char clean[MQ_PATH];
-    size_t n = strlen(out);
-    if (n == 0 || n >= MQ_PATH) return mq_fail(error, MQ_USAGE, "--out: empty or too long");
-    memcpy(clean, out, n + 1);
-    while (n > 1 && clean[n - 1] == '/') clean[--n] = 0;
-    const char *slash = strrchr(clean, '/'), *name = slash ? slash + 1 : clean;
-    if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-        return mq_fail(error, MQ_USAGE, "--out %s: the name of a folder expected", out);
-    int folder = slash ? (int)(slash - clean) + 1 : 0;
-    if (snprintf(stage, MQ_PATH, "%.*s.%s.partial", folder, clean, name) >= MQ_PATH - 8)
-        return mq_fail(error, MQ_BAD_INPUT, "path too long: %.80s...", out);
-    MQ_TRY(mq_folder_remove(stage, error)); /* of a build that was killed */
-    return mq_make_dirs(stage, error);
-}
-
 mq_status mq_accelerator_write(const mq_accelerator_request *r, mq_build **built, mq_error *error) {
-    char stage[MQ_PATH];
+    mq_staging stage;
     mq_rtl_graph g;
     *built = NULL;
     MQ_TRY(mq_accelerator_check_place(r->out, r->force, error));
     MQ_TRY(mq_rtl_graph_make(r->net, r->plan, &g, error));
     add_facts(r->facts, g.build);
-    mq_status status = stage_folder(r->out, stage, error);
+    mq_status status = mq_staging_beside(r->out, &stage, error);
     if (status == MQ_OK) {
-        status = write_folder(r, &g, stage, error);
-        if (status == MQ_OK) status = mq_folder_replace(stage, r->out, error);
-        if (status != MQ_OK) mq_folder_remove(stage, NULL);
+        status = write_folder(r, &g, stage.path, error);
+        if (status == MQ_OK) status = mq_folder_replace(stage.path, r->out, error);
+        mq_staging_close(&stage);
     }
     if (status == MQ_OK) {
         *built = g.build;
