@@ -58,9 +58,10 @@ static void shell(void **state, const char *line) {
     fail_msg("%s\n%s", line, text);
 }
 
-static const char *const WORDS[] = {"module",    "wire", "int",   "a-b",     "a.b",       "a_b", "class",
-                                    "_",         "8bit", LONGEST, "main",    "a_b_8",     "run", "template",
-                                    "module_pe", "out",  "image", "mixq_ap", "namespace", "-", "top", "NULL", "shape", "axis", "s_main", "f_in_0",   NULL};
+static const char *const WORDS[] = {"module",    "wire",  "int",   "a-b",     "a.b",       "a_b", "class",
+                                    "_",         "8bit",  LONGEST, "main",    "a_b_8",     "run", "template",
+                                    "module_pe", "out",   "image", "mixq_ap", "namespace", "-",   "top",
+                                    "NULL",      "shape", "axis",  "s_main",  "f_in_0",    NULL};
 static const char *const MODELS[] = {"int", "8-bit.net", "string", "begin", NULL};
 
 static void sources_compile(void **state) {
@@ -74,11 +75,12 @@ static void sources_compile(void **state) {
         if (mq_program_found("iverilog"))
             shell(state,
                   "cd b && iverilog -g2012 -t null -Isim -s bench sim/bench.v rtl/*.v rtl/sim/*.v host/*.v");
+        shell(state, "cd b/host && cc -std=c11 -I. -fsyntax-only mixq_host.c mixq_decode.c example.c");
+        if (i) continue;
         cli_works(state, "build net --device zcu104 --target hls --out h --force");
-        if (i == 0 && mq_program_found("g++"))
+        if (mq_program_found("g++"))
             shell(state, "cd h/hls && for f in *.cpp; do g++ -std=c++14 -fsyntax-only -I. -Istandin "
                          "-I../host $f || exit 1; done");
-        shell(state, "cd h/host && cc -std=c11 -I. -fsyntax-only mixq_host.c mixq_decode.c example.c");
     }
 }
 

@@ -63,6 +63,6 @@ static int try_bytes(const uint8_t *data, size_t size) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    fuzz_demand(try_bytes(data, size) >= 0, "accepted, but not exact");
+    if (try_bytes(data, size) < 0) abort(); /* accepted, but not exact */
     return 0;
 }

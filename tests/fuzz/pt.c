@@ -15,8 +15,8 @@ static void read_archive(const uint8_t *data, size_t size) {
     volatile uint8_t sum = 0;
     for (size_t i = 0; i < mq_pt_count(pt); i++) {
         const mq_st_entry *entry = mq_pt_at(pt, i);
-        size_t bytes = mq_tensor_bytes(&entry->tensor);
-        for (size_t k = 0; k < bytes; k++) sum = (uint8_t)(sum + ((const uint8_t *)entry->tensor.data)[k]);
+        size_t stored = mq_tensor_bytes(&entry->tensor);
+        for (size_t k = 0; k < stored; k++) sum = (uint8_t)(sum + ((const uint8_t *)entry->tensor.data)[k]);
     }
     (void)mq_pt_epoch(pt);
     (void)mq_pt_bits(pt, "bitw");

@@ -18,7 +18,7 @@
 #include "base/rng.h"
 #include "fuzz.h"
 
-enum { MOST_BYTES = 1 << 20, MUTANTS = 60 };
+enum { MOST_BYTES = 1 << 20, MUTANTS = 400 };
 
 static const char *folder;
 static int mutants = MUTANTS;
