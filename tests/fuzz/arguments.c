@@ -17,12 +17,13 @@ static void ask(const cli_args *args) {
         int64_t whole = 0;
         double real = 0;
         int choice = 0;
-        (void)fuzz_accepted(cli_int(args, name, -5, 1000, &whole, &error), &error, MQ_USAGE);
-        (void)fuzz_accepted(cli_double(args, name, -1, 1e9, &real, &error), &error, MQ_USAGE);
-        (void)fuzz_accepted(cli_choice(args, name, words, &choice, &error), &error, MQ_USAGE);
+        if (fuzz_accepted(cli_int(args, name, -5, 1000, &whole, &error), &error, MQ_USAGE))
+            fuzz_demand(whole >= -5 && whole <= 1000, "a whole number out of its range");
+        if (fuzz_accepted(cli_double(args, name, -1, 1e9, &real, &error), &error, MQ_USAGE))
+            fuzz_demand(real >= -1 && real <= 1e9, "a number out of its range");
+        if (fuzz_accepted(cli_choice(args, name, words, &choice, &error), &error, MQ_USAGE))
+            fuzz_demand(choice >= 0 && choice < 2, "a word out of its list");
         (void)fuzz_accepted(cli_required(args, name, &text, &error), &error, MQ_USAGE);
-        fuzz_demand(whole >= -5 && whole <= 1000 && real >= -1 && real <= 1e9 && choice >= 0 && choice < 2,
-                    "a value out of its range");
     }
     for (int i = 0; args->command->settable && args->command->settable[i]; i++) {
         double real = 0;
