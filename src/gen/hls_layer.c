@@ -395,7 +395,7 @@ static mq_status page(const mq_hls_net *h, const mq_hls_stage *s, const mq_hls_r
     mq_hls_say(&t,
                "// %s: %s %d x %d, %d -> %d channels of %d x %d pixels. %d x %d x %d products a cycle, %lld "
                "cycles a frame.\n"
-               "#include \"layers.h\"\n#include \"mixq_finish.h\"\n#include \"mixq_multiply.h\"\n#include "
+               "#include \"mixq_finish.h\"\n#include \"mixq_multiply.h\"\n#include "
                "\"mixq_window.h\"\n\n"
                "namespace {\n\n",
                name_of(h, s),
