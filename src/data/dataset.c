@@ -19,7 +19,7 @@ const mq_data_reader mq_data_readers[] = {
      mq_open_cifar10},
     {"folder", "folder:DIR", "your own images: one folder of .png and .jpg files per class", MQ_DATA_CLASSIFY,
      mq_open_folder},
-    {"npy", "npy:X.npy,Y.npy", "your own arrays: bytes [N][C][H][W] and labels [N]", MQ_DATA_CLASSIFY,
+    {"npy", "npy:X.npy,Y.npy or npy:F.npz", "your own arrays: bytes [N][C][H][W] and labels [N]", MQ_DATA_CLASSIFY,
      mq_open_npy},
     {"dac-sdc", "dac-sdc:DIR", "folders of .jpg with a Pascal-VOC .xml beside each, one object per image",
      MQ_DATA_DETECT, mq_open_dac_sdc},
