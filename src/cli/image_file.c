@@ -28,7 +28,9 @@ static bool right_shape(const mq_shape *s, const mq_inet_node *image) {
     const mq_inet_edge *e = &image->edge;
     if (s->rank < 2 || s->dim[0] < 1) return false;
     if (s->rank == 4) return s->dim[1] == e->c && s->dim[2] == e->h && s->dim[3] == e->w;
-    if (!image->image.real || e->c != 1) return false;
+    if (!image->image.real) return false;
+    if (s->rank == 2 && e->h == 1 && e->w == 1) return s->dim[1] == e->c;
+    if (e->c != 1) return false;
     return s->rank == 3 ? s->dim[1] == e->h && s->dim[2] == e->w : s->rank == 2 && s->dim[1] == e->h * e->w;
 }
 

@@ -83,7 +83,7 @@ static mq_status result(mq_graph *g, const mq_stream *in, int index, long double
     mq_draft *d = &g->draft[index];
     d->input[d->input_count++] = in->from;
     d->in = in->type;
-    for (int c = 0; c < d->c; c++) a[c] *= in->type.scale;
+    for (int c = 0; c < d->c; c++) a[c] *= in->type.scale * in->factor;
     *out = (mq_stream){.from = index, .root = index, .chain = {.channels = d->c, .a = a, .b = b}};
     return MQ_OK;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # compare.sh MIXQ SOURCE: a network trained for a moment, exported, executed by the qonnx package on real images and compared
-# code by code with mixq; and the files of tests/qonnx/files. Skipped where no python has onnx and qonnx: MIXQ_PYTHON
+# code by code with mixq; the files of tests/qonnx/files; and random networks. Skipped where no python has onnx and qonnx: MIXQ_PYTHON
 # names one to try first.
 set -euo pipefail
 mixq=$1
@@ -41,3 +41,4 @@ for file in small own; do
     "$mixq" import "$here/files/$file.onnx" --out $file.safetensors >/dev/null
     "$python" "$here/compare_qonnx.py" "$mixq" "$here/files/$file.onnx" $file.safetensors
 done
+"$python" "$here/random_networks.py" "$mixq" 25 --seed 1
