@@ -1,12 +1,13 @@
 /* test_golden_cli.c - the commands on published checkpoints: import, export --compat anypacking, simulate.
- * Headers byte for byte, integer outputs number for number. Cases are found by their files. */
+ * Headers byte for byte, integer outputs number for number; through QONNX and back. Cases are found by their
+ * files. */
 #include "cli_run.h"
 
 #include "golden_files.h"
 #include "io/npy.h"
 #include "io/safetensors.h"
 
-static int cases;
+static int cases, rounds;
 
 static bool present(const char *folder, const char *name, char path[GOLDEN_PATH]) {
     return golden_path(path, folder, name) && access(path, F_OK) == 0;
@@ -71,6 +72,38 @@ static void one_folder(const char *folder, void *context) {
     cases++;
 }
 
+/* .pt -> mixq -> QONNX -> mixq -> export: every file of both exports is the same. */
+static void one_round(const char *folder, void *context) {
+    void **state = context;
+    char path[GOLDEN_PATH], a[64], b[64];
+    if (!present(folder, "checkpoint.pt", path)) return;
+    cli_works(state, "import %s --out c.safetensors", path);
+    cli_works(state, "export c.safetensors --out one --force --format hls,qonnx,onnx");
+    json_t *back = cli_json(state, "import one/qonnx.onnx --out d.safetensors");
+    assert_true(json_is_true(json_object_get(back, "own")));
+    json_decref(back);
+    cli_same_file(state, "c.safetensors", "d.safetensors");
+    cli_works(state, "export d.safetensors --out two --force --format hls,qonnx,onnx");
+    static const char *const files[] = {
+        "net.json",    "weights.safetensors", "certificate.json", "plan.json",    "config.h",
+        "weights.hpp", "qonnx.onnx",          "plain.onnx",       "manifest.json"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(a, sizeof a, "one/%s", files[i]);
+        snprintf(b, sizeof b, "two/%s", files[i]);
+        cli_same_file(state, a, b);
+    }
+    rounds++;
+}
+
+static void there_and_back(void **state) {
+    golden_each("checkpoint.pt", one_round, state);
+    if (rounds == 0) {
+        print_message("no golden checkpoint.pt below %s: skipped\n", golden_root());
+        skip();
+    }
+    print_message("%d checkpoints\n", rounds);
+}
+
 static void published_checkpoints(void **state) {
     golden_each("integer_model.json", one_folder, state);
     if (cases == 0) {
@@ -83,6 +116,7 @@ static void published_checkpoints(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(published_checkpoints, temp_dir_make, temp_dir_remove),
+        cmocka_unit_test_setup_teardown(there_and_back, temp_dir_make, temp_dir_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
