@@ -9,6 +9,9 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/commands.h"
+#ifdef MIXQ_TRAIN
+#include "cli/bits_file.h"
+#endif
 #include "accel/shape_network.h"
 #include "gen/parallelism.h"
 
@@ -36,12 +39,22 @@ static mq_status read_multipliers(const cli_args *args, unsigned *out, mq_error 
     return MQ_OK;
 }
 
-static mq_status shape_of(const cli_args *args, const char *model, const char *bitw, const char *bita,
-                          mq_inet **out, mq_error *error) {
+/* --bits, or --bitw and --bita. */
+static mq_status read_bits(const cli_args *args, const mq_net *net, mq_bits *out, mq_error *error) {
+    const char *file = cli_value(args, "--bits");
+    if (!file) return mq_bits_parse(net, cli_value(args, "--bitw"), cli_value(args, "--bita"), out, error);
+#ifdef MIXQ_TRAIN
+    return bits_file_read(file, net, out, error);
+#else
+    return mq_fail(error, MQ_USAGE, "--bits: this mixq is built without the training side");
+#endif
+}
+
+static mq_status shape_of(const cli_args *args, const char *model, mq_inet **out, mq_error *error) {
     mq_net *net;
     mq_bits bits;
     MQ_TRY(mq_net_open(model, &net, error));
-    mq_status status = mq_bits_parse(net, bitw, bita, &bits, error);
+    mq_status status = read_bits(args, net, &bits, error);
     if (status == MQ_OK) status = mq_shape_network(net, &bits, cli_flag(args, "--symmetric"), out, error);
     mq_net_free(net);
     return status;
@@ -49,12 +62,13 @@ static mq_status shape_of(const cli_args *args, const char *model, const char *b
 
 static mq_status open_network(const cli_args *args, mq_inet **out, mq_error *error) {
     const char *model = cli_value(args, "--model"), *bitw = cli_value(args, "--bitw"),
-               *bita = cli_value(args, "--bita");
-    bool all = model && bitw && bita;
-    if (args->word_count ? model || bitw || bita || cli_flag(args, "--symmetric") : !all)
-        return mq_fail(error, MQ_USAGE, "mixq estimate: NET, or --model M --bitw S --bita S expected");
+               *bita = cli_value(args, "--bita"), *file = cli_value(args, "--bits");
+    bool all = model && (file ? !bitw && !bita : bitw && bita);
+    if (args->word_count ? model || bitw || bita || file || cli_flag(args, "--symmetric") : !all)
+        return mq_fail(error, MQ_USAGE,
+                       "mixq estimate: NET, or --model M with --bits FILE or --bitw S --bita S expected");
     if (args->word_count) return mq_inet_load(args->word[0], out, error);
-    return shape_of(args, model, bitw, bita, out, error);
+    return shape_of(args, model, out, error);
 }
 
 /* Published rows: simd counts kernel rows times channels; linear layers have none. */
@@ -270,6 +284,7 @@ static const cli_option OPTIONS[] = {
     {"--model", "MODEL", "without NET: a built-in name or a .yaml file"},
     {"--bitw", "S", "with --model: weight bits, a digit per layer that is not pinned"},
     {"--bita", "S", "with --model: activation bits"},
+    {"--bits", "FILE", "with --model: bits.json, or a run folder, instead of --bitw and --bita"},
     {"--symmetric", NULL, "with --model: weight codes without the lowest"},
     {"--device", "X", "a built-in device (mixq devices) or a .yaml file"},
     {"--all", NULL, "all built-in devices, a line each"},
@@ -285,7 +300,7 @@ static const cli_option OPTIONS[] = {
 
 const cli_command cli_estimate = {
     .name = "estimate",
-    .usage = "(NET | --model M --bitw S --bita S) (--device X | --all) [options]",
+    .usage = "(NET | --model M (--bitw S --bita S | --bits FILE)) (--device X | --all) [options]",
     .summary = "Frame rate and resources of a network on an FPGA",
     .most_words = 1,
     .options = OPTIONS,
