@@ -119,18 +119,31 @@ static void release(job *j) {
 
 /* ---- what binds ---- */
 
-/* The resource of which the largest share is used. */
-static int limit(const mq_estimate *e) {
+static const double ALMOST_ALL = 0.7;
+
+/* The resource of which the largest share is used, and that share. */
+static int limit(const mq_estimate *e, double *of) {
     int most = 0;
-    double share = -1;
+    double unused, *share = of ? of : &unused;
+    *share = -1;
     for (int i = 0; i < MQ_RESOURCES; i++) {
         double s = e->budget.of[i] > 0 ? (double)e->used.of[i] / (double)e->budget.of[i] : 0;
-        if (s > share) {
-            share = s;
+        if (s > *share) {
+            *share = s;
             most = i;
         }
     }
     return most;
+}
+
+/* "DSP binds", or that nothing does. */
+static void print_limit(const mq_estimate *e) {
+    double share;
+    const char *name = mq_resource_names[limit(e, &share)];
+    if (share >= ALMOST_ALL)
+        printf("%s binds", name);
+    else
+        printf("most of the device is free: %s, %.0f %%, is used most", name, 100 * share);
 }
 
 /* ---- output ---- */
@@ -165,7 +178,7 @@ static mq_status print_json(const job *j, mq_error *error) {
     if (!root) return mq_fail_memory(error, "the result", 0);
     add_resources(root, &e->used);
     json_object_set_new(root, "fits", json_boolean(e->fits));
-    json_object_set_new(root, "limit", json_string(mq_resource_names[limit(e)]));
+    json_object_set_new(root, "limit", json_string(mq_resource_names[limit(e, NULL)]));
     json_object_set_new(root, "slowest", json_string(j->net->nodes[e->slowest].name));
     json_object_set_new(root, "dsp_efficiency", json_real(e->efficiency));
     json_t *layers = json_array();
@@ -204,9 +217,10 @@ static void print_text(const job *j) {
     print_resources(&e->used);
     printf("\n  %-16s %9s", "may be used", "");
     print_resources(&e->budget);
-    printf("\n%.1f frames a second, latency %.1f us; %s sets the pace, %s binds%s\n", e->fps, e->latency_us,
-           j->net->nodes[e->slowest].name, mq_resource_names[limit(e)],
-           e->fits ? "" : "; IT DOES NOT FIT THE DEVICE");
+    printf("\n%.1f frames a second, latency %.1f us; %s sets the pace, ", e->fps, e->latency_us,
+           j->net->nodes[e->slowest].name);
+    print_limit(e);
+    printf("%s\n", e->fits ? "" : "; IT DOES NOT FIT THE DEVICE");
 }
 
 /* ---- one network on all devices ---- */
@@ -228,11 +242,11 @@ static mq_status run_all(const cli_args *args, job *j, mq_error *error) {
             json_object_set_new(row, "cycles", json_integer(e->cycles));
             json_object_set_new(row, "fps", json_real(e->fps));
             add_resources(row, &e->used);
-            json_object_set_new(row, "limit", json_string(mq_resource_names[limit(e)]));
+            json_object_set_new(row, "limit", json_string(mq_resource_names[limit(e, NULL)]));
         } else if (status == MQ_OK) {
             printf("%-12s %9" PRId64 " %9.1f", j->device.name, e->cycles, e->fps);
             print_resources(&e->used);
-            printf("  %s\n", mq_resource_names[limit(e)]);
+            printf("  %s\n", mq_resource_names[limit(e, NULL)]);
         } else if (status == MQ_BAD_INPUT) { /* this device cannot; the others may */
             status = MQ_OK;
             if (args->json)
