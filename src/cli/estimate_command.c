@@ -207,9 +207,10 @@ static void print_text(const job *j) {
             if (p->multiplier == MQ_PLAN_LUT)
                 printf(", LUT multipliers");
             else
-                printf(", %d weights x %d codes a slice, chain %d, %.0f %% useful",
-                       p->piece[0].packing.weights, p->piece[0].packing.activations, p->chain,
-                       100 * l->efficiency);
+                printf(", %d weight%s x %d code%s a slice, chain %d, %.0f %% useful",
+                       p->piece[0].packing.weights, p->piece[0].packing.weights == 1 ? "" : "s",
+                       p->piece[0].packing.activations, p->piece[0].packing.activations == 1 ? "" : "s",
+                       p->chain, 100 * l->efficiency);
         }
         printf("\n");
     }
@@ -270,7 +271,7 @@ static mq_status work(const cli_args *args, job *j, mq_error *error) {
     bool all = cli_flag(args, "--all");
     if (all ? device || plan_out || cli_value(args, "--plan") : !device)
         return mq_fail(error, MQ_USAGE,
-                       "mixq estimate: --device X, or --all (without --plan and --plan-out)");
+                       "mixq estimate: --device X expected, or --all (without --plan and --plan-out)");
     if (device) MQ_TRY(mq_device_open(device, &j->device, error));
     MQ_TRY(open_network(args, &j->net, error));
     MQ_TRY(read_request(args, j, error));
