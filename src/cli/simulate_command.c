@@ -188,7 +188,8 @@ static const cli_option OPTIONS[] = {
     {"--input", "F",
      "images [N,C,H,W], 0..255, from a .npy, array `images`, `x` or `arr_0` of a .npz, or tensor `images` "
      "of\n"
-     "                      a .safetensors; networks of real inputs also take float32, their own values"},
+     "                             a .safetensors; networks of real inputs also take float32, their own "
+     "values"},
     {"--limit", "N", "only the first N images"},
     {"--level", "L",
      "integer: codes and accumulators; packed: word by word through the DSP slices of the plan (integer)"},
@@ -198,7 +199,7 @@ static const cli_option OPTIONS[] = {
     {"--dump", "DIR", "every layer's codes as DIR/<layer>.npy, [N,C,H,W]; compare with mixq diff"},
     {"--output", "F",
      "the outputs as .npy, or array `outputs` of a .npz, int64: [N,classes], or [N,C,H,W] of a detector's\n"
-     "                      head"},
+     "                             head"},
     {NULL, NULL, NULL},
 };
 

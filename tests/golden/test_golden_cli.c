@@ -62,6 +62,14 @@ static void one_folder(const char *folder, void *context) {
     cli_works(state, "export c.safetensors --out e --force --compat anypacking --format hls%s%s",
               headers ? " --parallelism " : "", headers ? parallelism : "");
     if (headers) same_header(state, "e/config.h", path);
+    if (headers) { /* written as it was read */
+        cli_works(state, "export c.safetensors --out f --force --format folding --parallelism %s",
+                  parallelism);
+        char *a = read_text(temp_dir_path(state, "f/config_simd_pe.txt")), *b = read_text(parallelism);
+        assert_string_equal(a, b);
+        free(a);
+        free(b);
+    }
     if (headers && present(folder, "weights.hpp", path)) same_header(state, "e/weights.hpp", path);
     if (present(folder, "simulate.safetensors", path)) {
         json_t *r = cli_json(state, "simulate e --input %s --output o.npy", path);
