@@ -133,6 +133,14 @@ static void round_trips(void **state) {
     assert_int_equal(mq_npz_save(temp_dir_path(state, "g.npz"), empty, 1, true, NULL), MQ_INTERNAL);
 }
 
+/* Not waiting for the disk. */
+static void put(const char *path, const void *bytes, size_t size) {
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+}
+
 /* Every cut is refused; a flipped bit is refused or changes nothing that is read. */
 static void survives_damage(void **state) {
     static const char *const file[] = {FILES "numpy_savez.npz", FILES "numpy_compressed.npz"};
@@ -143,12 +151,12 @@ static void survives_damage(void **state) {
         mq_npz *npz;
         assert_int_equal(mq_file_read(file[f], 1 << 20, &bytes, &size, NULL), MQ_OK);
         for (size_t cut = 0; cut < size; cut++) {
-            assert_int_equal(mq_file_write(path, bytes, cut, NULL), MQ_OK);
+            put(path, bytes, cut);
             assert_int_equal(mq_npz_open(path, &npz, NULL), MQ_BAD_INPUT);
         }
         for (size_t at = 0; at < size; at++) {
             bytes[at] ^= (uint8_t)(1 << at % 8);
-            assert_int_equal(mq_file_write(path, bytes, size, NULL), MQ_OK);
+            put(path, bytes, size);
             mq_status status = mq_npz_open(path, &npz, NULL);
             mq_tensor x = {0};
             if (status == MQ_OK) {
