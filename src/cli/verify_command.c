@@ -402,7 +402,8 @@ static mq_status open_job(const cli_args *args, verify_job *job, mq_error *error
     if (!mq_path_exists(job->dir)) return mq_fail_errno(error, "cannot read", job->dir);
     MQ_TRY(mq_path_join(job->dir, MQ_MANIFEST_FILE, path, error));
     if (!mq_path_exists(path))
-        return mq_fail(error, MQ_BAD_INPUT, "%s: no " MQ_MANIFEST_FILE ": a folder of `mixq export` or `mixq build` expected",
+        return mq_fail(error, MQ_BAD_INPUT,
+                       "%s: no " MQ_MANIFEST_FILE ": a folder of `mixq export` or `mixq build` expected",
                        job->dir);
     MQ_TRY(mq_manifest_load(job->dir, &job->manifest, error));
     const char *target = json_string_value(json_object_get(job->manifest, "target"));

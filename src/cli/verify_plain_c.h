@@ -10,8 +10,8 @@ typedef struct verify_plain_c_result {
     char compilers[64]; /* "cc and clang" */
 } verify_plain_c_result;
 
-/* dir: the build folder; it is left as it is, everything goes to `work`. MQ_CHECK_FAILED also when there is no
- * compiler. */
+/* dir: the build folder; it is left as it is, everything goes to `work`. MQ_CHECK_FAILED also when there is
+ * no compiler. */
 mq_status verify_plain_c_run(const char *dir, const char *work, const mq_inet *net,
                              const verify_vectors *vectors, verify_plain_c_result *out,
                              mq_error *error) MQ_MUST_CHECK;
