@@ -298,7 +298,9 @@ int main(int argc, char **argv) {
         names[count] = cli_commands[count]->name;
         if (strcmp(names[count], argv[1]) == 0) args.command = cli_commands[count];
     }
-    names[count] = NULL;
+    names[count] = "--help";
+    names[count + 1] = "--version";
+    names[count + 2] = NULL;
     if (!args.command) {
         const char *near = mq_nearest(argv[1], names);
         return finish(mq_fail(&error, MQ_USAGE, "unknown command '%s'%s%s%s; see mixq --help", argv[1],
