@@ -164,9 +164,8 @@ static mq_status export_files(const cli_args *args, const char *name, const char
         return mq_fail(error, MQ_USAGE, "%s: not empty, expected a new or an empty folder", folder);
     MQ_TRY(made ? mq_staging_beside(folder, &stage, error) : mq_staging_inside(folder, &stage, error));
     mq_status status = MQ_OK;
-    for (int split = MQ_SPLIT_TRAIN; split <= MQ_SPLIT_TEST && status == MQ_OK; split++) {
+    for (int split = MQ_SPLIT_TRAIN; split <= MQ_SPLIT_TEST && status == MQ_OK; split++)
         status = export_split(args, name, (mq_split)split, stage.path, &written[split], error);
-    }
     if (status == MQ_OK)
         status = made ? move_whole(stage.path, folder, error) : move_splits(stage.path, folder, error);
     mq_staging_close(&stage);
