@@ -7,6 +7,7 @@
 #include "cli/search_run.h"
 
 static mq_status report(const cli_args *args, const search_run *r, mq_error *error) {
+    if (args->silent) return MQ_OK;
     const mq_train_result *t = &r->result;
     const char *quality = mq_quality_name(r->net->task);
     char constant[64], target[512];
