@@ -8,7 +8,7 @@ out=${2:-targets}
 [ $# -gt 2 ] && shift 2 || set -- vgg-dsp vgg-fps ultranet-dsp ultranet-fps
 mkdir -p "$out"
 
-classifier="--model vgg_tiny --data fashion-mnist --limit 1500 --batch 64 --epochs 3"
+classifier="--model vgg_tiny --data fashion-mnist --limit 600 --batch 32 --epochs 2"
 detector="--model ultranet --data shapes:200 --batch 16 --epochs 2"
 
 # NAME UNIT, then the search's options

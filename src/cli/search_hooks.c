@@ -95,7 +95,7 @@ static mq_status choose_for_device(search_run *r, const mq_target_alphas *alphas
     const mq_device_target aim = search_run_device_target(r);
     mq_target_likelihood(&r->choices, alphas);
     mq_status status = mq_device_target_choose(&aim, &r->choices, r->target.state.cost,
-                                               last ? LAST_ROUNDS : ROUNDS, best, error);
+                                               last ? LAST_ROUNDS : ROUNDS, last, best, error);
     if (status == MQ_OK && best->found) {
         r->bits = best->bits;
         r->next_cost = best->choice.cost;

@@ -228,7 +228,7 @@ static mq_status check_fps_target(search_run *r, mq_error *error) {
     MQ_TRY(mq_alloc(1, sizeof *even, "a choice", &even, error));
     const mq_device_target aim = search_run_device_target(r);
     mq_device_target_even(&r->choices);
-    mq_status status = mq_device_target_choose(&aim, &r->choices, guess, ROUNDS, even, error);
+    mq_status status = mq_device_target_choose(&aim, &r->choices, guess, ROUNDS, false, even, error);
     if (status == MQ_OK && !even->found) status = out_of_reach(r, error);
     r->target.state.cost = even->choice.cost;
     mq_free(even);

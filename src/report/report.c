@@ -20,9 +20,10 @@ static const char STYLE[] =
     "h1{font-size:1.5em}h2{border-bottom:2px solid #999;margin-top:2em}h3{margin:1.4em 0 .4em}"
     "a{color:#0b55a0}code{font-size:.9em;overflow-wrap:anywhere}"
     "table{border-collapse:collapse;font-size:.88em}th,td{padding:.2em "
-    ".6em;text-align:left;border-bottom:1px solid #ccc;"
+    ".45em;text-align:left;border-bottom:1px solid #ccc;"
     "vertical-align:top}thead th{border-bottom:2px solid #777}tbody th{font-weight:600}.n{text-align:right;"
-    "font-variant-numeric:tabular-nums;white-space:nowrap}.k{white-space:nowrap}.wide{overflow-x:auto}"
+    "font-variant-numeric:tabular-nums;white-space:nowrap}.v{display:inline-block;min-width:4em}.k{white-"
+    "space:nowrap}.wide{overflow-x:auto}"
     "figure{margin:.6em 0;overflow-x:auto}.pair{display:flex;flex-wrap:wrap;gap:.5em}"
     "dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(15em,1fr));gap:.1em 1em;font-size:.88em}"
     "dl div{display:flex;gap:.5em;border-bottom:1px solid #ddd}dt{color:#555}dd{margin:0 0 0 "
@@ -132,14 +133,15 @@ static void setting(const char *key, const json_t *value, mq_page *page) {
 }
 
 static void settings(const mq_run_data *r, mq_page *page) {
-    static const char *const own[] = {"version", "threads"}, *const cpu[] = {"name", "features"};
+    static const char *const own[] = {"version", "threads"}, *const cpu[] = {"name", "features"},
+                             *const of_cpu[] = {"cpu", "cpu features"};
     json_t *all = json_object_get(r->run, "settings"), *value;
     const char *key;
     mq_page_say(page, "<h3>Settings</h3><dl>\n");
     json_object_foreach(all, key, value) if (!json_is_null(value)) setting(key, value, page);
     for (int i = 0; i < 2; i++) setting(own[i], json_object_get(r->run, own[i]), page);
     for (int i = 0; i < 2; i++)
-        setting(cpu[i], json_object_get(json_object_get(r->run, "cpu"), cpu[i]), page);
+        setting(of_cpu[i], json_object_get(json_object_get(r->run, "cpu"), cpu[i]), page);
     mq_page_say(page, "</dl>\n");
     if (r->best[0]) mq_page_say(page, "<p>best.safetensors <code>%s</code></p>\n", r->best);
 }

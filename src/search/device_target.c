@@ -112,8 +112,54 @@ static mq_status look_beyond(job *j, double high, int rounds, mq_error *error) {
     return MQ_OK;
 }
 
+/* A layer of the choice with a bit more; value and cost by the difference. */
+static bool one_more(const job *j, const mq_knapsack_choice *from, int n, bool activation,
+                     mq_knapsack_choice *out) {
+    *out = *from;
+    int8_t *bits = activation ? &out->activation[n] : &out->weight[n];
+    if (*bits == MQ_BITS_MAX) return false;
+    ++*bits;
+    const int i = from->weight[n] - MQ_SEARCH_MIN, k = from->activation[n] - MQ_SEARCH_MIN;
+    const int to_i = out->weight[n] - MQ_SEARCH_MIN, to_k = out->activation[n] - MQ_SEARCH_MIN;
+    if (j->choices->value[n][to_i][to_k] == -INFINITY) return false; /* fixed */
+    out->value += j->choices->value[n][to_i][to_k] - j->choices->value[n][i][k];
+    out->cost += j->choices->cost[n][to_i][to_k] - j->choices->cost[n][i][k];
+    out->bound = INFINITY;
+    return true;
+}
+
+static mq_status more_than_enough(job *j, bool *out, mq_error *error) {
+    const mq_device_target *t = j->target;
+    j->out->allocations++;
+    return mq_device_price_reaches(t->net, &j->out->bits, t->symmetric, t->device, t->cost->device->clock_mhz,
+                                   (1 + t->tolerance) * t->target_fps, out, error);
+}
+
+static mq_status add_bits(job *j, mq_error *error) {
+    bool failed[MQ_MAX_LAYERS][2] = {{false}}, more;
+    MQ_TRY(more_than_enough(j, &more, error));
+    while (more) {
+        mq_knapsack_choice best = {.value = -INFINITY}, next;
+        int layer = -1, half = 0;
+        for (int n = 0; n < j->choices->count; n++)
+            for (int h = 0; h < 2; h++) {
+                if (failed[n][h] || !one_more(j, &j->out->choice, n, h, &next) ||
+                    (layer >= 0 && next.value <= best.value))
+                    continue;
+                best = next;
+                layer = n;
+                half = h;
+            }
+        if (layer < 0) return MQ_OK;
+        MQ_TRY(try_choice(j, &best, error));
+        failed[layer][half] = !j->last_reached;
+        if (j->last_reached) MQ_TRY(more_than_enough(j, &more, error));
+    }
+    return MQ_OK;
+}
+
 mq_status mq_device_target_choose(const mq_device_target *target, const mq_knapsack *choices, double limit,
-                                  int rounds, mq_device_choice *out, mq_error *error) {
+                                  int rounds, bool fill, mq_device_choice *out, mq_error *error) {
     job j = {.target = target, .choices = choices, .out = out};
     double low, high;
     *out = (mq_device_choice){0};
@@ -129,5 +175,6 @@ mq_status mq_device_target_choose(const mq_device_target *target, const mq_knaps
         else
             high = middle;
     }
-    return out->found && out->missed ? look_beyond(&j, high, rounds / 2, error) : MQ_OK;
+    if (out->found && out->missed) MQ_TRY(look_beyond(&j, high, rounds / 2, error));
+    return out->found && fill ? add_bits(&j, error) : MQ_OK;
 }

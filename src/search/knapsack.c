@@ -68,6 +68,12 @@ typedef struct solver {
 
 /* ---- a cost model's knapsack ---- */
 
+/* One stage often serves several bits: of equal shares the allocation finds more room with fewer bits. */
+static double told_apart(double share, int weight, int activation) {
+    const double most = MQ_BITS_MAX * MQ_BITS_MAX, least = MQ_SEARCH_MIN * MQ_SEARCH_MIN;
+    return share * (1 + MQ_SHARE_TIES * (weight * activation - least) / (most - least));
+}
+
 void mq_knapsack_price(mq_knapsack *knapsack, const mq_cost_model *cost, const mq_search_fix *fix) {
     knapsack->count = cost->count;
     for (int n = 0; n < cost->count; n++) {
@@ -79,7 +85,7 @@ void mq_knapsack_price(mq_knapsack *knapsack, const mq_cost_model *cost, const m
                     !fix || !fix->fixed[layer] || (fix->weight[layer] == w && fix->activation[layer] == a);
                 knapsack->value[n][i][j] = allowed ? 0 : -INFINITY;
                 knapsack->cost[n][i][j] = cost->device
-                                              ? cost->device->share[layer][w][a]
+                                              ? told_apart(cost->device->share[layer][w][a], w, a)
                                               : mq_workload_macs_M(&cost->work[n]) / cost->f[n][w][a];
             }
     }

@@ -32,9 +32,11 @@ typedef struct mq_knapsack_choice {
                            (millions of states; then found = false proves nothing if bound is finite) */
 } mq_knapsack_choice;
 
-/* The layers of a cost model (mq_cost_model.layer) with their costs: shares of its device (pinned layers are
- * not in them) where it has one, else millions of DSP operations. Values 0; layers that are fixed allow
- * their bits alone. fix may be NULL. */
+#define MQ_SHARE_TIES 0.03
+/* The layers of a cost model (mq_cost_model.layer) with their costs: shares of its device where it has one
+ * (without pinned layers; with up to MQ_SHARE_TIES more for more bits, so that bits of the same stages are
+ * told apart), else millions of DSP operations. Values 0; layers that are fixed allow their bits alone. fix
+ * may be NULL. */
 void mq_knapsack_price(mq_knapsack *knapsack, const mq_cost_model *cost, const mq_search_fix *fix);
 /* Least and largest cost of the choices allowed. */
 void mq_knapsack_range(const mq_knapsack *knapsack, double *least, double *most);

@@ -319,6 +319,15 @@ static void warn_of_threads(const run *r) {
     json_decref(root);
 }
 
+static mq_status check_empty(const mq_train_settings *settings, mq_error *error) {
+    if (!mq_dir_has_entries(settings->out) || settings->force || settings->resume) return MQ_OK;
+    return mq_fail(error, MQ_USAGE,
+                   "--out %s: the folder exists and is not empty: give --resume to go on with that run, "
+                   "or --force to "
+                   "replace it",
+                   settings->out);
+}
+
 mq_status run_open(run *r, bool *resumed, mq_error *error) {
     const mq_train_settings *settings = r->settings;
     char last[MQ_PATH], other[MQ_PATH];
@@ -328,6 +337,7 @@ mq_status run_open(run *r, bool *resumed, mq_error *error) {
     MQ_TRY(in_folder(r, "last.safetensors", last, error));
     if (run_goes_on(r)) {
         MQ_TRY(lock_folder(r, error));
+        mq_remove_leftovers(settings->out, NULL); /* of a run that was killed */
         MQ_TRY(load_last(r, last, error));
         warn_of_threads(r);
         *resumed = true;
@@ -335,15 +345,12 @@ mq_status run_open(run *r, bool *resumed, mq_error *error) {
     }
     if (mq_path_exists(settings->out) && !mq_path_is_dir(settings->out))
         return mq_fail(error, MQ_USAGE, "--out %s: a folder expected, a file is there", settings->out);
-    if (mq_dir_has_entries(settings->out) && !settings->force && !settings->resume)
-        return mq_fail(error, MQ_USAGE,
-                       "--out %s: the folder exists and is not empty: give --resume to go on with that run, "
-                       "or --force to "
-                       "replace it",
-                       settings->out);
+    MQ_TRY(check_empty(settings, error));
     if (settings->resume) MQ_TRY(check_restart(r, error));
     MQ_TRY(mq_make_dirs(settings->out, error));
     MQ_TRY(lock_folder(r, error));
+    MQ_TRY(check_empty(settings, error)); /* another run may have ended there in the meantime */
+    mq_remove_leftovers(settings->out, NULL);
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
         MQ_TRY(in_folder(r, ours[i], other, error));
         if (mq_path_exists(other) && remove(other) != 0) return mq_fail_errno(error, "cannot replace", other);
