@@ -109,7 +109,7 @@ typedef struct mq_sweep_group {
     double quality, quality_spread, lowest, highest, best_quality;
     double dsp_ops_M, dsp_ops_spread;
     double cycles, cycles_spread, fps; /* NaN without a device */
-    bool front;         /* among the groups of all methods */
+    bool front;                        /* among the groups of all methods */
 } mq_sweep_group;
 
 /* Groups of trained points in order of the points; release with mq_free. */
