@@ -140,6 +140,7 @@ mq_status run_setup_open(const cli_args *args, bool search, run_setup *out, mq_e
     MQ_TRY(run_precision(args, &t->model.compute, error));
     t->model.symmetric = cli_flag(args, "--symmetric");
     t->model.share = true;
+    t->model.ranks = args->ranks;
     t->epochs = (int)epochs;
     t->batch = (int)batch;
     t->accumulate = (int)accumulate;
@@ -178,6 +179,18 @@ mq_status run_setup_data(const cli_args *args, run_setup *setup, mq_error *error
 
 json_t *run_add_constant(json_t *root, const mq_net *net, double iou) {
     if (root && net->task == MQ_TASK_DETECTION) json_object_set_new(root, "constant_iou", json_real(iou));
+    return root;
+}
+
+json_t *run_add_ranks(json_t *root, const cli_args *args, const mq_train_result *r) {
+    if (!root || !args->ranks) return root;
+    const double steps = r->steps ? (double)r->steps : 1;
+    json_t *ranks = json_pack(
+        "{s:i, s:I, s:f, s:f, s:f, s:f, s:f}", "count", mq_ranks_count(args->ranks), "steps",
+        (json_int_t)r->steps, "step_seconds", r->step_seconds, "gradient_bytes_per_step",
+        (double)r->ranks.started / steps, "statistics_bytes_per_step", (double)r->ranks.summed / steps,
+        "gradient_wait_seconds", r->ranks.finish, "statistics_wait_seconds", r->ranks.blocked);
+    if (ranks) json_object_set_new(root, "ranks", ranks);
     return root;
 }
 

@@ -172,6 +172,7 @@ static mq_status report(const cli_args *args, const run_setup *setup, const sear
             json_object_set_new(root, "device_share", json_real(c->cost.device_share));
             json_object_set_new(root, "device_fps", json_real(c->reached));
         }
+        run_add_ranks(root, args, r);
         return cli_print_json(run_add_constant(root, setup->net, r->constant), error);
     }
     printf("%s: %s chosen weights %s activations %s, %.3f M DSP operations (%s table), mixed %s %.4f%s, "
@@ -226,6 +227,7 @@ static mq_status run(const cli_args *args, mq_error *error) {
     mq_train_hooks hooks = {&context, after_backward, after_update, epoch, make_bits};
     mq_train_result result;
     MQ_TRY_GOTO(mq_train(setup.net, &setup.settings, &hooks, setup.train, setup.test, &result, error), done);
+    if (!mq_ranks_first(args->ranks)) goto done;
     if (!context.bits.count) { /* resumed after its last epoch */
         MQ_TRY_GOTO(bits_file_read(setup.settings.out, setup.net, &context.bits, error), done);
         MQ_TRY_GOTO(mq_cost_at(&context.search.cost, setup.net, &context.bits, &context.cost, error), done);
@@ -262,6 +264,7 @@ const cli_command cli_search = {
     .summary = "Search the bit widths of every layer under a hardware price",
     .options = OPTIONS,
     .settable = SETTINGS,
+    .ranks = true,
     .details =
         "Every layer mixes its weights and activations of 2 to 8 bits by two softmaxes; training "
         "minimises the task\n"
@@ -278,7 +281,8 @@ const cli_command cli_search = {
         "best.safetensors the mixed network of highest test accuracy or mean IoU. With --device complexity "
         "is the "
         "share of\n"
-        "the FPGA that the layers need at a frame rate; more than 100 % does not fit.\n" CLI_STRICT_HELP "\n"
+        "the FPGA that the layers need at a frame rate; more than 100 % does not fit.\n" RUN_RANKS_HELP
+            CLI_STRICT_HELP "\n"
         "Examples:\n"
         "  mixq search --model vgg_tiny --data fashion-mnist --cd 3e-5 --epochs 5 --out search\n"
         "  mixq search --model my.yaml --data cifar10:DIR --cd 1e-3 --fix conv0=w8a8 --out search\n"

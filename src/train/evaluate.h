@@ -8,7 +8,8 @@
 #include "train/objective.h"
 
 /* All images in file order, in batches of the model's size. Interrupted between batches: MQ_INTERRUPTED.
- * answers (may be NULL): room for [count] of the task's kind. */
+ * answers (may be NULL): room for [count] of the task's kind. With ranks, collective: each has its share of
+ * every batch, all get the scores of all; no answers. */
 mq_status mq_evaluate(mq_model *model, const mq_dataset *dataset, mq_scores *out, const mq_answers *answers,
                       mq_error *error) MQ_MUST_CHECK;
 
