@@ -17,6 +17,7 @@ struct mq_exchange {
     mq_param *params;
     item *items; /* by falling node */
     int count;
+    size_t bucket; /* floats that fill one */
     float *block;
     int next;     /* item */
     float *begin; /* of the bucket that is being filled */
@@ -43,14 +44,14 @@ static size_t place_items(mq_exchange *x, float *block) {
         if (!x->items[i].summed) continue;
         if (block) x->items[i].place = block + at + filled;
         filled += x->params[x->items[i].param].count;
-        if (filled * sizeof(float) < MQ_EXCHANGE_BYTES) continue;
+        if (filled < x->bucket) continue;
         at += mq_ranks_room(ranks, filled);
         filled = 0;
     }
     return at + mq_ranks_room(ranks, filled);
 }
 
-static mq_status fill(mq_exchange *x, mq_error *error) {
+static mq_status fill(mq_exchange *x, size_t bytes, mq_error *error) {
     int params;
     x->params = mq_model_params(x->model, &params);
     MQ_TRY(mq_alloc((size_t)params, sizeof *x->items, "the exchange of gradients", &x->items, error));
@@ -61,17 +62,21 @@ static mq_status fill(mq_exchange *x, mq_error *error) {
         x->items[x->count++] = (item){.param = i, .node = mq_model_grad_node(x->model, i), .summed = !whole};
     }
     sort_items(x->items, x->count);
+    size_t all = 0;
+    for (int i = 0; i < x->count; i++) all += x->params[x->items[i].param].count;
+    x->bucket = bytes / sizeof(float);
+    if (x->bucket < all / (MQ_RANKS_SUMS / 2)) x->bucket = all / (MQ_RANKS_SUMS / 2);
     MQ_TRY(mq_alloc(place_items(x, NULL), sizeof(float), "the exchange of gradients", &x->block, error));
     place_items(x, x->block);
     return MQ_OK;
 }
 
-mq_status mq_exchange_create(mq_model *model, mq_exchange **out, mq_error *error) {
+mq_status mq_exchange_create(mq_model *model, size_t bytes, mq_exchange **out, mq_error *error) {
     mq_exchange *x;
     *out = NULL;
     MQ_TRY(mq_alloc(1, sizeof *x, "the exchange of gradients", &x, error));
     x->model = model;
-    const mq_status status = fill(x, error);
+    const mq_status status = fill(x, bytes, error);
     if (status == MQ_OK)
         *out = x;
     else
@@ -105,7 +110,7 @@ static mq_status node_done(void *context, int node, mq_error *error) {
         if (!one->summed) continue;
         memcpy(one->place, p->grad, p->count * sizeof(float));
         x->filled += p->count;
-        if (x->filled * sizeof(float) >= MQ_EXCHANGE_BYTES) MQ_TRY(start_bucket(x, error));
+        if (x->filled >= x->bucket) MQ_TRY(start_bucket(x, error));
     }
     return mq_ranks_sum_poll(mq_model_get_options(x->model)->ranks, error);
 }

@@ -1,6 +1,7 @@
 /* exchange.h - gradients summed over the ranks while the backward pass goes on (inside of the train module).
  *
- * Gradients that are final are copied together until MQ_EXCHANGE_BYTES are there, and their sum is started.
+ * Gradients that are final are copied together until a bucket of MQ_EXCHANGE_BYTES (of large networks, more)
+ * is full, and its sum is started.
  * Those of gamma and beta are the whole batch's already (ops/model.h). */
 #ifndef MIXQ_TRAIN_EXCHANGE_H
 #define MIXQ_TRAIN_EXCHANGE_H
@@ -10,8 +11,8 @@
 enum { MQ_EXCHANGE_BYTES = 1 << 18 };
 
 typedef struct mq_exchange mq_exchange;
-/* Of the model's ranks. model is borrowed. */
-mq_status mq_exchange_create(mq_model *model, mq_exchange **out, mq_error *error) MQ_MUST_CHECK;
+/* Of the model's ranks. model is borrowed. bytes: of a bucket at least. */
+mq_status mq_exchange_create(mq_model *model, size_t bytes, mq_exchange **out, mq_error *error) MQ_MUST_CHECK;
 void mq_exchange_destroy(mq_exchange *exchange); /* NULL is fine */
 
 /* The backward pass of the total batch: mq_model_backward and then the sum of all trained parameters'

@@ -404,7 +404,7 @@ static mq_status make_parts(loop *l, mq_error *error) {
     MQ_TRY(mq_model_create(r->net, &options, &r->model, error));
     MQ_TRY(mq_optimizer_create(r->model, settings->method, &r->optimizer, error));
     if (settings->accumulate > 1) MQ_TRY(make_gathered(l, error));
-    if (l->ranks) MQ_TRY(mq_exchange_create(r->model, &l->exchange, error));
+    if (l->ranks) MQ_TRY(mq_exchange_create(r->model, MQ_EXCHANGE_BYTES, &l->exchange, error));
     const mq_node *output = mq_net_output(r->net);
     return mq_alloc((size_t)options.batch * (size_t)(output->h * output->w * output->c), sizeof(float),
                     "the loss gradient", &l->d_output, error);

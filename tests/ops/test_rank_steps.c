@@ -29,6 +29,7 @@ typedef struct part {
     const uint8_t *images; /* of the total batch */
     const float *d_output;
     int total;
+    size_t bucket; /* bytes */
     mq_model *model;
     float *output; /* of the total batch; each fills its share */
     mq_status status;
@@ -47,12 +48,14 @@ static mq_status go(part *p, mq_ranks *ranks, mq_error *error) {
     p->options.batch = (int)mq_share_most((size_t)p->total, count);
     MQ_TRY(mq_model_create(p->net, &p->options, &p->model, error));
     ops_randomise(p->model, 5);
-    MQ_TRY(mq_exchange_create(p->model, &exchange, error));
+    MQ_TRY(mq_exchange_create(p->model, p->bucket, &exchange, error));
     for (int step = 0; step < 2; step++) { /* the second finds what the first left behind */
         MQ_TRY(
             mq_model_forward(p->model, p->images + first * ops_elements(in), (int)n, true, &output, error));
         memcpy(p->output + first * outputs, output, n * outputs * sizeof *output);
-        MQ_TRY(mq_exchange_backward(exchange, p->d_output + first * outputs, NULL, NULL, error));
+        const float *d_output = p->d_output + first * outputs;
+        MQ_TRY(ranks ? mq_exchange_backward(exchange, d_output, NULL, NULL, error)
+                     : mq_model_backward(p->model, d_output, error));
     }
     mq_exchange_destroy(exchange);
     return MQ_OK;
@@ -113,7 +116,7 @@ static void compare(const char *what, const part *one, const part *many, int ran
 }
 
 static void check(const char *what, const mq_net *net, const mq_model_options *options, int total, int ranks,
-                  double bound) {
+                  size_t bucket, double bound) {
     const size_t outputs = (size_t)total * ops_elements(mq_net_output(net));
     uint8_t *images = ops_images(net, total, 1);
     float *d_output = ops_normal(outputs, 2), *output[2];
@@ -125,6 +128,7 @@ static void check(const char *what, const mq_net *net, const mq_model_options *o
     for (int r = 0; r < ranks; r++) {
         many[r] = one;
         many[r].output = output[1];
+        many[r].bucket = bucket;
         context[r] = &many[r];
     }
     OK(go(&one, NULL, ERROR));
@@ -152,7 +156,7 @@ static void every_mode(const mq_net *net, int total, int ranks, mq_dtype compute
         char what[128];
         snprintf(what, sizeof what, "%s, %s%s, %d images", net->name, mq_mode_name(modes[m]),
                  m == 3 ? " (own weights)" : "", total);
-        check(what, net, &o, total, ranks, bound);
+        check(what, net, &o, total, ranks, m % 2 ? 64 : MQ_EXCHANGE_BYTES, bound);
     }
 }
 
