@@ -53,6 +53,13 @@ deploy() {
     preset deploy && ! ldd build-deploy/mixq | grep -q dnnl
 }
 
+# Training by several processes: the whole suite of a build with MPI would say nothing new of the rest.
+mpi() {
+    cmake --preset mpi && cmake --build --preset mpi || return 1
+    OMP_WAIT_POLICY=passive ctest --test-dir build-mpi --output-on-failure --no-tests=error -L '^(mpi|ranks|train)$'
+    tools/count_tests.awk build-mpi/Testing/Temporary/LastTest.log
+}
+
 # Reads of memory that was never written, in what reads files; slow, so only there.
 memory() {
     cmake --preset deploy -DMIXQ_WERROR=ON && cmake --build --preset deploy || return 1
@@ -130,6 +137,7 @@ fuzz() {
 step asan asan
 step tsan tsan
 step deploy deploy
+step mpi mpi
 step memory memory
 step luts luts
 step layers layers

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/machine.h"
 #include "base/parallel.h"
 #include "base/stop.h"
@@ -271,6 +272,9 @@ static int run_command(int argc, char **argv, cli_args *args, mq_error *error) {
         catch_signals(args->ranks != NULL);
         console_open(args->quiet, args->verbose);
         if (silent) console_silence();
+        if (args->ranks)
+            mq_log(MQ_LOG_INFO, "%d ranks, %d thread%s each; to stop and save, send SIGUSR1 to mpirun",
+                   mq_ranks_count(args->ranks), mq_threads(), mq_threads() == 1 ? "" : "s");
         status = args->command->run(args, error);
     }
     status = mq_ranks_leave(args->ranks, status, error);

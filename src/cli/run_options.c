@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "base/parallel.h"
 #include "ops/precision.h"
 
 mq_status run_precision(const cli_args *args, mq_dtype *out, mq_error *error) {
@@ -185,11 +186,12 @@ json_t *run_add_constant(json_t *root, const mq_net *net, double iou) {
 json_t *run_add_ranks(json_t *root, const cli_args *args, const mq_train_result *r) {
     if (!root || !args->ranks) return root;
     const double steps = r->steps ? (double)r->steps : 1;
-    json_t *ranks = json_pack(
-        "{s:i, s:I, s:f, s:f, s:f, s:f, s:f}", "count", mq_ranks_count(args->ranks), "steps",
-        (json_int_t)r->steps, "step_seconds", r->step_seconds, "gradient_bytes_per_step",
-        (double)r->ranks.started / steps, "statistics_bytes_per_step", (double)r->ranks.summed / steps,
-        "gradient_wait_seconds", r->ranks.finish, "statistics_wait_seconds", r->ranks.blocked);
+    json_t *ranks =
+        json_pack("{s:i, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "count", mq_ranks_count(args->ranks),
+                  "threads", mq_threads(), "steps", (json_int_t)r->steps, "step_seconds", r->step_seconds,
+                  "gradient_bytes_per_step", (double)r->ranks.started / steps, "statistics_bytes_per_step",
+                  (double)r->ranks.summed / steps, "sums_per_step", (double)r->ranks.sums / steps,
+                  "gradient_wait_seconds", r->ranks.finish, "statistics_wait_seconds", r->ranks.blocked);
     if (ranks) json_object_set_new(root, "ranks", ranks);
     return root;
 }

@@ -111,6 +111,7 @@ mq_status mq_ranks_sum(mq_ranks *ranks, double *values, size_t count, mq_error *
         ranks->room = count;
     }
     ranks->stats.summed += count * sizeof *values;
+    ranks->stats.sums++;
     MQ_TRY(mq_ranks_gather(ranks, values, count * sizeof *values, ranks->gathered, error));
     memcpy(values, ranks->gathered, count * sizeof *values);
     for (int r = 1; r < ranks->count; r++) {

@@ -68,6 +68,7 @@ typedef struct mq_ranks_stats {
     double finish;    /* seconds in mq_ranks_sum_finish: what the backward pass did not cover */
     uint64_t started; /* bytes given to mq_ranks_sum_start */
     uint64_t summed;  /* bytes given to mq_ranks_sum */
+    uint64_t sums;    /* its calls */
 } mq_ranks_stats;
 mq_ranks_stats mq_ranks_stats_get(const mq_ranks *ranks);
 

@@ -215,6 +215,7 @@ static void add_stats(mq_ranks_stats *to, mq_ranks_stats now, mq_ranks_stats bef
     to->finish += now.finish - before.finish;
     to->started += now.started - before.started;
     to->summed += now.summed - before.summed;
+    to->sums += now.sums - before.sums;
 }
 
 /* The steps of one epoch from state.step on. */
