@@ -83,10 +83,10 @@ module mixq_lut_sum #(
         if (3 * i + 1 >= IN && ONE == 0) begin : alone
           assign sum = x;
         end else begin : added
-          mixq_add3 #(
+          mixq_ternary #(
               .W(OUT)
           ) add3 (
-              .a(x), .b(y), .c(z), .ci0(ONE != 0), .ci1(1'b0), .s(sum)
+              .first(1'b0), .a(x), .b(y), .c(z), .ci0(ONE != 0), .ci1(1'b0), .s(sum)
           );
         end
         always @(posedge clk) r <= sum;

@@ -27,41 +27,34 @@ module mixq_ternary #(
     output [W-1:0] s
 );
 `ifdef MIXQ_PRIMITIVES
-  localparam BLOCKS = (W + 7) / 8;
   // tables over {I5, first, majority, c, b, a}
   localparam [63:0] A = 64'hAAAAAAAA_AAAAAAAA, B = 64'hCCCCCCCC_CCCCCCCC, C = 64'hF0F0F0F0_F0F0F0F0;
   localparam [63:0] M = 64'hFF00FF00_FF00FF00, FIRST = GATE != 0 ? 64'hFFFF0000_FFFF0000 : 64'b0;
   /* verilator lint_off UNUSED */
-  wire [BLOCKS*8:0] majority;  // of the bit below
-  wire [BLOCKS*8-1:0] half, sum, carry;
+  wire [W:0] majority;  // of the bit below
+  wire co;
   /* verilator lint_on UNUSED */
+  wire [W-1:0] half;
   assign majority[0] = ci1;
   genvar i;
   generate
-    for (i = 0; i < BLOCKS * 8; i = i + 1) begin : bits
-      if (i < W) begin : in
-        localparam [63:0] X = (FIRST & {64{INIT[i]}}) | (~FIRST & (A ^ {64{NA[i]}}));
-        localparam [63:0] Y = B ^ {64{NB[i]}}, Z = C ^ {64{NC[i]}};
-        localparam [63:0] SUM = X ^ Y ^ Z ^ M, TWO = (X & Y) | (X & Z) | (Y & Z);
-        LUT6_2 #(
-            .INIT({SUM[63:32], TWO[31:0]})
-        ) lut (
-            .I0(a[i]), .I1(b[i]), .I2(c[i]), .I3(majority[i]), .I4(first), .I5(1'b1),
-            .O5(majority[i+1]), .O6(half[i])
-        );
-        assign s[i] = sum[i];
-      end else begin : above
-        assign majority[i+1] = 1'b0;
-        assign half[i] = 1'b0;
-      end
-    end
-    for (i = 0; i < BLOCKS; i = i + 1) begin : blocks
-      CARRY8 chain (
-          .CI(i == 0 ? ci0 : carry[(i == 0 ? 1 : 8 * i) - 1]), .CI_TOP(1'b0), .DI(majority[8*i+:8]),
-          .S(half[8*i+:8]), .O(sum[8*i+:8]), .CO(carry[8*i+:8])
+    for (i = 0; i < W; i = i + 1) begin : bits
+      localparam [63:0] X = (FIRST & {64{INIT[i]}}) | (~FIRST & (A ^ {64{NA[i]}}));
+      localparam [63:0] Y = B ^ {64{NB[i]}}, Z = C ^ {64{NC[i]}};
+      localparam [63:0] SUM = X ^ Y ^ Z ^ M, TWO = (X & Y) | (X & Z) | (Y & Z);
+      LUT6_2 #(
+          .INIT({SUM[63:32], TWO[31:0]})
+      ) lut (
+          .I0(a[i]), .I1(b[i]), .I2(c[i]), .I3(majority[i]), .I4(first), .I5(1'b1),
+          .O5(majority[i+1]), .O6(half[i])
       );
     end
   endgenerate
+  mixq_carry #(
+      .W(W)
+  ) chain (
+      .ci(ci0), .di(majority[W-1:0]), .s(half), .o(s), .co(co)
+  );
 `else
   assign s = (GATE != 0 && first ? INIT : a ^ NA) + (b ^ NB) + (c ^ NC) + {{W - 1{1'b0}}, ci0} + {{W - 1{1'b0}}, ci1};
 `endif

@@ -19,7 +19,6 @@ module mixq_threshold #(
 );
 `ifdef MIXQ_PRIMITIVES
   localparam STEPS = TW / 2;
-  localparam BLOCKS = (STEPS + 7) / 8;
   // entry v of a LUT: bits 1:0 are x's, the others the address; the highest bit is the sign and counts inverted
   function [63:0] equal(input integer step);
     integer v;
@@ -35,14 +34,11 @@ module mixq_threshold #(
     integer v;
     for (v = 0; v < 64; v = v + 1) column[v] = TABLE[(v%32)*TW+bit_];
   endfunction
-  wire [BLOCKS*8-1:0] same, more, sum, carry;
+  wire [STEPS-1:0] same, more, sum;
   genvar i;
   generate
-    for (i = 0; i < BLOCKS * 8; i = i + 1) begin : steps
-      if (i >= STEPS) begin : none
-        assign same[i] = 1'b0;
-        assign more[i] = 1'b0;
-      end else if (AW <= 3) begin : eight
+    for (i = 0; i < STEPS; i = i + 1) begin : steps
+      if (AW <= 3) begin : eight
         localparam [63:0] S = equal(i), D = above(i);
         LUT6_2 #(
             .INIT({S[31:0], D[31:0]})
@@ -76,19 +72,12 @@ module mixq_threshold #(
         );
       end
     end
-    for (i = 0; i < BLOCKS; i = i + 1) begin : blocks
-      if (i == 0) begin : lowest
-        CARRY8 chain (
-            .CI(1'b1), .CI_TOP(1'b0), .DI(more[7:0]), .S(same[7:0]), .O(sum[7:0]), .CO(carry[7:0])
-        );
-      end else begin : higher
-        CARRY8 chain (
-            .CI(carry[8*i-1]), .CI_TOP(1'b0), .DI(more[8*i+:8]), .S(same[8*i+:8]), .O(sum[8*i+:8]), .CO(carry[8*i+:8])
-        );
-      end
-    end
   endgenerate
-  assign reached = carry[STEPS-1];
+  mixq_carry #(
+      .W(STEPS)
+  ) chain (
+      .ci(1'b1), .di(more), .s(same), .o(sum), .co(reached)
+  );
 `else
   wire [31:0] at = {27'b0, addr} * TW;
   wire [TW-1:0] word = TABLE[at+:TW];

@@ -35,12 +35,14 @@ static void put_add3(rtl_bench *b, int w) {
     uint64_t init = 0xb5a5a5b5 & (((uint64_t)1 << w) - 1);
     rtl_say(b, "  assign %s_ready = 1'b1, %s_valid = %s_valid;\n", in, out, in);
     rtl_say(b,
-            "  mixq_add3 #(.W(%d)) add3_%d (.a(%s_data[%d:0]), .b(%s_data[%d:%d]), .c(%s_data[%d:%d]), "
+            "  mixq_ternary #(.W(%d)) add3_%d (.first(1'b0), .a(%s_data[%d:0]), .b(%s_data[%d:%d]), "
+            ".c(%s_data[%d:%d]), "
             ".ci0(%s_data[%d]), .ci1(%s_data[%d]), .s(%s_data[%d:0]));\n",
             w, w, in, w - 1, in, 2 * w - 1, w, in, 3 * w - 1, 2 * w, in, 3 * w, in, 3 * w + 1, out, w - 1);
     rtl_say(b,
-            "  mixq_acc3 #(.W(%d), .INIT(%d'h%llx)) acc3_%d (.first(%s_data[%d]), .acc(%s_data[%d:0]), "
-            ".x(%s_data[%d:%d]), .y(%s_data[%d:%d]), .ci0(%s_data[%d]), .ci1(%s_data[%d]), "
+            "  mixq_ternary #(.W(%d), .GATE(1), .INIT(%d'h%llx)) step_%d (.first(%s_data[%d]), "
+            ".a(%s_data[%d:0]), "
+            ".b(%s_data[%d:%d]), .c(%s_data[%d:%d]), .ci0(%s_data[%d]), .ci1(%s_data[%d]), "
             ".s(%s_data[%d:%d]));\n",
             w, w, (unsigned long long)init, w, in, 3 * w + 2, in, w - 1, in, 2 * w - 1, w, in, 3 * w - 1,
             2 * w, in, 3 * w, in, 3 * w + 1, out, 2 * w - 1, w);
@@ -151,8 +153,9 @@ static void primitives_in_verilator(void **state) {
 }
 
 static const char *const mutants[][3] = {
-    {"mixq_add3", "64'h69966996_E8E8E8E8", "64'h69966996_E8E8E8E0"},
-    {"mixq_acc3", "64'h3CC36996_FCFCE8E8", "64'h3CC36996_C0C0E8E8"},
+    {"mixq_ternary", "(Y & Z)", "(Y & ~Z)"},
+    {"mixq_ternary", "~FIRST & (A", "(A"},
+    {"mixq_carry", "carry[(i == 0 ? 1 : 8 * i) - 1]", "1'b0"},
     {"mixq_sum3", "64'hFF00FF00_00000000", "64'h00000000_00000000"},
     {"mixq_gated_pair", "64'h78887888_88888888", "64'h78887888_A0A0A0A0"},
     {"mixq_lut_sum", "ONE != 0)", "1'b0)"},
@@ -168,7 +171,7 @@ static void broken_copies_are_noticed(void **state) {
         int wrong = 0;
         assert_int_equal(temp_dir_make(&dir), 0);
         rtl_start(&b, ((temp_dir *)dir)->path);
-        put_add3(&b, 5);
+        put_add3(&b, 13);
         put_product(&b, &products[5], 5);
         b.broken = true;
         rtl_broken_copy(&b, mutants[i][0], mutants[i][0], mutants[i][1], mutants[i][2]);

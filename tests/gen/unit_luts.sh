@@ -50,8 +50,8 @@ unit() {
     if [ "$luts" -le "$limit" ]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 }
 
-unit 13 add3_13 "a:13 b:13 c:13 ci0:1 ci1:1 / s:13" mixq_add3 ".W(13)"
-unit 13 acc3_13 "first:1 acc:13 x:13 y:13 ci0:1 ci1:1 / s:13" mixq_acc3 ".W(13), .INIT(13'h1357)"
+unit 13 ternary_13 "first:1 a:13 b:13 c:13 ci0:1 ci1:1 / s:13" mixq_ternary ".W(13)"
+unit 13 ternary_step_13 "first:1 a:13 b:13 c:13 ci0:1 ci1:1 / s:13" mixq_ternary ".W(13), .GATE(1), .INIT(13'h1357)"
 
 pipe="clk:1 rst:1 in_valid:1"
 for p in 000 001 002 003 004 005 006 007; do
