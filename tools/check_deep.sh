@@ -81,7 +81,7 @@ format() {
 
 tidy() {
     cmake --preset tidy || return 1
-    git ls-files 'src/*.c' | xargs -P "$cores" -n 1 clang-tidy --quiet -p build-tidy 2>/dev/null
+    git ls-files 'src/*.c' ':!src/ranks/ranks_mpi.c' | xargs -P "$cores" -n 1 clang-tidy --quiet -p build-tidy 2>/dev/null
     local status=$?
     echo "$(grep -c 'warning: .*clang-analyzer' build-deep/tidy.log) findings of the analyzer to read in build-deep/tidy.log"
     return $status

@@ -166,7 +166,7 @@ static mq_status count_cores(mpi *m, mq_error *error) {
         int same = 0;
         for (int i = 0; i < count; i++) same += CPU_EQUAL(&all[i], &own) != 0;
         const int cores = CPU_COUNT(&own);
-        m->threads = cores > same ? cores / same : 1;
+        m->threads = same && cores > same ? cores / same : 1;
     }
     mq_free(all);
     MPI_Comm_free(&here);
