@@ -183,16 +183,16 @@ json_t *run_add_constant(json_t *root, const mq_net *net, double iou) {
     return root;
 }
 
-json_t *run_add_ranks(json_t *root, const cli_args *args, const mq_train_result *r) {
-    if (!root || !args->ranks) return root;
+json_t *run_add_ranks(json_t *root, const mq_ranks *ranks, const mq_train_result *r) {
+    if (!root || !ranks) return root;
     const double steps = r->steps ? (double)r->steps : 1;
-    json_t *ranks =
-        json_pack("{s:i, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "count", mq_ranks_count(args->ranks),
-                  "threads", mq_threads(), "steps", (json_int_t)r->steps, "step_seconds", r->step_seconds,
+    json_t *of =
+        json_pack("{s:i, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "count", mq_ranks_count(ranks), "threads",
+                  mq_threads(), "steps", (json_int_t)r->steps, "step_seconds", r->step_seconds,
                   "gradient_bytes_per_step", (double)r->ranks.started / steps, "statistics_bytes_per_step",
                   (double)r->ranks.summed / steps, "sums_per_step", (double)r->ranks.sums / steps,
                   "gradient_wait_seconds", r->ranks.finish, "statistics_wait_seconds", r->ranks.blocked);
-    if (ranks) json_object_set_new(root, "ranks", ranks);
+    if (of) json_object_set_new(root, "ranks", of);
     return root;
 }
 

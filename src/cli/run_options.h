@@ -10,7 +10,8 @@
 #define RUN_OPTIONS                                                                                          \
     {"--model", "MODEL", "a built-in name (see mixq models) or a .yaml file"},                               \
         {"--data", "DATA",                                                                                   \
-         "fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, folder:DIR, npy:X,Y; detectors: dac-sdc:DIR, "        \
+         "fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, folder:DIR, npy:X,Y, npy:F.npz; detectors: "          \
+         "dac-sdc:DIR, "                                                                                     \
          "shapes[:N]"},                                                                                      \
         {"--out", "DIR", "the run folder to write"}, {"--epochs", "N", "passes over the training set"},      \
         {"--batch", "N", "images per step, of all ranks together (128; detectors 64)"},                      \
@@ -52,7 +53,7 @@ void run_setup_free(run_setup *setup);
 /* For a detector: adds constant_iou, the mean IoU of the best constant box, to a result. Returns root. */
 json_t *run_add_constant(json_t *root, const mq_net *net, double iou);
 /* Of several ranks: adds "ranks", what rank 0 sent and waited for in its steps. Returns root. */
-json_t *run_add_ranks(json_t *root, const cli_args *args, const mq_train_result *result);
+json_t *run_add_ranks(json_t *root, const mq_ranks *ranks, const mq_train_result *result);
 /* The same as run_add_constant for the printed line, into text: " (best constant box 0.1234)"; "" for
  * classifiers. */
 const char *run_constant_text(const mq_net *net, double iou, char text[64]);

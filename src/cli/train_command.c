@@ -38,6 +38,7 @@ static mq_status read_bits(const cli_args *args, const run_setup *setup, mq_bits
 
 static mq_status report(const cli_args *args, const run_setup *setup, const train_context *c,
                         const mq_train_result *result, mq_error *error) {
+    if (args->silent) return MQ_OK;
     const char *quality = mq_quality_name(setup->net->task);
     char constant[64];
     char bitw[MQ_BITS_TEXT] = "", bita[MQ_BITS_TEXT] = "";
@@ -48,7 +49,7 @@ static mq_status report(const cli_args *args, const run_setup *setup, const trai
                                  "epochs", result->epochs, quality, result->quality, "best", result->best,
                                  "loss", result->loss, "seconds", result->seconds, "images_per_second",
                                  result->images_per_second, "loader_wait_seconds", result->loader_wait);
-        run_add_ranks(root, args, result);
+        run_add_ranks(root, args->ranks, result);
         return cli_print_json(run_add_constant(root, setup->net, result->constant), error);
     }
     printf("%s: %s %s%s%s%s, %s %.4f (best %.4f)%s after %d epochs, %.0f s, %.0f images/s\n",

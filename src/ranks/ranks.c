@@ -128,7 +128,7 @@ typedef struct word {
 } word;
 
 mq_status mq_ranks_agree(mq_ranks *ranks, mq_status own, mq_error *error) {
-    if (!ranks) return own;
+    if (!ranks || ranks->agreed) return own;
     word mine = {.status = own}, *all;
     mq_error none;
     if (!error) error = &none;

@@ -48,7 +48,7 @@ mq_status mq_ranks_gather(mq_ranks *ranks, const void *own, size_t bytes, void *
 /* Rank 0's bytes. */
 mq_status mq_ranks_broadcast(mq_ranks *ranks, void *data, size_t bytes, mq_error *error) MQ_MUST_CHECK;
 /* MQ_OK when all ranks bring that; else every rank fails with the status and text of the first that does not,
- * which is named unless it is rank 0. */
+ * which is named unless it is rank 0. After such a failure nothing is agreed on any more: own is returned. */
 mq_status mq_ranks_agree(mq_ranks *ranks, mq_status own, mq_error *error) MQ_MUST_CHECK;
 /* Whether the last failure was agreed on: all ranks know of it and end by themselves. */
 bool mq_ranks_agreed(const mq_ranks *ranks);

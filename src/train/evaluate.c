@@ -47,8 +47,7 @@ static mq_status judge(evaluation *e, const mq_batch *batch, mq_error *error) {
     return MQ_OK;
 }
 
-/* Whether all ranks did their share, and whether one is to stop. */
-static mq_status go_on(mq_ranks *ranks, mq_status status, mq_error *error) {
+mq_status mq_evaluate_goes_on(mq_ranks *ranks, mq_status status, mq_error *error) {
     double told[] = {status != MQ_OK, mq_stop_requested()};
     if (ranks) MQ_TRY(mq_ranks_sum(ranks, told, 2, error));
     if (told[0] > 0) return mq_ranks_agree(ranks, status, error);
@@ -63,10 +62,10 @@ static mq_status evaluate_batches(evaluation *e, mq_loader *loader, const mq_dat
         const mq_status status = judge(e, batch, error);
         mq_progress("test", e->first + batch->total, dataset->count, "%s %.4f", e->objective->quality_name,
                     mq_scores_quality(&e->scores));
-        MQ_TRY(go_on(ranks, status, error));
+        MQ_TRY(mq_evaluate_goes_on(ranks, status, error));
     }
     const mq_status status = mq_loader_status(loader, error);
-    return ranks ? go_on(ranks, status, error) : status;
+    return ranks ? mq_evaluate_goes_on(ranks, status, error) : status;
 }
 
 /* The scores of all ranks. */
@@ -82,16 +81,22 @@ static mq_status add_up(const evaluation *e, mq_scores *out, mq_error *error) {
     return MQ_OK;
 }
 
+void mq_evaluate_shares(const mq_model *model, mq_loader_options *options) {
+    const mq_model_options *o = mq_model_get_options(model);
+    const int ranks = mq_ranks_count(o->ranks), batch = o->batch * ranks;
+    options->batch = batch < MQ_LOADER_BATCH ? batch : MQ_LOADER_BATCH;
+    options->share = mq_ranks_number(o->ranks);
+    options->shares = ranks;
+}
+
 mq_status mq_evaluate(mq_model *model, const mq_dataset *dataset, mq_scores *out, const mq_answers *answers,
                       mq_error *error) {
     const mq_net *net = mq_model_net(model);
     const mq_model_options *o = mq_model_get_options(model);
     evaluation e = {.model = model, .answers = answers};
     mq_loader *loader = NULL;
-    const int ranks = mq_ranks_count(o->ranks), batch = o->batch * ranks;
-    const mq_loader_options options = {.batch = batch < MQ_LOADER_BATCH ? batch : MQ_LOADER_BATCH,
-                                       .share = mq_ranks_number(o->ranks),
-                                       .shares = ranks}; /* file order, as they are */
+    mq_loader_options options = {.batch = 0}; /* file order, as they are */
+    mq_evaluate_shares(model, &options);
     *out = (mq_scores){0};
     mq_status status = mq_objective_for(net, &e.objective, error);
     if (status == MQ_OK) status = mq_check_dataset(net, dataset, error);

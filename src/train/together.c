@@ -110,6 +110,8 @@ mq_status together_begin(run *r, bool *resumed, mq_error *error) {
     MQ_TRY(mq_ranks_broadcast(ranks, resumed, sizeof *resumed, error));
     MQ_TRY(mq_ranks_broadcast(ranks, &r->state, sizeof r->state, error));
     MQ_TRY(mq_ranks_broadcast(ranks, mq_optimizer_updates(r->optimizer), sizeof(uint64_t), error));
+    if (r->hooks && r->hooks->memory_count)
+        MQ_TRY(mq_ranks_broadcast(ranks, r->hooks->memory, r->hooks->memory_count * sizeof(double), error));
     for (int i = 0; i < count; i++) {
         const size_t bytes = params[i].count * sizeof(float);
         MQ_TRY(mq_ranks_broadcast(ranks, params[i].value, bytes, error));

@@ -8,7 +8,7 @@
 /* MQ_USAGE, agreed on, where a rank has another program, settings, network or data than rank 0. */
 mq_status together_check(mq_ranks *ranks, const mq_net *net, const mq_train_settings *settings,
                          const mq_dataset *train, const mq_dataset *test, mq_error *error) MQ_MUST_CHECK;
-/* Rank 0's position, parameters and optimiser. */
+/* Rank 0's position, parameters and optimiser, and what its hooks remember. */
 mq_status together_begin(run *r, bool *resumed, mq_error *error) MQ_MUST_CHECK;
 /* Parameters that differ (processors of several kinds round differently) become rank 0's, with a warning at
  * the first time. */

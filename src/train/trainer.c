@@ -328,13 +328,18 @@ static mq_status finish_epoch(loop *l, const mq_dataset *test, double seconds, m
     log_epoch(l, &tested, seconds);
     if (status == MQ_OK && r->hooks && r->hooks->epoch)
         status = r->hooks->epoch(r->hooks->context, r->model, line, error);
+    status = mq_ranks_agree(l->ranks, status, error);
+    if (status != MQ_OK) { /* the epoch is not finished: a resumed run ends it again */
+        json_decref(line);
+        return status;
+    }
     bool better = quality > r->state.best;
     r->state.epoch++;
     r->state.step = 0;
     r->state.extra = 0;
     r->state.scores = (mq_scores){0};
     if (better) r->state.best = quality;
-    if (status == MQ_OK && mq_ranks_first(l->ranks)) status = write_epoch(r, line, better, error);
+    if (mq_ranks_first(l->ranks)) status = write_epoch(r, line, better, error);
     json_decref(line);
     MQ_TRY(mq_ranks_agree(l->ranks, status, error));
     return together_again(r, error);
@@ -428,6 +433,15 @@ static mq_status start_loader(loop *l, const mq_dataset *train, mq_error *error)
     return mq_loader_start(train, &loading, &l->loader, error);
 }
 
+static mq_status begin_hooks(loop *l, mq_error *error) {
+    const run *r = &l->run;
+    const uint64_t batches = (l->images + l->batch - 1) / l->batch;
+    const uint64_t group = (uint64_t)r->settings->accumulate;
+    if (!r->hooks || !r->hooks->begin) return MQ_OK;
+    return r->hooks->begin(r->hooks->context, r->model, (batches + group - 1) / group,
+                           *mq_optimizer_updates(r->optimizer), error);
+}
+
 static mq_status prepare(loop *l, const mq_dataset *train, mq_error *error) {
     run *r = &l->run;
     bool resumed = false;
@@ -441,6 +455,7 @@ static mq_status prepare(loop *l, const mq_dataset *train, mq_error *error) {
     if (resumed)
         mq_log(MQ_LOG_INFO, "resumed %s after epoch %d, step %llu", r->settings->out, r->state.epoch,
                (unsigned long long)r->state.step);
+    MQ_TRY(mq_ranks_agree(l->ranks, begin_hooks(l, error), error));
     return mq_ranks_agree(l->ranks, start_loader(l, train, error), error);
 }
 
