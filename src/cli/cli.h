@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "io/json.h"
+#include "ranks/ranks.h"
 
 typedef struct cli_option {
     const char *name;     /* "--epochs" */
@@ -27,7 +28,8 @@ typedef struct cli_args {
     const char *set[CLI_MAX_WORDS]; /* --set key=value, in order */
     uint64_t seed;
     bool json, quiet, verbose;
-    bool silent; /* run by another command: no result on stdout */
+    mq_ranks *ranks; /* of a command with `ranks`; NULL: one process */
+    bool silent;     /* run by another command: no result on stdout */
 } cli_args;
 
 typedef struct cli_command {
@@ -38,6 +40,7 @@ typedef struct cli_command {
     const cli_option *options;   /* ends with name NULL */
     const char *const *settable; /* keys of --set, ends with NULL; NULL = none */
     const char *details;         /* paragraphs and examples of --help */
+    bool ranks;                  /* an MPI launcher may start it in several processes that work together */
     mq_status (*run)(const cli_args *args, mq_error *error);
 } cli_command;
 
@@ -85,6 +88,7 @@ mq_status cli_print_json(json_t *object, mq_error *error) MQ_MUST_CHECK;
 
 /* console.c */
 void console_open(bool quiet, bool verbose);
-void console_close(void); /* ends a progress line that stands open */
+void console_silence(void); /* of ranks that do not speak */
+void console_close(void);   /* ends a progress line that stands open */
 
 #endif

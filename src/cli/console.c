@@ -76,6 +76,10 @@ void console_open(bool quiet, bool verbose) {
     mq_log_set(&sink);
 }
 
+void console_silence(void) {
+    mq_log_set(NULL);
+}
+
 void console_close(void) {
     end_line();
 }

@@ -52,6 +52,7 @@ static mq_status run(const cli_args *args, mq_error *error) {
     MQ_TRY_GOTO(search_run_open(&setup, &settings, &search, error), done);
     MQ_TRY_GOTO(run_setup_data(args, &setup, error), done);
     MQ_TRY_GOTO(search_run_train(search, setup.train, setup.test, error), done);
+    if (!mq_ranks_first(args->ranks)) goto done;
     if (plotted) MQ_TRY_GOTO(plot(setup.settings.out, plotted, error), done);
     status = report(args, search, error);
 done:
@@ -75,6 +76,7 @@ const cli_command cli_search = {
     .summary = "Search the bit widths of every layer under a hardware price",
     .options = OPTIONS,
     .settable = SETTINGS,
+    .ranks = true,
     .details =
         "Every layer mixes its weights and activations of 2 to 8 bits by two softmaxes; training "
         "minimises the task\n"
@@ -96,7 +98,7 @@ const cli_command cli_search = {
         "the "
         "price and is\n"
         "controlled so that the chosen bits end within 3 % of the target "
-        "(docs/training.md).\n" CLI_STRICT_HELP "\n"
+        "(docs/training.md).\n" RUN_RANKS_HELP CLI_STRICT_HELP "\n"
         "Examples:\n"
         "  mixq search --model vgg_tiny --data fashion-mnist --cd 3e-5 --epochs 5 --out search\n"
         "  mixq search --model my.yaml --data cifar10:DIR --cd 1e-3 --fix conv0=w8a8 --out search\n"

@@ -255,6 +255,7 @@ mq_status search_run_train(search_run *r, const mq_dataset *train, const mq_data
     r->train = train;
     r->test = test;
     MQ_TRY(mq_train(r->net, &r->settings, &hooks, train, test, &r->result, error));
+    if (!mq_ranks_first(r->settings.model.ranks)) return MQ_OK;
     if (!r->chosen) { /* resumed after its last epoch */
         MQ_TRY(bits_file_read(r->settings.out, r->net, &r->bits, error));
         MQ_TRY(mq_cost_at(&r->search.cost, r->net, &r->bits, &r->cost, error));
@@ -285,6 +286,7 @@ json_t *search_run_json(const search_run *r) {
         json_object_set_new(root, "target_met", json_boolean(search_run_target_met(r)));
         json_object_set_new(root, "target", json_string(search_run_target_text(r, text)));
     }
+    run_add_ranks(root, r->settings.model.ranks, t);
     return run_add_constant(root, r->net, t->constant);
 }
 

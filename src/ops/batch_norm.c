@@ -32,7 +32,7 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
     op->var = mq_model_param(model, node, MQ_PARAM_VAR, -1);
     op->width = width;
     MQ_TRY(mq_alloc(NORM_TASKS * 2 * width, sizeof(double), "batch statistics", &op->partial, error));
-    MQ_TRY(mq_alloc(2 * c, sizeof(double), "batch statistics", &op->sums, error));
+    MQ_TRY(mq_alloc(2 * c + 1, sizeof(double), "batch statistics", &op->sums, error));
     MQ_TRY(mq_alloc(width, sizeof(double), "batch statistics", &op->mean_z, error));
     MQ_TRY(mq_alloc(c, sizeof(double), "batch statistics", &op->inverse, error));
     MQ_TRY(mq_alloc(2 * width, sizeof(double), "batch statistics", &op->exact, error));
@@ -65,8 +65,8 @@ static void repeat_doubles(double *x, size_t c, size_t width) {
     for (size_t i = c; i < width; i++) x[i] = x[i - c];
 }
 
-/* The sums of all tasks, in order, into sums [2][c]. */
-static void collect(bn_op *op, size_t c) {
+/* The sums of all tasks, in order, and of all ranks, into sums [2][c] with the count of values behind. */
+static mq_status collect(const mq_model *model, bn_op *op, size_t c, size_t count, mq_error *error) {
     memset(op->sums, 0, 2 * c * sizeof *op->sums);
     for (size_t t = 0; t < NORM_TASKS; t++)
         for (size_t k = 0; k < 2; k++) {
@@ -74,6 +74,8 @@ static void collect(bn_op *op, size_t c) {
             for (size_t i = 0; i < op->width; i += c)
                 for (size_t j = 0; j < c; j++) op->sums[k * c + j] += from[i + j];
         }
+    op->sums[2 * c] = (double)count;
+    return mq_ranks_sum(model->options.ranks, op->sums, 2 * c + 1, error);
 }
 
 static void clear_sums(bn_op *op) {
@@ -219,14 +221,14 @@ static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
     if (!model->training) {
         set_exact(op, c, (double)in->scale);
     } else {
-        if (pixels < 2)
+        if (!s->layer_before) batch_norm_add_moments(model, s, in->out, 0, model->n);
+        MQ_TRY(collect(model, op, c, pixels, error));
+        if (op->sums[2 * c] < 2)
             return mq_fail(
                 error, MQ_USAGE,
                 "layer %s: batch norm in training needs more than one value per channel: use a larger batch",
                 s->node->name);
-        if (!s->layer_before) batch_norm_add_moments(model, s, in->out, 0, model->n);
-        collect(op, c);
-        set_forward(op, c, (double)in->scale, (double)pixels);
+        set_forward(op, c, (double)in->scale, op->sums[2 * c]);
     }
     if (s->out) batch_norm_values(model, s, in->out, pixels, s->out);
     return MQ_OK;
@@ -311,7 +313,6 @@ void batch_norm_add_products(mq_model *model, node_state *s, int first, int coun
 }
 
 static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
-    (void)error;
     bn_op *op = s->op;
     node_state *in = input_state(model, s, 0);
     pooled_norm pooled;
@@ -322,9 +323,9 @@ static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
     } else if (!s->quantised_by->read_by) {
         batch_norm_add_products(model, s, 0, model->n, true);
     }
-    collect(op, call.channels);
+    MQ_TRY(collect(model, op, call.channels, call.pixels, error));
     if (s->quantised_by) activation_collect(s->quantised_by, NORM_TASKS);
-    set_backward(op, call.channels, (double)in->scale, (double)call.pixels);
+    set_backward(op, call.channels, (double)in->scale, op->sums[2 * call.channels]);
     if (!s->layer_before) batch_norm_input_gradient(model, s, 0, model->n, in->grad);
     return MQ_OK;
 }

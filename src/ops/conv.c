@@ -230,6 +230,8 @@ static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
     const float scale =
         (float)((double)layer_weights_step(op->weights) * (double)input_state(model, s, 0)->scale);
     s->scale = op->deferred ? scale : 1;
+    if (!model->n && s->norm_behind && model->training)
+        batch_norm_add_moments(model, s->norm_behind, s->out, 0, 0);
     for (int i = 0; i < model->n; i += s->block)
         MQ_TRY(forward_block(model, s, i, model->n - i < s->block ? model->n - i : s->block, scale, error));
     return MQ_OK;
@@ -334,6 +336,14 @@ static mq_status backward_block(mq_model *model, node_state *s, int first, int c
     return MQ_OK;
 }
 
+/* A share of a batch may have none: what the first block overwrites is cleared. */
+static void no_images(mq_model *model, node_state *s) {
+    const conv_op *op = s->op;
+    node_state *in = input_state(model, s, 0);
+    memset(layer_weights_operand_grad(op->weights), 0, layer_weights_count(op->weights) * sizeof(float));
+    if (op->backward_data && in->read_by && in->norm) batch_norm_add_products(model, in->norm, 0, 0, true);
+}
+
 /* The blocks in falling order: the last images are those that passes before this one had last. */
 static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
     conv_op *op = s->op;
@@ -341,7 +351,8 @@ static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
     const int last = (model->n - 1) / s->block * s->block;
     if (op->bias) memset(op->bias_sums, 0, (size_t)s->node->c * sizeof *op->bias_sums);
     if (op->backward_data) in->grad_scale = layer_weights_step(op->weights);
-    for (int i = last; i >= 0; i -= s->block)
+    if (!model->n) no_images(model, s);
+    for (int i = last; i >= 0 && model->n; i -= s->block)
         MQ_TRY(backward_block(model, s, i, i == last ? model->n - i : s->block, i == last, error));
     for (int c = 0; op->bias && c < s->node->c; c++) op->bias->grad[c] = (float)op->bias_sums[c];
     layer_weights_backward(model, op->weights, in->scale);

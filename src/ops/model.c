@@ -317,8 +317,10 @@ void mq_model_touch(mq_model *model) {
 
 mq_status mq_model_forward(mq_model *model, const uint8_t *images, int n, bool training, const float **output,
                            mq_error *error) {
-    if (n < 1 || n > model->options.batch)
-        return mq_fail(error, MQ_INTERNAL, "forward of %d images: 1 to %d expected", n, model->options.batch);
+    const int least = mq_ranks_count(model->options.ranks) > 1 ? 0 : 1;
+    if (n < least || n > model->options.batch)
+        return mq_fail(error, MQ_INTERNAL, "forward of %d images: %d to %d expected", n, least,
+                       model->options.batch);
     if (training && !model->options.training)
         return mq_fail(error, MQ_INTERNAL, "this model was made without training");
     model->n = n;
@@ -333,6 +335,11 @@ mq_status mq_model_forward(mq_model *model, const uint8_t *images, int n, bool t
 }
 
 mq_status mq_model_backward(mq_model *model, const float *d_output, mq_error *error) {
+    return mq_model_backward_by_node(model, d_output, NULL, NULL, error);
+}
+
+mq_status mq_model_backward_by_node(mq_model *model, const float *d_output, mq_backward_done done,
+                                    void *context, mq_error *error) {
     if (!model->training) return mq_fail(error, MQ_INTERNAL, "backward without a training forward");
     for (int i = 0; i < model->net->node_count; i++) model->nodes[i].grad_scale = 1;
     node_state *last = &model->nodes[model->net->output];
@@ -340,8 +347,21 @@ mq_status mq_model_backward(mq_model *model, const float *d_output, mq_error *er
     for (int i = model->net->node_count - 1; i >= 0; i--) {
         node_state *s = &model->nodes[i];
         MQ_TRY(OPS[s->node->op]->backward(model, s, error));
+        if (done) MQ_TRY(done(context, i, error));
     }
     return MQ_OK;
+}
+
+/* Activations come before their layer, and a batch norm inside one leads its backward pass. */
+int mq_model_grad_node(const mq_model *model, int param) {
+    const mq_param_spec *spec = model->params[param].spec;
+    if (spec->kind != MQ_PARAM_ALPHA_ACTIVATION) return spec->node;
+    for (int i = 0; i < model->net->node_count; i++) {
+        const node_state *s = &model->nodes[i];
+        if (s->node->op == MQ_OP_ACTIVATION && s->node->act.layer == model->net->nodes[spec->node].layer)
+            return s->norm ? s->norm->node->index : i;
+    }
+    return 0;
 }
 
 /* The reader that runs first in backward is the one with the largest number. */

@@ -9,7 +9,7 @@ typedef struct bn_op {
     mq_param *gamma, *beta, *mean, *var;
     size_t width;    /* of a row, norm_rows.h */
     double *partial; /* [NORM_TASKS][2][width] */
-    double *sums;    /* [2][c] */
+    double *sums;    /* [2][c], and the values per channel that they are over */
     double *mean_z;  /* [width]: mean of z over the batch */
     double *inverse; /* [c]: 1/sqrt(var_r + eps): xhat = (z - mean_z)*s*inverse */
     double *exact;   /* [2][width]: factor and offset in evaluation */

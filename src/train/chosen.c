@@ -37,20 +37,19 @@ static mq_status copy(mq_model *mixed, const mq_bits *bits, mq_model *fixed, mq_
 }
 
 static mq_status settle(mq_model *fixed, uint64_t seed, const mq_dataset *train, mq_error *error) {
-    const mq_loader_options options = {
-        .batch = mq_model_get_options(fixed)->batch, .seed = seed, .shuffle = true};
-    mq_loader *loader;
-    mq_status status = MQ_OK;
-    MQ_TRY(mq_loader_start(train, &options, &loader, error));
-    mq_loader_epoch(loader, 0);
+    mq_ranks *ranks = mq_model_get_options(fixed)->ranks;
+    mq_loader_options options = {.seed = seed, .shuffle = true};
+    mq_loader *loader = NULL;
+    mq_evaluate_shares(fixed, &options);
+    mq_status status = mq_ranks_agree(ranks, mq_loader_start(train, &options, &loader, error), error);
+    if (status == MQ_OK) mq_loader_epoch(loader, 0);
     for (int i = 0; i < MQ_CHOSEN_BATCHES && status == MQ_OK; i++) {
         const float *output;
         const mq_batch *batch = mq_loader_next(loader);
-        if (!batch) break;
+        status = mq_evaluate_goes_on(ranks, mq_loader_status(loader, error), error);
+        if (!batch || status != MQ_OK) break;
         status = mq_model_forward(fixed, batch->images, (int)batch->count, true, &output, error);
-        if (status == MQ_OK && mq_stop_requested()) status = mq_fail(error, MQ_INTERRUPTED, "interrupted");
     }
-    if (status == MQ_OK) status = mq_loader_status(loader, error);
     mq_loader_stop(loader);
     return status;
 }

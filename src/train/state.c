@@ -136,9 +136,10 @@ static mq_status write_run_json(const run *r, mq_error *error) {
     MQ_TRY(in_folder(r, "run.json", path, error));
     mq_cpu_name(cpu);
     mq_cpu_features(features);
-    json_t *root = json_pack("{s:s, s:s, s:O, s:i, s:{s:s, s:s}}", "format", "mixq-run-1", "version",
-                             mq_version(), "settings", r->settings->settings, "threads", mq_threads(), "cpu",
-                             "name", cpu, "features", features);
+    json_t *root =
+        json_pack("{s:s, s:s, s:O, s:i, s:i, s:{s:s, s:s}}", "format", "mixq-run-1", "version", mq_version(),
+                  "settings", r->settings->settings, "threads", mq_threads(), "ranks",
+                  mq_ranks_count(r->settings->model.ranks), "cpu", "name", cpu, "features", features);
     if (!root) return mq_fail_memory(error, "run.json", 0);
     mq_status status = mq_json_save(path, root, error);
     json_decref(root);
@@ -307,7 +308,7 @@ void run_close(run *r) {
 }
 
 /* Sums in another order end with other last bits: the user should know. */
-static void warn_of_threads(const run *r) {
+static void warn_of_order(const run *r) {
     char path[MQ_PATH];
     json_t *root = NULL;
     if (in_folder(r, "run.json", path, NULL) != MQ_OK || mq_json_load(path, &root, NULL) != MQ_OK) return;
@@ -316,6 +317,12 @@ static void warn_of_threads(const run *r) {
         mq_log(MQ_LOG_WARN,
                "%s began with --threads %lld and goes on with %d: the result may differ in the last bits",
                r->settings->out, (long long)before, mq_threads());
+    const int ranks = mq_ranks_count(r->settings->model.ranks);
+    before = json_integer_value(json_object_get(root, "ranks"));
+    if (before > 0 && before != ranks)
+        mq_log(MQ_LOG_WARN,
+               "%s began on %lld rank%s and goes on on %d: the result may differ in the last bits",
+               r->settings->out, (long long)before, before == 1 ? "" : "s", ranks);
     json_decref(root);
 }
 
@@ -339,7 +346,7 @@ mq_status run_open(run *r, bool *resumed, mq_error *error) {
         MQ_TRY(lock_folder(r, error));
         mq_remove_leftovers(settings->out, NULL); /* of a run that was killed */
         MQ_TRY(load_last(r, last, error));
-        warn_of_threads(r);
+        warn_of_order(r);
         *resumed = true;
         return trim_metrics(r, error);
     }

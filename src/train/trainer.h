@@ -38,8 +38,8 @@ typedef struct mq_train_hooks {
 
 typedef struct mq_train_settings {
     mq_model_options model; /* training and batch are set by the trainer */
-    int epochs, batch;
-    int accumulate; /* batches whose gradients make one update; 0 = 1 */
+    int epochs, batch;      /* batch: of all of model.ranks together */
+    int accumulate;         /* batches whose gradients make one update; 0 = 1 */
     mq_method method;
     mq_schedule schedule;
     mq_augment augment;
@@ -58,11 +58,18 @@ typedef struct mq_train_result {
     double seconds;           /* of this call */
     double images_per_second; /* of training steps in this call */
     double loader_wait;       /* seconds that training waited for data */
+    uint64_t steps;           /* of this call */
+    double step_seconds;      /* spent in them */
+    mq_ranks_stats ranks;     /* of this rank in the steps of this call */
 } mq_train_result;
 
 /* MQ_USAGE: the folder exists and neither resume nor force is given, or resume with other settings.
  * MQ_CHECK_FAILED: a loss that is not finite (epoch, step and layer named; checkpoints stay). MQ_INTERRUPTED:
- * stopped after saving, once an update is complete. */
+ * stopped after saving, once an update is complete.
+ *
+ * With settings->model.ranks, collective: every rank has its share of each batch, rank 0 alone reads and
+ * writes the folder (so --init too), and the hooks run on all ranks. Its first collective call is
+ * mq_ranks_agree. */
 mq_status mq_train(const mq_net *net, const mq_train_settings *settings, const mq_train_hooks *hooks,
                    const mq_dataset *train, const mq_dataset *test, mq_train_result *out,
                    mq_error *error) MQ_MUST_CHECK;
