@@ -20,7 +20,7 @@ step() {
         tail -n 30 "build-deep/$name.log"
     fi
     results+=("$(printf '%-12s %-7s %4d s  %s' "$name" "$word" $((SECONDS - start)) \
-        "$(grep -E '^([0-9]+ passed|[0-9]+ findings)' "build-deep/$name.log" | tail -n 1)")")
+        "$(grep -E '^[0-9]+ (passed|findings|kills in all|failures injected)' "build-deep/$name.log" | tail -n 1)")")
     echo "   ${results[-1]}"
 }
 
@@ -122,6 +122,18 @@ layers() {
     MIXQ_RTL_TEST=by_chance MIXQ_RTL_LAYERS=16 MIXQ_RTL_FROM=100 build-ci/tests/test_rtl_layer
 }
 
+# SIGKILL at every change of the file system and at 200 random moments; full disks, locks, signals, streams.
+kills() {
+    cmake --preset ci && cmake --build --preset ci || return 1
+    MIXQ_DEEP=1 OMP_WAIT_POLICY=passive build-ci/tests/test_kill && MIXQ_DEEP=1 OMP_WAIT_POLICY=passive build-ci/tests/test_hostile
+}
+
+# Every allocation and every call on files fails once.
+inject() {
+    cmake --preset ci && cmake --build --preset ci || return 1
+    MIXQ_DEEP=1 OMP_WAIT_POLICY=passive build-ci/tests/test_inject
+}
+
 # Every reader, coverage-guided, for some seconds; `tools/fuzz.sh 600` for longer.
 fuzz() {
     tools/fuzz.sh 20
@@ -137,6 +149,8 @@ step layer_luts tests/gen/rtl_luts.sh build-ci/tests/test_rtl_layer
 step packings packings
 step accelerators accelerators
 step fuzz fuzz
+step kill kills
+step inject inject
 step exact exact
 step standin standin
 step hls hls

@@ -317,6 +317,9 @@ static mq_status allocate(job *j, mq_inet_plan **out) {
         }
         if (!j->best.found) {
             mq_choice_result_free(&j->best);
+            if (wanted > 0 && j->request->only_target)
+                return mq_fail(j->error, MQ_BAD_INPUT, "%s on %s at %g MHz: out of reach: %g frames a second",
+                               j->net->model, j->device->name, j->clock_mhz, target);
             MQ_TRY(least_time(j));
             if (!j->best.found) return explain(j);
             if (wanted > 0)

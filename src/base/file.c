@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,22 +24,28 @@ mq_status mq_path_join(const char *dir, const char *name, char *out, mq_error *e
     return MQ_OK;
 }
 
+/* What cannot be looked at may be there: who then opens it learns why not. */
+static bool nothing_there(void) {
+    return errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG;
+}
+
 bool mq_path_exists(const char *path) {
     struct stat info;
-    return stat(path, &info) == 0;
+    return stat(path, &info) == 0 || !nothing_there();
 }
 
 bool mq_path_is_dir(const char *path) {
     struct stat info;
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    return stat(path, &info) == 0 ? S_ISDIR(info.st_mode) : !nothing_there();
 }
 
 bool mq_dir_has_entries(const char *path) {
     DIR *dir = opendir(path);
-    if (!dir) return false;
+    if (!dir) return !nothing_there();
     bool found = false;
     for (struct dirent *entry; !found && (entry = readdir(dir));)
-        found = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+        found = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+                strcmp(entry->d_name, MQ_PARTIAL) != 0;
     closedir(dir);
     return found;
 }
@@ -122,6 +129,21 @@ static mq_status find_target(const char *path, char target[MQ_PATH], mq_error *e
     return MQ_OK;
 }
 
+/* Makes the temporary file. The lock on it says that its writer lives; mq_remove_leftovers takes what nobody
+ * holds, and may be faster than the lock: then once more. -1 with errno. */
+static int open_temporary(const char *path) {
+    for (int attempt = 0; attempt < 100; attempt++) {
+        struct stat info;
+        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        if (fd < 0) return -1;
+        bool held = flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK; /* or a system without locks */
+        if (held && fstat(fd, &info) == 0 && info.st_nlink > 0) return fd;
+        close(fd);
+    }
+    errno = EBUSY;
+    return -1;
+}
+
 mq_status mq_outfile_open(const char *name, mq_outfile **out, mq_error *error) {
     *out = NULL;
     char path[MQ_PATH];
@@ -136,7 +158,7 @@ mq_status mq_outfile_open(const char *name, mq_outfile **out, mq_error *error) {
         return mq_fail(error, MQ_BAD_INPUT, "cannot write: %.200s: not a usable file name", path);
     }
     strcpy(file->path, path);
-    file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    file->fd = open_temporary(file->temporary);
     if (file->fd < 0) {
         mq_status status = mq_fail_errno(error, "cannot write", path);
         mq_free(file);
@@ -190,12 +212,33 @@ void mq_outfile_unsynced(mq_outfile *file) {
     file->unsynced = true;
 }
 
+/* ".NAME.DIGITS.tmp"; any NAME when that is NULL. */
+static bool is_temporary(const char *entry, const char *name) {
+    size_t length = strlen(entry);
+    if (entry[0] != '.' || length < sizeof ".x.1.tmp" - 1 || strcmp(entry + length - 4, ".tmp") != 0)
+        return false;
+    size_t digits = length - 4;
+    while (digits > 0 && entry[digits - 1] >= '0' && entry[digits - 1] <= '9') digits--;
+    if (digits == length - 4 || digits < 3 || entry[digits - 1] != '.') return false;
+    return !name || (strlen(name) == digits - 2 && strncmp(entry + 1, name, digits - 2) == 0);
+}
+
+void mq_remove_leftovers(const char *folder, const char *name) {
+    DIR *dir = opendir(folder);
+    if (!dir) return;
+    for (const struct dirent *entry; (entry = readdir(dir));) {
+        if (!is_temporary(entry->d_name, name)) continue;
+        int fd = openat(dirfd(dir), entry->d_name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd < 0) continue;
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0) unlinkat(dirfd(dir), entry->d_name, 0);
+        close(fd);
+    }
+    closedir(dir);
+}
+
 /* Makes the rename itself durable. Some file systems refuse to sync a folder; that is not an error of ours.
  */
-static void sync_folder(const char *path) {
-    char dir[MQ_PATH];
-    const char *slash = strrchr(path, '/');
-    snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+static void sync_folder(const char *dir) {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return;
     (void)!fsync(fd);
@@ -203,18 +246,28 @@ static void sync_folder(const char *path) {
 }
 
 mq_status mq_outfile_commit(mq_outfile *file, mq_error *error) {
-    mq_status status = flush_bytes(file, file->buffer, file->used, error);
+    mq_status status = MQ_OK;
+    if (mq_memory_was_short()) status = mq_fail_memory(error, file->path, 0); /* it may lack a part */
+    if (status == MQ_OK) status = flush_bytes(file, file->buffer, file->used, error);
     if (status == MQ_OK && !file->unsynced && fsync(file->fd) != 0)
         status = mq_fail_errno(error, "cannot write", file->path);
+    int lock = fcntl(file->fd, F_DUPFD_CLOEXEC, 0); /* held until it has its name; -1: so be it */
     int closed = close(file->fd);
     file->fd = -1;
     if (status == MQ_OK && closed != 0) status = mq_fail_errno(error, "cannot write", file->path);
     if (status == MQ_OK && rename(file->temporary, file->path) != 0)
         status = mq_fail_errno(error, "cannot write", file->path);
-    if (status != MQ_OK)
+    if (status != MQ_OK) {
         unlink(file->temporary);
-    else if (!file->unsynced)
-        sync_folder(file->path);
+    } else if (!file->unsynced) {
+        const char *slash = strrchr(file->path, '/');
+        char dir[MQ_PATH];
+        snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - file->path) + 1 : 1,
+                 slash ? file->path : ".");
+        sync_folder(dir);
+        mq_remove_leftovers(dir, slash ? slash + 1 : file->path);
+    }
+    if (lock >= 0) close(lock);
     mq_free(file);
     return status;
 }
@@ -238,23 +291,25 @@ mq_status mq_file_write(const char *path, const void *bytes, size_t size, mq_err
 }
 
 mq_status mq_file_append_line(const char *path, const char *line, mq_error *error) {
-    size_t n = strlen(line);
+    size_t n = strlen(line), done = 0;
     char *text;
+    struct stat before;
     MQ_TRY(mq_alloc(n + 2, 1, "a line", &text, error));
     memcpy(text, line, n);
     text[n] = '\n';
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     mq_status status = MQ_OK;
-    if (fd < 0) {
-        status = mq_fail_errno(error, "cannot write", path);
-    } else {
-        ssize_t written = write(fd, text, n + 1);
-        if (written < 0)
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (fd < 0 || fstat(fd, &before) != 0) status = mq_fail_errno(error, "cannot write", path);
+    while (status == MQ_OK && done < n + 1) {
+        ssize_t written = write(fd, text + done, n + 1 - done);
+        if (written >= 0)
+            done += (size_t)written;
+        else if (errno != EINTR)
             status = mq_fail_errno(error, "cannot write", path);
-        else if ((size_t)written != n + 1)
-            status = mq_fail(error, MQ_BAD_INPUT, "cannot write: %s: disk full", path);
-        close(fd);
     }
+    /* no half lines */
+    if (status != MQ_OK && done > 0 && ftruncate(fd, before.st_size) != 0) status = MQ_BAD_INPUT;
+    if (fd >= 0 && close(fd) != 0 && status == MQ_OK) status = mq_fail_errno(error, "cannot write", path);
     mq_free(text);
     return status;
 }

@@ -35,11 +35,16 @@ static mq_status walk(const char *root, const char *prefix, int depth, mq_folder
     if (depth > MOST_DEPTH) return mq_fail(error, MQ_BAD_INPUT, "%s: folders too deep", path);
     DIR *dir = opendir(path);
     if (!dir) return mq_fail_errno(error, "cannot read", path);
-    for (struct dirent *entry; status == MQ_OK && (entry = readdir(dir));) {
+    while (status == MQ_OK) {
+        errno = 0;
+        const struct dirent *entry = readdir(dir);
+        if (!entry && errno) status = mq_fail_errno(error, "cannot read", path);
+        if (!entry) break;
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
         if (snprintf(name, sizeof name, "%s%s", prefix, entry->d_name) >= MQ_PATH - 1) continue;
         status = mq_path_join(root, name, path, error);
-        if (status != MQ_OK || lstat(path, &info) != 0) continue;
+        if (status == MQ_OK && lstat(path, &info) != 0) status = mq_fail_errno(error, "cannot read", path);
+        if (status != MQ_OK) break;
         if (S_ISREG(info.st_mode)) status = add(list, name, error);
         if (S_ISDIR(info.st_mode)) {
             strcat(name, "/");
@@ -104,12 +109,28 @@ mq_status mq_folder_remove(const char *dir, mq_error *error) {
     return MQ_OK;
 }
 
+mq_status mq_folder_clear(const char *dir, mq_error *error) {
+    char path[MQ_PATH];
+    mq_status status = MQ_OK;
+    DIR *entries = opendir(dir);
+    if (!entries) return mq_fail_errno(error, "cannot read", dir);
+    for (const struct dirent *entry; status == MQ_OK && (entry = readdir(entries));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        status = mq_path_join(dir, entry->d_name, path, error);
+        if (status == MQ_OK) status = mq_folder_remove(path, error);
+    }
+    closedir(entries);
+    return status;
+}
+
 mq_status mq_folder_replace(const char *fresh, const char *dir, mq_error *error) {
     char old[MQ_PATH];
-    if (!mq_dir_has_entries(dir)) { /* an empty folder is replaced by the renaming itself */
-        if (rename(fresh, dir) != 0) return mq_fail_errno(error, "cannot write", dir);
-        return MQ_OK;
-    }
+    if (rename(fresh, dir) == 0) return MQ_OK; /* nothing there, or an empty folder */
+    if (errno != ENOTEMPTY && errno != EEXIST) return mq_fail_errno(error, "cannot write", dir);
+    if (renameat2(AT_FDCWD, fresh, AT_FDCWD, dir, RENAME_EXCHANGE) == 0)
+        return mq_folder_remove(fresh, error);
+    if (errno != EINVAL && errno != ENOSYS) return mq_fail_errno(error, "cannot replace", dir);
+    /* a file system that cannot exchange: for a moment neither stands there */
     if (snprintf(old, sizeof old, "%s.old", fresh) >= MQ_PATH)
         return mq_fail(error, MQ_BAD_INPUT, "path too long: %.80s...", fresh);
     MQ_TRY(mq_folder_remove(old, error));

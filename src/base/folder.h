@@ -21,8 +21,12 @@ mq_status mq_file_copy(const char *from, const char *to, mq_error *error) MQ_MUS
 /* Removes a folder with all that is in it; links are removed, not followed. None there is fine. */
 mq_status mq_folder_remove(const char *dir, mq_error *error);
 
+/* The same with what is in it; the folder itself stays. */
+mq_status mq_folder_clear(const char *dir, mq_error *error) MQ_MUST_CHECK;
+
 /* Makes `fresh` the folder `dir`, in whose place nothing, an empty folder or the old one stands; the old one
- * is removed once the new one is in place. Both on one file system. */
+ * is removed once the new one is in place. Both on one file system; they change places in one step where it
+ * can do that. */
 mq_status mq_folder_replace(const char *fresh, const char *dir, mq_error *error) MQ_MUST_CHECK;
 
 #endif

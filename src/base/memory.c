@@ -2,6 +2,7 @@
 #include "base/memory.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,6 +62,18 @@ mq_status mq_resize(size_t old_count, size_t new_count, size_t size, const char 
 
 void mq_free(void *memory) {
     free(memory);
+}
+
+static atomic_bool was_short;
+
+void *mq_noted_malloc(size_t bytes) {
+    void *memory = malloc(bytes);
+    if (!memory) was_short = true;
+    return memory;
+}
+
+bool mq_memory_was_short(void) {
+    return was_short;
 }
 
 mq_status mq_strdup(const char *text, char **out, mq_error *error) {

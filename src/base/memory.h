@@ -4,6 +4,7 @@
 #ifndef MIXQ_BASE_MEMORY_H
 #define MIXQ_BASE_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/status.h"
@@ -19,6 +20,11 @@ mq_status mq_resize(size_t old_count, size_t new_count, size_t size, const char 
 void mq_free(void *memory);
 /* A copy of a string; release with mq_free. */
 mq_status mq_strdup(const char *text, char **out, mq_error *error) MQ_MUST_CHECK;
+
+/* Plain malloc (neither aligned nor zeroed, freed by free) for a library whose callers do not look at every
+ * failure: that one failed is remembered, and no file is written any more (base/file.h). */
+void *mq_noted_malloc(size_t bytes);
+bool mq_memory_was_short(void);
 
 /* An arena: many small blocks that die together. */
 typedef struct mq_arena mq_arena;

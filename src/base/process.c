@@ -43,7 +43,13 @@ static int start(const mq_process *p, int log, pid_t *pid) {
         if (!code) code = posix_spawn_file_actions_adddup2(&actions, log, 1);
         if (!code) code = posix_spawn_file_actions_adddup2(&actions, log, 2);
         if (!code && p->folder) code = posix_spawn_file_actions_addchdir_np(&actions, p->folder);
-        if (!code) code = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+        sigset_t ignored; /* here, not there */
+        sigemptyset(&ignored);
+        sigaddset(&ignored, SIGPIPE);
+        sigaddset(&ignored, SIGXFSZ);
+        if (!code)
+            code = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF);
+        if (!code) code = posix_spawnattr_setsigdefault(&attributes, &ignored);
         if (!code) code = posix_spawnattr_setpgroup(&attributes, 0);
         if (!code)
             code = posix_spawnp(pid, p->words[0], &actions, &attributes, (char *const *)(uintptr_t)p->words,

@@ -48,3 +48,7 @@ mq_status mq_fail_context(mq_error *error, mq_status status, const char *format,
     error->status = status;
     return status;
 }
+
+mq_status mq_input_status(mq_status status) {
+    return status == MQ_OK || status == MQ_INTERNAL || status == MQ_INTERRUPTED ? status : MQ_BAD_INPUT;
+}

@@ -40,6 +40,10 @@ mq_status mq_fail_errno(mq_error *error, const char *what, const char *path);
 /* Puts "prefix: " before the text of an error that is already set; returns its status. */
 mq_status mq_fail_context(mq_error *error, mq_status status, const char *format, ...) MQ_PRINTF(3, 4);
 
+/* The status of a failure that text out of a file has caused, whatever the callee calls it: MQ_BAD_INPUT, but
+ * for MQ_INTERNAL and MQ_INTERRUPTED, which stay. */
+mq_status mq_input_status(mq_status status);
+
 /* Forwards a failure to the caller. */
 #define MQ_TRY(call)                                                                                         \
     do {                                                                                                     \

@@ -52,7 +52,7 @@ mq_status bits_file_read(const char *path, const mq_net *net, mq_bits *out, mq_e
     if (status == MQ_OK) status = mq_json_string(root, path, "bita", &bita, error);
     if (status == MQ_OK) {
         status = mq_bits_parse(net, bitw, bita, out, error);
-        if (status != MQ_OK) status = mq_fail_context(error, MQ_BAD_INPUT, "%s", path);
+        if (status != MQ_OK) status = mq_fail_context(error, mq_input_status(status), "%s", path);
     }
     json_decref(root);
     return status;

@@ -27,6 +27,7 @@ typedef struct cli_args {
     const char *set[CLI_MAX_WORDS]; /* --set key=value, in order */
     uint64_t seed;
     bool json, quiet, verbose;
+    bool silent; /* run by another command: no result on stdout */
 } cli_args;
 
 typedef struct cli_command {
@@ -44,6 +45,10 @@ typedef struct cli_command {
 extern const cli_command *const cli_commands[];
 /* Options that every command takes; ends with name NULL. --set only counts where a command has settings. */
 extern const cli_option cli_common_options[];
+
+/* main.c: the words after the command's name. Sets the number of threads. words are borrowed. */
+mq_status cli_parse(const cli_command *command, int count, char **words, cli_args *out,
+                    mq_error *error) MQ_MUST_CHECK;
 
 /* help_command.c: what --help prints, of one command and of all. */
 void cli_help_command(const cli_command *command);

@@ -71,6 +71,7 @@ mq_status data_draw(const cli_args *args, mq_error *error) {
     if (cli_flag(args, "--augment")) options.augment = mq_augment_detector;
     size_t sheets = 0;
     MQ_TRY(mq_make_dirs(folder, error));
+    mq_remove_leftovers(folder, NULL);
     for (int split = MQ_SPLIT_TRAIN; split <= MQ_SPLIT_TEST; split++) {
         mq_data_request request = {.split = (mq_split)split, .limit = (size_t)limit, .seed = args->seed};
         mq_dataset *set;

@@ -25,6 +25,7 @@ mq_status detect_results_open(const cli_args *args, const mq_dataset *dataset, d
     if (out->folder && mq_path_exists(out->folder) && !mq_path_is_dir(out->folder))
         return mq_fail(error, MQ_USAGE, "--save-images %s: a folder expected, a file is there", out->folder);
     if (out->folder) MQ_TRY(mq_make_dirs(out->folder, error));
+    if (out->folder) mq_remove_leftovers(out->folder, NULL);
     return out->file ? mq_outfile_open(out->file, &out->lines, error) : MQ_OK;
 }
 

@@ -1,15 +1,14 @@
 /* export_command.c - `mixq export`: from a checkpoint to the integer network's folder, with its certificate.
  *
  * Everything is written into a hidden folder first and then moved into place, net.json last: without it
- * nothing is taken for a network, and after a failure what was there before is still there. */
-#include <dirent.h>
+ * nothing is taken for a network. Until the moving starts, what was there before is untouched. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/text.h"
+#include "base/staging.h"
 #include "cli/commands.h"
 #include "cli/export_vectors.h"
 #include "gen/folding.h"
@@ -21,17 +20,17 @@
 #include "lower/lower.h"
 #include "qonnx/qonnx_export.h"
 
-#define STAGE       ".partial"
 #define OLD_VECTORS "old-vectors"
 #define QONNX_FILE  "qonnx.onnx"
 #define PLAIN_FILE  "plain.onnx"
 #define FLOAT_FILE  "float.onnx"
 #define FOLD_FILE   "folding_config.json"
+#define SIMD_FILE   "config_simd_pe.txt"
 
 /* What an export may hold, in the order of moving. */
-static const char *const FILES[] = {"config.h",       "weights.hpp",   "weights.safetensors", QONNX_FILE,
-                                    PLAIN_FILE,       FOLD_FILE,       MQ_CERTIFICATE_FILE,   MQ_PLAN_FILE,
-                                    MQ_MANIFEST_FILE, MQ_INET_NET_FILE};
+static const char *const FILES[] = {
+    "config.h", "weights.hpp",       "weights.safetensors", QONNX_FILE,       PLAIN_FILE,      FOLD_FILE,
+    SIMD_FILE,  MQ_CERTIFICATE_FILE, MQ_PLAN_FILE,          MQ_MANIFEST_FILE, MQ_INET_NET_FILE};
 enum { FILE_COUNT = sizeof FILES / sizeof *FILES, MOST_FILES = FILE_COUNT + MQ_INET_MAX_NODES };
 
 typedef struct export_job {
@@ -104,34 +103,6 @@ static mq_status choose_formats(const cli_args *args, export_job *job, mq_error 
 }
 
 /* ---- the folder ---- */
-
-/* Removes a folder of .npy files; other files in it keep it. */
-static void remove_vectors(const char *stage, const char *name) {
-    char folder[MQ_PATH], path[MQ_PATH];
-    if (mq_path_join(stage, name, folder, NULL) != MQ_OK) return;
-    DIR *dir = opendir(folder);
-    if (!dir) return;
-    for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
-        if (mq_ends_with(entry->d_name, ".npy") && mq_path_join(folder, entry->d_name, path, NULL) == MQ_OK)
-            unlink(path);
-    closedir(dir);
-    rmdir(folder);
-}
-
-static void remove_staged(const char *stage) {
-    char path[MQ_PATH];
-    for (int i = 0; i < FILE_COUNT; i++)
-        if (mq_path_join(stage, FILES[i], path, NULL) == MQ_OK) unlink(path);
-    remove_vectors(stage, VECTORS_FOLDER);
-    remove_vectors(stage, OLD_VECTORS);
-}
-
-/* Removes what is staged; the folders only when they are empty. */
-static void clean(const export_job *job, const char *stage, bool made) {
-    remove_staged(stage);
-    rmdir(stage);
-    if (made) rmdir(job->out);
-}
 
 static mq_status move_vectors(const export_job *job, const char *stage, mq_error *error) {
     char from[MQ_PATH], to[MQ_PATH], old[MQ_PATH];
@@ -232,6 +203,8 @@ static mq_status write_files(export_job *job, const char *stage, mq_error *error
     if (job->folding) {
         MQ_TRY(mq_path_join(stage, FOLD_FILE, path, error));
         MQ_TRY(mq_folding_write(job->net, &job->parallelism, path, error));
+        MQ_TRY(mq_path_join(stage, SIMD_FILE, path, error));
+        MQ_TRY(mq_parallelism_write(&job->parallelism, path, error));
     }
     if (job->plain) MQ_TRY(write_onnx(job, stage, MQ_ONNX_PLAIN, error));
     if (job->headers) MQ_TRY(mq_hls_headers_write(job->net, &job->parallelism, stage, error));
@@ -247,7 +220,7 @@ static mq_status write_files(export_job *job, const char *stage, mq_error *error
 }
 
 static mq_status write_folder(export_job *job, mq_error *error) {
-    char stage[MQ_PATH];
+    mq_staging stage;
     bool made = !mq_path_exists(job->out);
     if (!made && !mq_path_is_dir(job->out))
         return mq_fail(error, MQ_USAGE, "--out %s: a folder expected, a file is there", job->out);
@@ -256,11 +229,10 @@ static mq_status write_folder(export_job *job, mq_error *error) {
             error, MQ_USAGE,
             "--out %s: the folder exists and is not empty: give --force to replace the export in it",
             job->out);
-    MQ_TRY(mq_path_join(job->out, STAGE, stage, error));
-    MQ_TRY(mq_make_dirs(stage, error));
-    remove_staged(stage); /* of an export that was killed */
-    mq_status status = write_files(job, stage, error);
-    clean(job, stage, made && status != MQ_OK);
+    MQ_TRY(mq_staging_inside(job->out, &stage, error));
+    mq_status status = write_files(job, stage.path, error);
+    mq_staging_close(&stage);
+    if (status != MQ_OK && made) rmdir(job->out);
     return status;
 }
 
@@ -384,12 +356,13 @@ static const cli_option OPTIONS[] = {
     {"--lshift", "N", "with --compat: the shift of networks that the published framework does not have"},
     {"--format", "F,F",
      "hls: config.h and weights.hpp of the published templates (hls where possible); qonnx:\n"
-     "                      qonnx.onnx with Quant nodes; onnx: plain.onnx, of a float checkpoint "
+     "                             qonnx.onnx with Quant nodes; onnx: plain.onnx, of a float checkpoint "
      "float.onnx;\n"
-     "                      folding: FINN's folding_config.json"},
+     "                             folding: FINN's folding_config.json, and config_simd_pe.txt"},
     {"--vectors", "N", "also N images and the trained network's codes of every layer, for `mixq verify`"},
     {"--data", "DATA", "with --vectors: the first N of its test split"},
-    {"--input", "F", "with --vectors: the first N images of a .npy or .safetensors, as in `mixq simulate`"},
+    {"--input", "F",
+     "with --vectors: the first N images of a .npy, .npz or .safetensors, as in `mixq simulate`"},
     {"--packed-weights", NULL, "weights.safetensors holds the weights at their own width, not a byte each"},
     {"--force", NULL, "replace the export in --out"},
     {NULL, NULL, NULL},

@@ -1,6 +1,8 @@
 /* main.c - parsing by the tables, help, signals, exit codes. */
 #include "cli/cli.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/machine.h"
+#include "base/memory.h"
 #include "base/parallel.h"
 #include "base/stop.h"
 #include "base/text.h"
@@ -120,6 +123,10 @@ mq_status cli_print_json(json_t *object, mq_error *error) {
     char *text = json_dumps(all, JSON_INDENT(2));
     json_decref(object);
     json_decref(all);
+    if (text && mq_memory_was_short()) { /* a key is missing */
+        free(text);
+        text = NULL;
+    }
     if (!text) return mq_fail_memory(error, "the result", 0);
     int written = printf("%s\n", text);
     free(text);
@@ -219,11 +226,20 @@ static mq_status check(cli_args *args, mq_error *error) {
     return MQ_OK;
 }
 
+mq_status cli_parse(const cli_command *command, int count, char **words, cli_args *out, mq_error *error) {
+    *out = (cli_args){.command = command};
+    MQ_TRY(parse(count, words, out, error));
+    return check(out, error);
+}
+
 /* The first signal asks for an orderly stop; one that comes two seconds later or more ends the program.
  * (`timeout` and impatient fingers send the same signal twice at once.) */
 static void on_signal(int number_of) {
     static volatile sig_atomic_t first;
-    sig_atomic_t now = (sig_atomic_t)time(NULL);
+    int error = errno;
+    struct timespec clock;
+    clock_gettime(CLOCK_MONOTONIC, &clock); /* the date may be set meanwhile */
+    sig_atomic_t now = (sig_atomic_t)clock.tv_sec;
     if (!mq_stop_requested()) {
         static const char text[] =
             "\nstopping after this step and saving; a second signal in two seconds or later stops at once\n";
@@ -234,19 +250,39 @@ static void on_signal(int number_of) {
         signal(number_of, SIG_DFL);
         raise(number_of);
     }
+    errno = error;
+}
+
+/* A closed standard stream's number would go to the next file that is opened, and what is printed into that
+ * file. Opened the wrong way round, they still fail when used. */
+static void keep_standard_streams(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
 /* Buffered output may only now turn out not to fit. */
 static int finish(mq_status status, mq_error *error) {
     console_close();
+    bool failed = ferror(stdout); /* an earlier part; its reason is gone */
     if (fflush(stdout) != 0 && status == MQ_OK)
         status = mq_fail_errno(error, "cannot write", "standard output");
+    else if (failed && status == MQ_OK)
+        status = mq_fail(error, MQ_BAD_INPUT, "cannot write: standard output: a part of it is lost");
+    if (status != MQ_INTERRUPTED && status != MQ_INTERNAL) { /* whatever came of values that lack a part */
+        mq_error missing = {0};
+        mq_status complete = mq_json_complete("the result", &missing);
+        if (complete != MQ_OK) *error = missing;
+        if (complete != MQ_OK) status = complete;
+    }
     if (status != MQ_OK) fprintf(stderr, "mixq: %s\n", error->text);
     return (int)status;
 }
 
 int main(int argc, char **argv) {
     mq_error error = {0};
+    keep_standard_streams();
+    mq_json_watch_memory();
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         cli_help_all();
         return argc < 2 ? MQ_USAGE : finish(MQ_OK, &error);
@@ -262,7 +298,9 @@ int main(int argc, char **argv) {
         names[count] = cli_commands[count]->name;
         if (strcmp(names[count], argv[1]) == 0) args.command = cli_commands[count];
     }
-    names[count] = NULL;
+    names[count] = "--help";
+    names[count + 1] = "--version";
+    names[count + 2] = NULL;
     if (!args.command) {
         const char *near = mq_nearest(argv[1], names);
         return finish(mq_fail(&error, MQ_USAGE, "unknown command '%s'%s%s%s; see mixq --help", argv[1],

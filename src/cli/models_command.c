@@ -101,7 +101,7 @@ static mq_status show_one(const cli_args *args, const char *model, mq_error *err
         json_t *root = summary(net, &t), *layers = json_array();
         for (int i = 0; i < net->node_count; i++)
             if (shown(&net->nodes[i])) json_array_append_new(layers, node_json(net, &net->nodes[i], &t));
-        if (root) json_object_set_new(root, "layers", layers);
+        json_object_set_new(root, "layers", layers); /* releases them when there is no root */
         status = cli_print_json(root, error);
     } else if (status == MQ_OK) {
         printf("%s: %s of %d class%s, input %d x %d x %d, %s quantisers, %" PRIu64

@@ -8,16 +8,19 @@
 #include "pack/draw.h"
 #include "pack/packing_file.h"
 
-static mq_status show_packing(const cli_args *args, const mq_packing *p, mq_error *error) {
+/* Before anything is printed. */
+static mq_status write_svg(const cli_args *args, const mq_packing *p, mq_error *error) {
     const char *svg = cli_value(args, "--svg");
     char *text;
-    if (svg) {
-        MQ_TRY(mq_pack_draw_svg(p, &text, error));
-        mq_status status = mq_file_write(svg, text, strlen(text), error);
-        mq_free(text);
-        MQ_TRY(status);
-    }
-    if (args->json) return MQ_OK;
+    if (!svg) return MQ_OK;
+    MQ_TRY(mq_pack_draw_svg(p, &text, error));
+    mq_status status = mq_file_write(svg, text, strlen(text), error);
+    mq_free(text);
+    return status;
+}
+
+static mq_status print_packing(const mq_packing *p, mq_error *error) {
+    char *text;
     MQ_TRY(mq_pack_draw_text(p, &text, error));
     fputs(text, stdout);
     mq_free(text);
@@ -47,12 +50,12 @@ static mq_status show_plan(const cli_args *args, const mq_pack_request *r, const
                            const mq_pack_built *built, mq_error *error) {
     mq_proof proof;
     MQ_TRY(pack_prove_plan(plan, PACK_TABLE_VECTORS, args->seed, &proof, error));
+    MQ_TRY(write_svg(args, plan->part[0].packing, error));
     if (args->json) {
         json_t *cell = pack_cell_json(r, plan, &proof, built), *packings = json_array();
         for (int i = 0; i < plan->parts; i++)
             json_array_append_new(packings, mq_packing_json(plan->part[i].packing));
-        if (cell) json_object_set_new(cell, "packings", packings);
-        MQ_TRY(show_packing(args, plan->part[0].packing, error));
+        json_object_set_new(cell, "packings", packings); /* releases them when there is no cell */
         return cli_print_json(cell, error);
     }
     printf(
@@ -66,14 +69,7 @@ static mq_status show_plan(const cli_args *args, const mq_pack_request *r, const
             printf(" for the operand bits from w%d, a%d", part->weight_shift, part->activation_shift);
         printf(", %d products each cycle: %.3g of the cycles%s\n", mq_packing_products(part->packing),
                part->share, part->canary ? "; carries counted by canary bits" : "");
-        if (i == 0) {
-            MQ_TRY(show_packing(args, part->packing, error));
-            continue;
-        }
-        char *text;
-        MQ_TRY(mq_pack_draw_text(part->packing, &text, error));
-        fputs(text, stdout);
-        mq_free(text);
+        MQ_TRY(print_packing(part->packing, error));
     }
     printf("\nproved: %llu corners, %llu vectors%s, %llu accumulated cycles\n",
            (unsigned long long)proof.corners, (unsigned long long)proof.vectors,
@@ -91,8 +87,8 @@ mq_status pack_run_show(const cli_args *args, mq_error *error) {
     if (file) {
         mq_packing packing;
         MQ_TRY(mq_packing_load(file, &packing, error));
-        MQ_TRY(show_packing(args, &packing, error));
-        return args->json ? cli_print_json(mq_packing_json(&packing), error) : MQ_OK;
+        MQ_TRY(write_svg(args, &packing, error));
+        return args->json ? cli_print_json(mq_packing_json(&packing), error) : print_packing(&packing, error);
     }
     MQ_TRY(pack_one_cell(args, error));
     mq_pack_explorer *explorer;

@@ -10,7 +10,8 @@
 #define RUN_OPTIONS                                                                                          \
     {"--model", "MODEL", "a built-in name (see mixq models) or a .yaml file"},                               \
         {"--data", "DATA",                                                                                   \
-         "fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, folder:DIR, npy:X,Y; detectors: dac-sdc:DIR, "        \
+         "fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, folder:DIR, npy:X,Y, npy:F.npz; detectors: "          \
+         "dac-sdc:DIR, "                                                                                     \
          "shapes[:N]"},                                                                                      \
         {"--out", "DIR", "the run folder to write"}, {"--epochs", "N", "passes over the training set"},      \
         {"--batch", "N", "images per step (128; detectors 64)"},                                             \

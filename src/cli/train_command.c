@@ -38,6 +38,7 @@ static mq_status read_bits(const cli_args *args, const run_setup *setup, mq_bits
 
 static mq_status report(const cli_args *args, const run_setup *setup, const train_context *c,
                         const mq_train_result *result, mq_error *error) {
+    if (args->silent) return MQ_OK;
     const char *quality = mq_quality_name(setup->net->task);
     char constant[64];
     char bitw[MQ_BITS_TEXT] = "", bita[MQ_BITS_TEXT] = "";

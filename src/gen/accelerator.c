@@ -9,39 +9,13 @@
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/memory.h"
+#include "base/staging.h"
+#include "gen/export_copy.h"
 #include "gen/hls_build.h"
 #include "gen/hls_golden.h"
 #include "gen/hls_host.h"
 #include "gen/rtl_scripts.h"
-#include "inet/certificate.h"
-#include "inet/inet_files.h"
 #include "inet/manifest.h"
-
-static mq_status copy_if_there(const char *source, const char *dir, const char *name, mq_error *error) {
-    char from[MQ_PATH], to[MQ_PATH];
-    MQ_TRY(mq_path_join(source, name, from, error));
-    MQ_TRY(mq_path_join(dir, name, to, error));
-    return mq_path_exists(from) ? mq_file_copy(from, to, error) : MQ_OK;
-}
-
-/* The network as it was exported, byte by byte, with its vectors. */
-static mq_status copy_export(const mq_accelerator_request *r, const char *dir, mq_error *error) {
-    char path[MQ_PATH], name[MQ_INET_MAX_NAME + 24];
-    MQ_TRY(copy_if_there(r->source, dir, MQ_INET_NET_FILE, error));
-    MQ_TRY(copy_if_there(r->source, dir, MQ_INET_WEIGHTS_FILE, error));
-    MQ_TRY(copy_if_there(r->source, dir, MQ_CERTIFICATE_FILE, error));
-    MQ_TRY(mq_path_join(r->source, "vectors/images.npy", path, error));
-    if (!mq_path_exists(path)) return MQ_OK;
-    MQ_TRY(mq_path_join(dir, "vectors", path, error));
-    MQ_TRY(mq_make_dirs(path, error));
-    MQ_TRY(copy_if_there(r->source, dir, "vectors/images.npy", error));
-    for (int i = 0; i < r->net->node_count; i++) {
-        if (!r->net->nodes[i].dump[0]) continue;
-        snprintf(name, sizeof name, "vectors/%s.npy", r->net->nodes[i].dump);
-        MQ_TRY(copy_if_there(r->source, dir, name, error));
-    }
-    return MQ_OK;
-}
 
 static mq_status write_embedded(const mq_embedded_file *files, const char *dir, const char *folder,
                                 mq_error *error) {
@@ -128,7 +102,7 @@ static mq_status write_folder(const mq_accelerator_request *r, const mq_rtl_grap
     char path[MQ_PATH];
     const mq_rtl_build build = {.net = r->net, .plan = r->plan, .dir = dir};
     MQ_TRY(mq_make_dirs(dir, error));
-    MQ_TRY(copy_export(r, dir, error));
+    MQ_TRY(mq_export_copy(r->source, r->net, dir, error));
     MQ_TRY(mq_path_join(dir, MQ_PLAN_FILE, path, error));
     MQ_TRY(mq_inet_plan_save(r->plan, r->net, path, error));
     const unsigned targets = r->targets ? r->targets : MQ_TARGET_RTL;
@@ -156,35 +130,18 @@ mq_status mq_accelerator_check_place(const char *out, bool force, mq_error *erro
     return MQ_OK;
 }
 
-/* "a/b" -> "a/.b.partial", made; its parents too. */
-static mq_status stage_folder(const char *out, char stage[MQ_PATH], mq_error *error) {
-    char clean[MQ_PATH];
-    size_t n = strlen(out);
-    if (n == 0 || n >= MQ_PATH) return mq_fail(error, MQ_USAGE, "--out: empty or too long");
-    memcpy(clean, out, n + 1);
-    while (n > 1 && clean[n - 1] == '/') clean[--n] = 0;
-    const char *slash = strrchr(clean, '/'), *name = slash ? slash + 1 : clean;
-    if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-        return mq_fail(error, MQ_USAGE, "--out %s: the name of a folder expected", out);
-    int folder = slash ? (int)(slash - clean) + 1 : 0;
-    if (snprintf(stage, MQ_PATH, "%.*s.%s.partial", folder, clean, name) >= MQ_PATH - 8)
-        return mq_fail(error, MQ_BAD_INPUT, "path too long: %.80s...", out);
-    MQ_TRY(mq_folder_remove(stage, error)); /* of a build that was killed */
-    return mq_make_dirs(stage, error);
-}
-
 mq_status mq_accelerator_write(const mq_accelerator_request *r, mq_build **built, mq_error *error) {
-    char stage[MQ_PATH];
+    mq_staging stage;
     mq_rtl_graph g;
     *built = NULL;
     MQ_TRY(mq_accelerator_check_place(r->out, r->force, error));
     MQ_TRY(mq_rtl_graph_make(r->net, r->plan, &g, error));
     add_facts(r->facts, g.build);
-    mq_status status = stage_folder(r->out, stage, error);
+    mq_status status = mq_staging_beside(r->out, &stage, error);
     if (status == MQ_OK) {
-        status = write_folder(r, &g, stage, error);
-        if (status == MQ_OK) status = mq_folder_replace(stage, r->out, error);
-        if (status != MQ_OK) mq_folder_remove(stage, NULL);
+        status = write_folder(r, &g, stage.path, error);
+        if (status == MQ_OK) status = mq_folder_replace(stage.path, r->out, error);
+        mq_staging_close(&stage);
     }
     if (status == MQ_OK) {
         *built = g.build;

@@ -116,7 +116,7 @@ mq_status mq_hls_requant_tables(const mq_hls_net *h, const mq_hls_stage *s, cons
     int channels = mq_hls_channels(s), pe = s->layer->pe, groups = s->shape.groups,
         real = h->net->nodes[s->node].edge.c;
     char type[128], name[MQ_HLS_ID + 32], sizes[64];
-    int64_t *table;
+    int64_t *table = NULL;
     if (r->kind == MQ_PLAN_NO_REQUANT) {
         MQ_TRY(mq_alloc((size_t)channels, sizeof *table, "a table", &table, error));
         for (int p = 0; p < pe; p++)
@@ -148,12 +148,11 @@ mq_status mq_hls_requant_tables(const mq_hls_net *h, const mq_hls_stage *s, cons
         return MQ_OK;
     }
     int count = (1 << r->stages) - 1;
-    int64_t *all, *falling;
-    MQ_TRY(mq_alloc((size_t)channels * (size_t)count, sizeof *all, "thresholds", &all, error));
-    mq_status status = mq_alloc((size_t)channels, sizeof *falling, "thresholds", &falling, error);
-    if (status == MQ_OK)
-        status = mq_alloc((size_t)channels << r->stages, sizeof *table, "thresholds", &table, error);
-    if (status != MQ_OK) return status;
+    int64_t *all, *falling = NULL;
+    mq_status status;
+    MQ_TRY_GOTO(mq_alloc((size_t)channels * (size_t)count, sizeof *all, "thresholds", &all, error), done);
+    MQ_TRY_GOTO(mq_alloc((size_t)channels, sizeof *falling, "thresholds", &falling, error), done);
+    MQ_TRY_GOTO(mq_alloc((size_t)channels << r->stages, sizeof *table, "thresholds", &table, error), done);
     for (int c = 0; c < channels; c++) {
         int at = c % pe * groups + c / pe;
         if (c < real)
@@ -175,10 +174,11 @@ mq_status mq_hls_requant_tables(const mq_hls_net *h, const mq_hls_stage *s, cons
         snprintf(sizes, sizeof sizes, "[%d][%d]", pe, groups << stage);
         mq_hls_table(data, type, name, sizes, table, (size_t)pe, (size_t)groups << stage);
     }
+done:
     mq_free(all);
     mq_free(falling);
     mq_free(table);
-    return MQ_OK;
+    return status;
 }
 
 void mq_hls_requant_page(const mq_hls_stage *s, const mq_hls_requant *r, mq_hls_text *t) {
@@ -197,14 +197,15 @@ void mq_hls_requant_page(const mq_hls_stage *s, const mq_hls_requant *r, mq_hls_
     }
     if (r->kind == MQ_PLAN_AFFINE) {
         mq_hls_say(t,
-                   "// clip((acc*inc + bias) >> %d, %d, %d) in %d multipliers, %d cycle%s a beat.\n"
+                   "// clip((acc*inc + bias) >> %d, %d, %d) in %d multiplier%s, %d cycle%s a beat.\n"
                    "struct requant%s {\n"
                    "    static constexpr int BITS = %d, LANES = %d, SHIFT = %d, LOW = %d, HIGH = %d, INC = "
                    "%d, SUM = %d;\n"
                    "    static long long inc(int lane, int at) { return %s_inc[lane][at]; }\n"
                    "    static long long bias(int lane, int at) { return %s_bias[lane][at]; }\n};\n\n",
-                   r->shift, r->low, r->high, r->lanes, r->turns, r->turns == 1 ? "" : "s", name, r->bits,
-                   r->lanes, r->shift, r->low, r->high, r->inc_bits, r->sum_bits, id, id);
+                   r->shift, r->low, r->high, r->lanes, r->lanes == 1 ? "" : "s", r->turns,
+                   r->turns == 1 ? "" : "s", name, r->bits, r->lanes, r->shift, r->low, r->high, r->inc_bits,
+                   r->sum_bits, id, id);
         return;
     }
     mq_hls_say(t,

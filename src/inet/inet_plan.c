@@ -415,7 +415,7 @@ static mq_status read_plan(const json_t *root, const char *path, const mq_inet *
                        network, net->sha256);
     MQ_TRY(mq_json_string(root, path, "dsp", &dsp, error));
     mq_status status = mq_dsp_find(dsp, &out->dsp, error);
-    if (status != MQ_OK) return mq_fail_context(error, MQ_BAD_INPUT, "%s: dsp", path);
+    if (status != MQ_OK) return mq_fail_context(error, mq_input_status(status), "%s: dsp", path);
     MQ_TRY(mq_json_array(root, path, "layers", &layers, error));
     if (json_array_size(layers) != (size_t)out->count)
         return mq_fail(error, MQ_BAD_INPUT, "%s: layers: got %zu, the network has %d", path,

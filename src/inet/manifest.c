@@ -123,6 +123,9 @@ mq_status mq_manifest_check(const char *dir, const json_t *manifest, size_t *cou
         mq_status read = mq_path_join(dir, name, path, &local);
         if (read == MQ_OK) read = mq_inet_hash_file(path, digest, &local);
         if (read == MQ_OK && strcmp(digest, expected) == 0) continue;
+        /* a file that is not there was taken away; one that cannot be read says nothing */
+        if (read == MQ_INTERNAL || (read != MQ_OK && mq_path_exists(path)))
+            return mq_fail(error, read, "%s: %.800s", name, local.text);
         if (*wrong == 0)
             status = read != MQ_OK ? mq_fail(error, MQ_CHECK_FAILED, "%s: %.800s", name, local.text)
                                    : mq_fail(error, MQ_CHECK_FAILED,

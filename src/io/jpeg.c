@@ -5,7 +5,6 @@
 #include <setjmp.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include <jpeglib.h>
 #include <jerror.h>
@@ -137,14 +136,38 @@ mq_status mq_jpeg_decode(const char *path, const uint8_t *bytes, size_t size, mq
     return c.status;
 }
 
-static mq_status write_file(const char *path, const uint8_t *bytes, size_t size, mq_error *error) {
+/* ---- writing ---- */
+
+enum { PIECE = 1 << 14 };
+
+/* libjpeg's own destination in memory forgets what it holds when it fails, so its bytes go straight on. */
+typedef struct sink {
+    struct jpeg_destination_mgr manager; /* first: libjpeg hands back its address */
     mq_outfile *file;
-    MQ_TRY(mq_outfile_open(path, &file, error));
-    mq_outfile_unsynced(file);
-    mq_status status = mq_outfile_write(file, bytes, size, error);
-    if (status == MQ_OK) return mq_outfile_commit(file, error);
-    mq_outfile_abort(file);
-    return status;
+    uint8_t piece[PIECE];
+} sink;
+
+static void begin_pieces(j_compress_ptr info) {
+    sink *s = (sink *)(void *)info->dest;
+    s->manager.next_output_byte = s->piece;
+    s->manager.free_in_buffer = PIECE;
+}
+
+static void put_piece(j_compress_ptr info, size_t size) {
+    sink *s = (sink *)(void *)info->dest;
+    codec *c = codec_of((j_common_ptr)info);
+    c->status = mq_outfile_write(s->file, s->piece, size, c->error);
+    if (c->status != MQ_OK) longjmp(c->leave, 1);
+}
+
+static boolean next_piece(j_compress_ptr info) {
+    put_piece(info, PIECE); /* full, whatever free_in_buffer says */
+    begin_pieces(info);
+    return TRUE;
+}
+
+static void last_piece(j_compress_ptr info) {
+    put_piece(info, PIECE - info->dest->free_in_buffer);
 }
 
 mq_status mq_jpeg_write(const char *path, const uint8_t *pixels, int height, int width,
@@ -154,12 +177,15 @@ mq_status mq_jpeg_write(const char *path, const uint8_t *pixels, int height, int
                        path, height, width, quality, SIDE_MOST, SIDE_MOST);
     struct jpeg_compress_struct info = {0};
     codec c;
-    unsigned char *bytes = NULL; /* libjpeg's, by malloc */
-    unsigned long size = 0;
+    sink s;
+    s.manager = (struct jpeg_destination_mgr){
+        .init_destination = begin_pieces, .empty_output_buffer = next_piece, .term_destination = last_piece};
+    MQ_TRY(mq_outfile_open(path, &s.file, error));
+    mq_outfile_unsynced(s.file);
     info.err = set_up(&c, path, error);
     if (setjmp(c.leave) == 0) {
         jpeg_create_compress(&info);
-        jpeg_mem_dest(&info, &bytes, &size);
+        info.dest = &s.manager;
         info.image_height = (JDIMENSION)height;
         info.image_width = (JDIMENSION)width;
         info.input_components = 3;
@@ -173,9 +199,9 @@ mq_status mq_jpeg_write(const char *path, const uint8_t *pixels, int height, int
             jpeg_write_scanlines(&info, &row, 1);
         }
         jpeg_finish_compress(&info);
-        c.status = write_file(path, bytes, size, error);
     }
     jpeg_destroy_compress(&info);
-    free(bytes);
+    if (c.status == MQ_OK) return mq_outfile_commit(s.file, error);
+    mq_outfile_abort(s.file);
     return c.status;
 }

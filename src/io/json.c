@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -23,8 +24,13 @@ mq_status mq_json_parse(const char *name, const char *text, size_t size, json_t 
                        size, MAX_BYTES);
     json_error_t at;
     *out = json_loadb(text, size, JSON_REJECT_DUPLICATES, &at);
+    /* without memory the library reports what it likes, or drops a byte of a string and nothing */
+    if (mq_memory_was_short() || (!*out && json_error_code(&at) == json_error_out_of_memory)) {
+        json_decref(*out);
+        *out = NULL;
+        return mq_fail_memory(error, name, size);
+    }
     if (*out) return MQ_OK;
-    if (json_error_code(&at) == json_error_out_of_memory) return mq_fail_memory(error, name, size);
     return mq_one_line(error, mq_fail(error, MQ_BAD_INPUT, "%s:%d:%d: not valid JSON: %s", name, at.line,
                                       at.column, at.text));
 }
@@ -51,12 +57,22 @@ static int write_piece(const char *bytes, size_t size, void *context) {
     return to->status == MQ_OK ? 0 : -1;
 }
 
+void mq_json_watch_memory(void) {
+    json_set_alloc_funcs(mq_noted_malloc, free);
+}
+
+mq_status mq_json_complete(const char *what, mq_error *error) {
+    return mq_memory_was_short() ? mq_fail_memory(error, what, 0) : MQ_OK;
+}
+
 mq_status mq_json_save(const char *path, const json_t *value, mq_error *error) {
     sink to = {.error = error};
+    MQ_TRY(mq_json_complete(path, error));
     MQ_TRY(mq_outfile_open(path, &to.file, error));
     if (json_dump_callback(value, write_piece, &to, JSON_INDENT(2)) != 0 && to.status == MQ_OK)
         to.status = mq_fail(error, MQ_INTERNAL,
                             "cannot write: %s: not a JSON object or array, or out of memory", path);
+    if (to.status == MQ_OK) to.status = mq_json_complete(path, error);
     if (to.status == MQ_OK) to.status = mq_outfile_write(to.file, "\n", 1, error);
     if (to.status == MQ_OK) return mq_outfile_commit(to.file, error);
     mq_outfile_abort(to.file);
@@ -64,7 +80,7 @@ mq_status mq_json_save(const char *path, const json_t *value, mq_error *error) {
 }
 
 char *mq_json_line(const json_t *value) {
-    return json_dumps(value, JSON_ENCODE_ANY);
+    return mq_memory_was_short() ? NULL : json_dumps(value, JSON_ENCODE_ANY);
 }
 
 enum { GOT_TEXT = 96 };

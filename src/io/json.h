@@ -17,6 +17,10 @@ mq_status mq_json_parse(const char *name, const char *text, size_t size, json_t 
                         mq_error *error) MQ_MUST_CHECK;
 mq_status mq_json_load(const char *path, json_t **out, mq_error *error) MQ_MUST_CHECK;
 /* Atomic, two-space indent, newline at the end. */
+/* For programs, before any other use of JSON: values are made by many small allocations, and one that fails
+ * leaves a key out. With this mq_json_save, mq_json_line and mq_json_complete say so. */
+void mq_json_watch_memory(void);
+mq_status mq_json_complete(const char *what, mq_error *error) MQ_MUST_CHECK;
 mq_status mq_json_save(const char *path, const json_t *value, mq_error *error) MQ_MUST_CHECK;
 /* One line, release with free(); NULL when out of memory. */
 char *mq_json_line(const json_t *value);

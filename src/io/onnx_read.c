@@ -25,6 +25,7 @@ enum { /* TensorProto.DataType */
 /* Memory that protobuf may take. */
 typedef struct purse {
     size_t left;
+    bool is_short; /* the machine's memory, not this */
 } purse;
 
 typedef struct file {
@@ -40,7 +41,9 @@ typedef struct file {
 static void *take(void *data, size_t size) {
     purse *p = data;
     void *memory = NULL;
-    if (size > p->left || mq_alloc(1, size, "an ONNX file", &memory, NULL) != MQ_OK) return NULL;
+    if (size > p->left) return NULL;
+    p->is_short = mq_alloc(1, size, "an ONNX file", &memory, NULL) != MQ_OK;
+    if (p->is_short) return NULL;
     p->left -= size;
     return memory;
 }
@@ -323,8 +326,12 @@ mq_status mq_onnx_parse(const char *name, const void *bytes, size_t size, const 
     mq_status status = mq_arena_create(&f->arena, error);
     if (status == MQ_OK) {
         f->proto = onnx__model_proto__unpack(&f->allocator, size, bytes);
-        status =
-            f->proto ? read_model(f) : fail(f, "", "not an ONNX file: it is no protobuf message of a model");
+        if (f->proto)
+            status = read_model(f);
+        else if (f->purse.is_short)
+            status = mq_fail_memory(error, name, size);
+        else
+            status = fail(f, "", "not an ONNX file: it is no protobuf message of a model");
     }
     if (status != MQ_OK) {
         mq_onnx_free(&f->model);

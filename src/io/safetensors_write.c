@@ -106,7 +106,10 @@ static mq_status header_text(const mq_st_writer *writer, char **out, size_t *siz
     if (!failed) failed = json_object_update(header, writer->tensors);
     char *text = failed ? NULL : json_dumps(header, JSON_COMPACT);
     json_decref(header);
-    if (!text) return mq_fail_memory(error, "a safetensors header", writer->count);
+    if (!text || mq_memory_was_short()) { /* dumped with a piece missing */
+        free(text);
+        return mq_fail_memory(error, "a safetensors header", writer->count);
+    }
     size_t length = strlen(text), padded = (length + 7) / 8 * 8;
     mq_status status =
         padded <= MAX_HEADER

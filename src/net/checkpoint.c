@@ -66,7 +66,8 @@ static mq_status read_metadata(mq_checkpoint *c, mq_error *error) {
         MQ_TRY(meta(c->file, "bitw", &bitw, error));
         MQ_TRY(meta(c->file, "bita", &bita, error));
         status = mq_bits_parse(c->net, bitw, bita, &c->bits, error);
-        if (status != MQ_OK) return mq_fail_context(error, MQ_BAD_INPUT, "%s", mq_st_path(c->file));
+        if (status != MQ_OK)
+            return mq_fail_context(error, mq_input_status(status), "%s", mq_st_path(c->file));
     }
     for (int i = 0; c->net->given && i < c->net->layer_count; i++)
         if (c->net->nodes[c->net->layers[i].act].act.is_signed && c->bits.activation[i] < 2)

@@ -100,7 +100,7 @@ mq_status mq_packing_read(const json_t *root, const char *path, mq_packing *out,
     if (!json_is_object(root)) return mq_fail(error, MQ_BAD_INPUT, "%s: an object expected", path);
     MQ_TRY(mq_json_string(root, path, "dsp", &dsp, error));
     mq_status status = mq_dsp_find(dsp, &out->dsp, error);
-    if (status != MQ_OK) return mq_fail_context(error, MQ_BAD_INPUT, "%s: dsp", path);
+    if (status != MQ_OK) return mq_fail_context(error, mq_input_status(status), "%s: dsp", path);
     MQ_TRY(read_span(root, path, "weight_codes", &out->weight_codes, error));
     MQ_TRY(read_span(root, path, "activation_codes", &out->activation_codes, error));
     if (out->activation_codes.low != 0 || out->activation_codes.high < 1 ||
@@ -120,7 +120,7 @@ mq_status mq_packing_read(const json_t *root, const char *path, mq_packing *out,
     for (char *c = out->kind; *c; c++)
         if (*c < ' ' || *c > '~') *c = '?'; /* it is printed */
     status = mq_packing_finish(out, cycles, error);
-    return status == MQ_OK ? MQ_OK : mq_fail_context(error, MQ_BAD_INPUT, "%s", path);
+    return status == MQ_OK ? MQ_OK : mq_fail_context(error, mq_input_status(status), "%s", path);
 }
 
 mq_status mq_packing_load(const char *path, mq_packing *out, mq_error *error) {

@@ -38,15 +38,30 @@ static void state_text(const run *r, char *text, size_t size) {
                       s->scores.part[i].count);
 }
 
+/* What the hooks remember: numbers of %a. */
+static mq_status add_memory(const run *r, mq_st_writer *writer, mq_error *error) {
+    enum { NUMBER = 32 };
+    if (!r->hooks || !r->hooks->memory_count) return MQ_OK;
+    char *text;
+    size_t used = 0, size = r->hooks->memory_count * NUMBER;
+    MQ_TRY(mq_alloc(size, 1, "state of the search", &text, error));
+    for (size_t i = 0; i < r->hooks->memory_count; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%a", i ? " " : "", r->hooks->memory[i]);
+    mq_status status = mq_st_add_meta(writer, "hook_state", text, error);
+    mq_free(text);
+    return status;
+}
+
 static mq_status describe(const run *r, mq_st_writer *writer, bool with_optimiser, mq_error *error) {
     const mq_model_options *o = mq_model_get_options(r->model);
     mq_bits bits;
     mq_model_chosen_bits(r->model, &bits);
+    const mq_bits *chosen = r->hooks && r->hooks->chosen ? r->hooks->chosen(r->hooks->context) : NULL;
     mq_checkpoint_info info = {.net = r->net,
                                .mode = o->mode,
                                .share = o->mode != MQ_MODE_SEARCH || o->share,
                                .symmetric = o->symmetric,
-                               .bits = &bits,
+                               .bits = chosen ? chosen : &bits,
                                .epoch = r->state.epoch,
                                .precision = o->compute == MQ_BF16 ? "bf16" : "f32"};
     MQ_TRY(mq_checkpoint_describe(writer, &info, error));
@@ -54,6 +69,7 @@ static mq_status describe(const run *r, mq_st_writer *writer, bool with_optimise
     char text[512];
     state_text(r, text, sizeof text);
     MQ_TRY(mq_st_add_meta(writer, "train_state", text, error));
+    MQ_TRY(add_memory(r, writer, error));
     char *settings = mq_json_line(r->settings->settings);
     if (!settings) return mq_fail_memory(error, "settings", 0);
     mq_status status = mq_st_add_meta(writer, "train_settings", settings, error);
@@ -214,12 +230,24 @@ static bool read_state(const char *text, run *r) {
            (s->step > 0) == (s->scores.images > 0) && s->scores.judged <= s->scores.images;
 }
 
+static bool read_memory(const char *text, const mq_train_hooks *hooks) {
+    if (!hooks || !hooks->memory_count) return !text;
+    for (size_t i = 0; i < hooks->memory_count && text; i++) {
+        int used = 0;
+        if (sscanf(text, "%la%n", &hooks->memory[i], &used) != 1 || !isfinite(hooks->memory[i])) return false;
+        text += used;
+    }
+    return text && !*text;
+}
+
 static mq_status load_last(run *r, const char *path, mq_error *error) {
     mq_checkpoint c;
     MQ_TRY(mq_checkpoint_load(path, &c, error));
     mq_status status = same_settings(r, &c, error);
     if (status == MQ_OK && !read_state(mq_st_meta(c.file, "train_state"), r))
         status = mq_fail(error, MQ_BAD_INPUT, "cannot resume: %s: metadata 'train_state' is damaged", path);
+    if (status == MQ_OK && !read_memory(mq_st_meta(c.file, "hook_state"), r->hooks))
+        status = mq_fail(error, MQ_BAD_INPUT, "cannot resume: %s: metadata 'hook_state' is damaged", path);
     int count;
     mq_param *params = mq_model_params(r->model, &count);
     for (int i = 0; i < count && status == MQ_OK; i++) {
@@ -291,6 +319,15 @@ static void warn_of_threads(const run *r) {
     json_decref(root);
 }
 
+static mq_status check_empty(const mq_train_settings *settings, mq_error *error) {
+    if (!mq_dir_has_entries(settings->out) || settings->force || settings->resume) return MQ_OK;
+    return mq_fail(error, MQ_USAGE,
+                   "--out %s: the folder exists and is not empty: give --resume to go on with that run, "
+                   "or --force to "
+                   "replace it",
+                   settings->out);
+}
+
 mq_status run_open(run *r, bool *resumed, mq_error *error) {
     const mq_train_settings *settings = r->settings;
     char last[MQ_PATH], other[MQ_PATH];
@@ -300,6 +337,7 @@ mq_status run_open(run *r, bool *resumed, mq_error *error) {
     MQ_TRY(in_folder(r, "last.safetensors", last, error));
     if (run_goes_on(r)) {
         MQ_TRY(lock_folder(r, error));
+        mq_remove_leftovers(settings->out, NULL); /* of a run that was killed */
         MQ_TRY(load_last(r, last, error));
         warn_of_threads(r);
         *resumed = true;
@@ -307,15 +345,12 @@ mq_status run_open(run *r, bool *resumed, mq_error *error) {
     }
     if (mq_path_exists(settings->out) && !mq_path_is_dir(settings->out))
         return mq_fail(error, MQ_USAGE, "--out %s: a folder expected, a file is there", settings->out);
-    if (mq_dir_has_entries(settings->out) && !settings->force && !settings->resume)
-        return mq_fail(error, MQ_USAGE,
-                       "--out %s: the folder exists and is not empty: give --resume to go on with that run, "
-                       "or --force to "
-                       "replace it",
-                       settings->out);
+    MQ_TRY(check_empty(settings, error));
     if (settings->resume) MQ_TRY(check_restart(r, error));
     MQ_TRY(mq_make_dirs(settings->out, error));
     MQ_TRY(lock_folder(r, error));
+    MQ_TRY(check_empty(settings, error)); /* another run may have ended there in the meantime */
+    mq_remove_leftovers(settings->out, NULL);
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
         MQ_TRY(in_folder(r, ours[i], other, error));
         if (mq_path_exists(other) && remove(other) != 0) return mq_fail_errno(error, "cannot replace", other);

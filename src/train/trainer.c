@@ -211,6 +211,10 @@ static mq_status finish_epoch(loop *l, const mq_dataset *test, double seconds, m
     log_epoch(l, &tested, seconds);
     mq_status status = MQ_OK;
     if (r->hooks && r->hooks->epoch) status = r->hooks->epoch(r->hooks->context, r->model, line, error);
+    if (status != MQ_OK) { /* the epoch is not finished: a resumed run ends it again */
+        json_decref(line);
+        return status;
+    }
     bool better = quality > r->state.best;
     r->state.epoch++;
     r->state.step = 0;
@@ -219,7 +223,7 @@ static mq_status finish_epoch(loop *l, const mq_dataset *test, double seconds, m
     if (better) r->state.best = quality;
     /* last.safetensors comes last: until it is there, a resumed run repeats the epoch and writes the rest
      * again. */
-    if (status == MQ_OK && better) status = run_save(r, "best.safetensors", false, error);
+    if (better) status = run_save(r, "best.safetensors", false, error);
     if (status == MQ_OK) status = run_append_metrics(r, line, error);
     if (status == MQ_OK) status = run_write_bits(r, error);
     if (status == MQ_OK) status = run_save(r, "last.safetensors", true, error);
@@ -299,6 +303,11 @@ static mq_status prepare(loop *l, const mq_dataset *train, mq_error *error) {
     if (resumed)
         mq_log(MQ_LOG_INFO, "resumed %s after epoch %d, step %llu", settings->out, r->state.epoch,
                (unsigned long long)r->state.step);
+    const uint64_t batches = (train->count + (size_t)options.batch - 1) / (size_t)options.batch;
+    const uint64_t group = (uint64_t)settings->accumulate;
+    if (r->hooks && r->hooks->begin)
+        MQ_TRY(r->hooks->begin(r->hooks->context, r->model, (batches + group - 1) / group,
+                               *mq_optimizer_updates(r->optimizer), error));
     const mq_node *output = mq_net_output(r->net);
     MQ_TRY(mq_alloc((size_t)options.batch * (size_t)(output->h * output->w * output->c), sizeof(float),
                     "the loss gradient", &l->d_output, error));

@@ -17,14 +17,23 @@
 /* What the search adds to a training run. Every member may be NULL. */
 typedef struct mq_train_hooks {
     void *context;
+    /* Before the first step of this call, parameters and state being in place: an epoch has `updates`, `done`
+     * are behind (of all epochs). */
+    mq_status (*begin)(void *context, mq_model *model, uint64_t updates, uint64_t done, mq_error *error);
     /* After the backward passes of an update: adds its gradients and returns what it adds to the loss. */
     double (*after_backward)(void *context, mq_model *model);
     /* After the optimiser's step and after loading parameters. */
     void (*after_update)(void *context, mq_model *model);
-    /* At the end of an epoch: adds fields to the metrics line and may log. */
+    /* At the end of an epoch: adds fields to the metrics line and may log. Called again when the run is
+     * interrupted before the epoch is saved. */
     mq_status (*epoch)(void *context, mq_model *model, json_t *metrics, mq_error *error);
     /* bits.json at the end of an epoch; a new reference, NULL = no such file. */
     json_t *(*bits)(void *context, mq_model *model);
+    /* The bits that a checkpoint names; NULL: the largest alphas. Borrowed. */
+    const mq_bits *(*chosen)(void *context);
+    /* What the hooks remember between updates: saved with last.safetensors, put back on resume. */
+    double *memory;
+    size_t memory_count;
 } mq_train_hooks;
 
 typedef struct mq_train_settings {
