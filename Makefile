@@ -1,7 +1,7 @@
 # mixq: the short commands; `make help` lists them. The build itself is CMake and Ninja (CMakeLists.txt, CMakePresets.json).
 .DEFAULT_GOAL := build
 PREFIX ?= /usr/local
-.PHONY: build install docs deps deps-deep check check-deep demo bench-torch bench-scaling format clean help
+.PHONY: build install docs deps deps-deep check check-deep demo bench-torch bench-scaling bench-ranks format clean help
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ bench-torch: build ## training steps beside PyTorch's (tools/deps.sh torch), in 
 
 bench-scaling: build ## time per image over batch sizes and threads, of vgg_tiny: 10 minutes on a quiet machine
 	@python3 bench/scaling.py
+
+bench-ranks: ## time per epoch on 1, 2 and 4 ranks, what they send and wait for (preset mpi): 5 minutes on a quiet machine
+	cmake --preset mpi && cmake --build --preset mpi --target mixq
+	@python3 bench/ranks.py
 
 format: ## clang-format all sources
 	git ls-files '*.c' '*.h' | xargs clang-format -i

@@ -5,6 +5,9 @@ set(MIXQ_MODULES "" CACHE INTERNAL "")
 function(mixq_module name)
   cmake_parse_arguments(M "" "" "USES;LIBS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.c)
+  if(NOT MIXQ_MPI)
+    list(FILTER sources EXCLUDE REGEX "/ranks_mpi\\.c$")
+  endif()
   if(NOT sources)
     return()
   endif()
@@ -21,8 +24,8 @@ function(mixq_module name)
 endfunction()
 
 # The command line: one file per sub-command. These need the training side.
-set(MIXQ_TRAIN_COMMANDS search_command train_command test_command import_command export_command export_vectors bench_command bench_step
-                        cost_command bits_file run_options confusion)
+set(MIXQ_TRAIN_COMMANDS search_command search_run search_hooks train_command test_command import_command export_command export_vectors bench_command bench_step
+                        cost_command bits_file run_options confusion pareto_command pareto_setup pareto_base pareto_runs pareto_work pareto_results)
 
 function(mixq_program)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/*.c)

@@ -53,6 +53,13 @@ deploy() {
     preset deploy && ! ldd build-deploy/mixq | grep -q dnnl
 }
 
+# Training by several processes: the whole suite of a build with MPI would say nothing new of the rest.
+mpi() {
+    cmake --preset mpi && cmake --build --preset mpi || return 1
+    OMP_WAIT_POLICY=passive ctest --test-dir build-mpi --output-on-failure --no-tests=error -L '^(mpi|ranks|train)$'
+    tools/count_tests.awk build-mpi/Testing/Temporary/LastTest.log
+}
+
 # Reads of memory that was never written, in what reads files; slow, so only there.
 memory() {
     cmake --preset deploy -DMIXQ_WERROR=ON && cmake --build --preset deploy || return 1
@@ -74,7 +81,7 @@ format() {
 
 tidy() {
     cmake --preset tidy || return 1
-    git ls-files 'src/*.c' | xargs -P "$cores" -n 1 clang-tidy --quiet -p build-tidy 2>/dev/null
+    git ls-files 'src/*.c' ':!src/ranks/ranks_mpi.c' | xargs -P "$cores" -n 1 clang-tidy --quiet -p build-tidy 2>/dev/null
     local status=$?
     echo "$(grep -c 'warning: .*clang-analyzer' build-deep/tidy.log) findings of the analyzer to read in build-deep/tidy.log"
     return $status
@@ -134,14 +141,15 @@ inject() {
     MIXQ_DEEP=1 OMP_WAIT_POLICY=passive build-ci/tests/test_inject
 }
 
-# Coverage-guided, a minute; `tools/fuzz.sh 600` for longer.
+# Every reader, coverage-guided, for some seconds; `tools/fuzz.sh 600` for longer.
 fuzz() {
-    tools/fuzz.sh 60
+    tools/fuzz.sh 20
 }
 
 step asan asan
 step tsan tsan
 step deploy deploy
+step mpi mpi
 step memory memory
 step luts luts
 step layers layers

@@ -9,7 +9,8 @@ packages=(build-essential cmake ninja-build pkg-config libdnnl-dev libyaml-dev l
           libgmp-dev libjpeg62-turbo-dev libpng-dev libexpat1-dev libprotobuf-c-dev protobuf-c-compiler libcmocka-dev
           verilator iverilog yosys dataset-fashion-mnist)
 if [ "${1:-}" = deep ]; then
-    packages+=(git clang clang-tidy clang-format cppcheck valgrind libomp-dev llvm man-db chromium)
+    packages+=(git clang clang-tidy clang-format cppcheck valgrind libomp-dev llvm man-db chromium libopenmpi-dev
+               openmpi-bin)
 fi
 if [ "${1:-}" = torch ]; then
     packages+=(python3-torch python3-numpy python3-yaml libopenblas0-openmp)

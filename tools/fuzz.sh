@@ -1,35 +1,35 @@
 #!/usr/bin/env bash
-# Coverage-guided fuzzing (libFuzzer, clang): tools/fuzz.sh [SECONDS (60)] [packing|onnx (both)]; the corpora stay in build-fuzz/.
-#   packing  bytes become packings and operands; what is accepted must survive encode, slice and decode
-#   onnx     bytes are an ONNX file; it is imported, or refused with a message
-set -euo pipefail
+# Coverage-guided fuzzing of the readers (libFuzzer, clang): tools/fuzz.sh [SECONDS (60)] [HARNESS... (all of tests/fuzz)].
+# Each begins with its committed corpus and what earlier runs left in build-fuzz/corpus; a finding is written to
+# build-fuzz/findings and ends the script with 1. Minimise it (the program, -minimize_crash=1 FILE), mend the reader and
+# put the file into tests/fuzz/corpus/HARNESS. MIXQ_FUZZ_BUILT=1: the programs are built already.
+set -uo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
-which=${2:-packing onnx}
-flags=(-O1 -g -DMIXQ_FUZZER -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -D_GNU_SOURCE -std=gnu17
-       -ffp-contract=off -Isrc)
-
-fuzz_packing() {
-    mkdir -p build-fuzz/packing
-    clang "${flags[@]}" tests/pack/test_fuzz_packing.c src/pack/{packing,codes,luts,dsp}.c src/base/status.c \
-        -o build-fuzz/fuzz_packing
-    build-fuzz/fuzz_packing -max_total_time="$seconds" -max_len=256 -artifact_prefix=build-fuzz/ build-fuzz/packing
-}
-
-fuzz_onnx() {
-    mkdir -p build-fuzz/onnx build-fuzz/protobuf
-    cp tests/qonnx/files/*.onnx build-fuzz/onnx # seeds
-    protoc-c --c_out=build-fuzz/protobuf -I src/io src/io/onnx_subset.proto
-    echo '#include "base/embedded.h"
-const mq_embedded_file mixq_builtin_models[] = {{0}};' >build-fuzz/no_models.c
-    clang "${flags[@]}" -DMIXQ_VERSION='"fuzz"' -Ibuild-fuzz/protobuf tests/qonnx/test_fuzz_onnx.c build-fuzz/no_models.c \
-        build-fuzz/protobuf/onnx_subset.pb-c.c src/qonnx/{graph,constants,stream_nodes,layers,own_file,qonnx_import}.c \
-        src/net/{net,parse,bits,params,checkpoint}.c src/quant/*.c \
-        src/tensor/*.c src/base/*.c src/io/{onnx_read,onnx_write,yaml,yaml_values,safetensors_read,safetensors_write,json}.c \
-        -fopenmp -lprotobuf-c -lyaml -ljansson -lmd -lm -o build-fuzz/fuzz_onnx
-    build-fuzz/fuzz_onnx -max_total_time="$seconds" -max_len=8192 -rss_limit_mb=4096 -artifact_prefix=build-fuzz/ build-fuzz/onnx
-}
-
-for target in $which; do
-    "fuzz_$target"
+shift || true
+harnesses=("$@")
+if [ ${#harnesses[@]} -eq 0 ]; then
+    for folder in tests/fuzz/corpus/*/; do harnesses+=("$(basename "$folder")"); done
+fi
+if [ "${MIXQ_FUZZ_BUILT:-}" != 1 ]; then
+    cmake --preset fuzz >/dev/null && cmake --build --preset fuzz || exit 2
+fi
+# Long enough for the files of the corpus; memory as a small file may ask for at most.
+declare -A longest=([packing]=256 [arguments]=2048 [voc]=4096 [device]=4096 [jpeg]=4096 [png]=4096 [cifar]=1024)
+mkdir -p build-fuzz/findings
+export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:allocator_may_return_null=0 UBSAN_OPTIONS=print_stacktrace=1
+export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
+bad=0
+for name in "${harnesses[@]}"; do
+    mkdir -p "build-fuzz/corpus/$name"
+    log=build-fuzz/$name.log
+    build-fuzz/tests/fuzz/"fuzz_$name" -max_total_time="$seconds" -max_len="${longest[$name]:-16384}" -timeout=20 \
+        -rss_limit_mb=1024 -malloc_limit_mb=512 -print_final_stats=1 -verbosity=1 -close_fd_mask=1 \
+        -artifact_prefix="build-fuzz/findings/$name-" "build-fuzz/corpus/$name" "tests/fuzz/corpus/$name" >"$log" 2>&1 ||
+        { bad=1 && grep -E 'ERROR|SUMMARY|runtime error|Test unit' "$log"; }
+    printf '%-16s %s\n' "$name" "$(awk '
+        /cov: / { for (i = 1; i < NF; i++) { if ($i == "cov:") cov = $(i + 1); if ($i == "ft:") ft = $(i + 1) } }
+        /number_of_executed_units/ { runs = $2 }
+        END { printf "%d executions, %d edges, %d features", runs, cov, ft }' "$log")"
 done
+exit $bad

@@ -9,6 +9,7 @@
 #include "accel/choice_search.h"
 #include "accel/estimate.h"
 #include "accel/streams.h"
+#include "base/log.h"
 #include "base/memory.h"
 
 enum { LARGER = 64, TRIES = 8 };
@@ -26,6 +27,7 @@ typedef struct job {
     int64_t *time; /* that occur, ascending */
     mq_choice_result best;
     int64_t cycles; /* of best */
+    int64_t open;   /* most cycles below best of which it is not known whether they are possible; 0: none */
     mq_error *error;
 } job;
 
@@ -103,6 +105,7 @@ static mq_status attempt(job *j, int64_t cycles, bool optimise, mq_choice_result
     mq_status status =
         mq_choice_search(&graph, j->layers, &j->budget, optimise, MQ_CHOICE_ROUNDS, out, j->error);
     mq_choice_graph_free(&graph);
+    if (status == MQ_OK && !out->found && out->undecided && cycles > j->open) j->open = cycles;
     return status;
 }
 
@@ -140,8 +143,9 @@ static int first_time(const job *j, double least) {
 /* The least time within the budget and a way to reach it in j->best; found false: there is none. */
 static mq_status least_time(job *j) {
     double least = time_bound(j) * (1 - 1e-9), stride = 1.02;
-    if (!isfinite(least)) return MQ_OK;                  /* a layer without candidates */
-    int low = first_time(j, least) - 1, high = j->times; /* low fails, high is possible */
+    if (!isfinite(least)) return MQ_OK;                        /* a layer without candidates */
+    if (j->cycles > 0) least = fmax(least, (double)j->cycles); /* of a try with more budget */
+    int low = first_time(j, least) - 1, high = j->times;       /* low fails, high is possible */
     int at = low + 1;
     while (high - low > 1) {
         mq_choice_result result;
@@ -313,6 +317,9 @@ static mq_status allocate(job *j, mq_inet_plan **out) {
         }
         if (!j->best.found) {
             mq_choice_result_free(&j->best);
+            if (wanted > 0 && j->request->only_target)
+                return mq_fail(j->error, MQ_BAD_INPUT, "%s on %s at %g MHz: out of reach: %g frames a second",
+                               j->net->model, j->device->name, j->clock_mhz, target);
             MQ_TRY(least_time(j));
             if (!j->best.found) return explain(j);
             if (wanted > 0)
@@ -328,10 +335,16 @@ static mq_status allocate(job *j, mq_inet_plan **out) {
         *out = NULL;
         MQ_TRY(make_plan(j, out));
         MQ_TRY(excess(j, *out, &fits));
-        if (fits) return MQ_OK;
+        if (fits) break;
+        if (i == TRIES - 1)
+            return mq_fail(j->error, MQ_BAD_INPUT, "%s is too small for the streams' FIFOs of %s",
+                           j->device->name, j->net->model);
     }
-    return mq_fail(j->error, MQ_BAD_INPUT, "%s is too small for the streams' FIFOs of %s", j->device->name,
-                   j->net->model);
+    if (j->open && j->open < j->cycles)
+        mq_log(MQ_LOG_WARN,
+               "%s on %s: %lld cycles a frame found; whether up to %lld are possible is left open",
+               j->net->model, j->device->name, (long long)j->cycles, (long long)j->open);
+    return MQ_OK;
 }
 
 mq_status mq_accel_allocate(const mq_inet *net, const mq_accel_request *request, mq_inet_plan **out,

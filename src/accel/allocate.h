@@ -22,6 +22,7 @@ typedef struct mq_accel_request {
     const mq_device *device;
     double clock_mhz;     /* 0: the device's */
     double target_fps;    /* 0: as fast as possible; else as small as possible at this rate */
+    bool only_target;     /* a target out of reach fails at once: the best rate is not looked for */
     unsigned multipliers; /* MQ_ACCEL_DSP | MQ_ACCEL_LUT; 0: both */
     const mq_accel_fixed
         *fixed; /* [fixed_count], or NULL; pe and lanes count as published for 1 pixel block */

@@ -1,14 +1,15 @@
 /* choice_search.h - the best way through a choice graph that stays within a budget.
  *
  * Shortest paths under prices of the resources (Lagrangian relaxation, subgradient steps) give bounds and,
- * most often, the answer; what they leave open is decided exactly: fronts of resource vectors from the end,
- * cut by the bounds. */
+ * most often, the answer, the more so as each way's items are exchanged for others that suit the same
+ * neighbours. What they leave open is decided by fronts of resource vectors from the end, cut by the bounds:
+ * first of the two scarcest resources, then exactly. */
 #ifndef MIXQ_ACCEL_CHOICE_SEARCH_H
 #define MIXQ_ACCEL_CHOICE_SEARCH_H
 
 #include "accel/choice_graph.h"
 
-enum { MQ_CHOICE_ROUNDS = 60, MQ_CHOICE_VECTORS = 400000 };
+enum { MQ_CHOICE_ROUNDS = 60, MQ_CHOICE_WORK = 2000000000 };
 
 typedef struct mq_choice_result {
     bool found;
@@ -18,7 +19,7 @@ typedef struct mq_choice_result {
     double price;    /* sum of used shares of the budget */
     double bound;    /* no way has a smaller price (optimise), or > 0: proof that none fits */
     int64_t vectors; /* of the exact part, 0: not needed */
-    bool undecided;  /* the exact part stopped at MQ_CHOICE_VECTORS: there may be a way */
+    bool undecided;  /* the exact part stopped after MQ_CHOICE_WORK comparisons: there may be a way */
 } mq_choice_result;
 
 /* optimise: a way of small price, by relaxation alone (`bound` says how far from the least); not found does

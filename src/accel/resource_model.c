@@ -219,23 +219,23 @@ static double border_luts(const mq_layer_shape *s, const mq_fold *f) {
     return (s->kernel_w - 1) * (double)f->acc_bits + MODEL.hold * f->npx * f->acc_bits;
 }
 
+/* As mixq_ring builds it: a memory for every row (one for all when one row is read) and every group of the
+ * stream that stands beside others in a word; a wider group falls into parts. */
 static void add_ring(const mq_layer_shape *s, const mq_fold *f, double *luts, int64_t *ram18) {
-    int word = s->depthwise ? f->pe : f->simd, banks = s->kernel_h + 1;
-    int channels = f->in_channels > word ? f->in_channels : word;
-    if (s->linear) { /* a frame, twice */
-        add_buffer((int64_t)word * s->in_bits, 2 * ceil_div(s->in_c, word), luts, ram18);
-        return;
-    }
-    int64_t width = (int64_t)channels * f->npx * s->in_bits,
-            depth = ceil_div(s->in_c, channels) * f->in_blocks;
-    double bank = 0;
-    int64_t rams = 0;
-    add_buffer(width, depth, &bank, &rams);
-    *luts += bank * banks;
-    *ram18 += rams * banks;
-    *luts += MODEL.mux4 * (double)ceil_div(banks, 4) * f->rows * word * f->npx * s->in_bits;
-    int64_t choices = channels / word; /* of a word's channels: a multiplexer's inputs */
-    if (choices > 1) *luts += (double)((choices - 1) * f->rows * word * f->npx * s->in_bits) / 3.0;
+    int word = s->depthwise ? f->pe : f->simd, ring_rows = s->kernel_h + 1;
+    int arriving = s->linear ? f->in_channels * f->in_pixels : f->in_channels;
+    int64_t pixels = s->linear ? 1 : f->npx;
+    int64_t banks = word > arriving ? word / arriving : 1, parts = word < arriving ? arriving / word : 1;
+    int64_t width = arriving / parts * pixels * s->in_bits, groups = ceil_div(s->in_c, arriving);
+    int64_t words = parts > 1 ? groups * parts : ceil_div(groups, banks);
+    int64_t depth = words * f->in_blocks * (f->rows > 1 ? 1 : ring_rows),
+            memories = banks * (f->rows > 1 ? ring_rows : 1), ram = 0;
+    double lut = 0;
+    add_buffer(width, depth, &lut, &ram);
+    *luts += lut * (double)memories;
+    *ram18 += ram * memories;
+    if (f->rows > 1) *luts += MODEL.mux4 * (double)(ceil_div(ring_rows, 4) * f->rows * banks * width);
+    *luts += (double)((parts - 1) * width) / 3.0;
 }
 
 static void add_weights(int64_t words, int64_t bits, int chain, const mq_fold *f, double *luts,

@@ -19,6 +19,8 @@ typedef struct mq_log_sink {
 
 void mq_log_set(const mq_log_sink *sink); /* copied; NULL = silence */
 void mq_log(mq_log_level level, const char *format, ...) MQ_PRINTF(2, 3);
+/* total MQ_LOG_ENDLESS: how much there is to do is not known; the note alone tells. */
+#define MQ_LOG_ENDLESS UINT64_MAX
 void mq_progress(const char *what, uint64_t done, uint64_t total, const char *format, ...) MQ_PRINTF(4, 5);
 
 #endif

@@ -284,14 +284,14 @@ const cli_command cli_build = {
         "of\n"
         "every file: all of it or nothing.\n\n"
         "With --target c DIR gets MODEL.c and MODEL.h, where the export has vectors also MODEL_bench.c, "
-        "which "
-        "runs\n"
-        "and compares them, and manifest.json.\n\n"
+        "which runs\n"
+        "and compares them, the network, vectors/ and manifest.json.\n\n"
         "Examples:\n"
         "  mixq export main --out export --data shapes:64 --vectors 3\n"
         "  mixq build export --device ultra96v2 --target rtl --out accelerator\n"
         "  mixq build export --device ultra96v2 --target rtl --out slow --target-fps 200 --clock 150\n"
         "  mixq verify accelerator --stalls\n"
-        "  mixq build export --target c --out program\n",
+        "  mixq build export --target c --out program\n"
+        "  mixq verify program\n",
     .run = run,
 };

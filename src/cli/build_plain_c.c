@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/memory.h"
 #include "base/staging.h"
+#include "gen/export_copy.h"
 #include "gen/plain_c.h"
 #include "gen/plain_c_bench.h"
 #include "inet/inet_files.h"
@@ -16,14 +18,12 @@
 #include "io/npy.h"
 
 #define VECTORS "vectors"
-enum { NAME = MQ_INET_MAX_NAME + 32, MOST = 6 };
+enum { NAME = MQ_INET_MAX_NAME + 32 };
 
 typedef struct plain_job {
     const char *out;
     char source[MQ_PATH]; /* the export folder */
     mq_inet *net;
-    char name[MOST][NAME]; /* files of the build */
-    int files;
     size_t vectors;
 } plain_job;
 
@@ -82,11 +82,6 @@ static mq_status write_bench(plain_job *job, const char *stage, mq_error *error)
     for (size_t i = 0; i < all; i++) values[i] = mq_tensor_whole(&outputs, i);
     MQ_TRY_GOTO(mq_plain_c_write_bench(net, images.data, values, count, stage, error), done);
     job->vectors = count;
-    char name[NAME];
-    mq_plain_c_name(net, name);
-    snprintf(job->name[job->files++], NAME, "%.80s_bench.c", name);
-    snprintf(job->name[job->files++], NAME, MQ_PLAIN_C_IMAGES);
-    snprintf(job->name[job->files++], NAME, MQ_PLAIN_C_OUTPUTS);
 done:
     mq_free(values);
     mq_tensor_free(&images);
@@ -107,33 +102,53 @@ static mq_status check_place(const plain_job *job, bool force, mq_error *error) 
 }
 
 static mq_status write_staged(plain_job *job, const char *stage, mq_error *error) {
-    char name[NAME];
-    const char *names[MOST];
+    mq_folder_list files;
     MQ_TRY(mq_plain_c_write(job->net, stage, error));
-    mq_plain_c_name(job->net, name);
-    snprintf(job->name[job->files++], NAME, "%.80s.c", name);
-    snprintf(job->name[job->files++], NAME, "%.80s.h", name);
     MQ_TRY(write_bench(job, stage, error));
-    for (int i = 0; i < job->files; i++) names[i] = job->name[i];
-    MQ_TRY(mq_manifest_write(stage, names, (size_t)job->files, error));
-    snprintf(job->name[job->files++], NAME, MQ_MANIFEST_FILE);
-    return MQ_OK;
+    MQ_TRY(mq_export_copy(job->source, job->net, stage, error));
+    json_t *about = json_pack("{s:s}", "target", "c");
+    if (!about) return mq_fail_memory(error, MQ_MANIFEST_FILE, 0);
+    mq_status status = mq_folder_files(stage, &files, error);
+    if (status == MQ_OK) {
+        status = mq_manifest_write_about(stage, (const char *const *)files.name, files.count, about, error);
+        mq_folder_list_free(&files);
+    }
+    json_decref(about);
+    return status;
+}
+
+/* Over what stands there; other files of the folder stay. */
+static mq_status move(const char *stage, const char *name, const char *out, mq_error *error) {
+    char from[MQ_PATH], to[MQ_PATH];
+    MQ_TRY(mq_path_join(stage, name, from, error));
+    MQ_TRY(mq_path_join(out, name, to, error));
+    char *slash = strrchr(to, '/');
+    *slash = 0;
+    MQ_TRY(mq_make_dirs(to, error));
+    *slash = '/';
+    return rename(from, to) == 0 ? MQ_OK : mq_fail_errno(error, "cannot write", to);
+}
+
+static mq_status move_all(const char *stage, const char *out, mq_error *error) {
+    char old[MQ_PATH];
+    mq_folder_list files;
+    MQ_TRY(mq_path_join(out, MQ_MANIFEST_FILE, old, error));
+    if (unlink(old) != 0 && mq_path_exists(old)) return mq_fail_errno(error, "cannot replace", old);
+    MQ_TRY(mq_folder_files(stage, &files, error));
+    mq_status status = MQ_OK;
+    for (size_t i = 0; i < files.count && status == MQ_OK; i++)
+        if (strcmp(files.name[i], MQ_MANIFEST_FILE) != 0) status = move(stage, files.name[i], out, error);
+    if (status == MQ_OK) status = move(stage, MQ_MANIFEST_FILE, out, error);
+    mq_folder_list_free(&files);
+    return status;
 }
 
 static mq_status write_folder(plain_job *job, mq_error *error) {
-    char from[MQ_PATH], to[MQ_PATH];
     mq_staging stage;
     bool made = !mq_path_exists(job->out);
     MQ_TRY(mq_staging_inside(job->out, &stage, error));
     mq_status status = write_staged(job, stage.path, error);
-    if (status == MQ_OK) status = mq_path_join(job->out, MQ_MANIFEST_FILE, to, error);
-    if (status == MQ_OK && unlink(to) != 0 && mq_path_exists(to))
-        status = mq_fail_errno(error, "cannot replace", to);
-    for (int i = 0; i < job->files && status == MQ_OK; i++) {
-        status = mq_path_join(stage.path, job->name[i], from, error);
-        if (status == MQ_OK) status = mq_path_join(job->out, job->name[i], to, error);
-        if (status == MQ_OK && rename(from, to) != 0) status = mq_fail_errno(error, "cannot write", to);
-    }
+    if (status == MQ_OK) status = move_all(stage.path, job->out, error);
     mq_staging_close(&stage);
     if (status != MQ_OK && made) rmdir(job->out);
     return status;
@@ -153,6 +168,7 @@ static mq_status report(const cli_args *args, const plain_job *job, mq_error *er
         printf("  %zu images with the trained network's outputs: cc -std=c11 -O2 %s.c %s_bench.c -o bench && "
                "./bench\n",
                job->vectors, name, name);
+    printf("  next: mixq verify %s\n", job->out);
     return MQ_OK;
 }
 

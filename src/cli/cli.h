@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "io/json.h"
+#include "ranks/ranks.h"
 
 typedef struct cli_option {
     const char *name;     /* "--epochs" */
@@ -27,6 +28,8 @@ typedef struct cli_args {
     const char *set[CLI_MAX_WORDS]; /* --set key=value, in order */
     uint64_t seed;
     bool json, quiet, verbose;
+    mq_ranks *ranks; /* of a command with `ranks`; NULL: one process */
+    bool silent;     /* run by another command: no result on stdout */
 } cli_args;
 
 typedef struct cli_command {
@@ -37,6 +40,7 @@ typedef struct cli_command {
     const cli_option *options;   /* ends with name NULL */
     const char *const *settable; /* keys of --set, ends with NULL; NULL = none */
     const char *details;         /* paragraphs and examples of --help */
+    bool ranks;                  /* an MPI launcher may start it in several processes that work together */
     mq_status (*run)(const cli_args *args, mq_error *error);
 } cli_command;
 
@@ -44,6 +48,10 @@ typedef struct cli_command {
 extern const cli_command *const cli_commands[];
 /* Options that every command takes; ends with name NULL. --set only counts where a command has settings. */
 extern const cli_option cli_common_options[];
+
+/* main.c: the words after the command's name. Sets the number of threads. words are borrowed. */
+mq_status cli_parse(const cli_command *command, int count, char **words, cli_args *out,
+                    mq_error *error) MQ_MUST_CHECK;
 
 /* help_command.c: what --help prints, of one command and of all. */
 void cli_help_command(const cli_command *command);
@@ -80,6 +88,7 @@ mq_status cli_print_json(json_t *object, mq_error *error) MQ_MUST_CHECK;
 
 /* console.c */
 void console_open(bool quiet, bool verbose);
-void console_close(void); /* ends a progress line that stands open */
+void console_silence(void); /* of ranks that do not speak */
+void console_close(void);   /* ends a progress line that stands open */
 
 #endif

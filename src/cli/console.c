@@ -41,12 +41,20 @@ static void progress(void *context, const char *what, uint64_t done, uint64_t to
     }
     if (done < total && now - console.last < wait) return;
     if (!console.terminal) {
-        if (done < total)
+        if (total == MQ_LOG_ENDLESS)
+            fprintf(stderr, "%s: %s\n", what, note);
+        else if (done < total)
             fprintf(stderr, "%s: %3.0f%%  %s\n", what, 100.0 * (double)done / (double)total, note);
         console.last = now;
         return;
     }
     console.last = now;
+    if (total == MQ_LOG_ENDLESS) {
+        fprintf(stderr, "\r\033[K%s: %s", what, note);
+        console.open = true;
+        fflush(stderr);
+        return;
+    }
     int filled = (int)(BAR * done / total);
     fprintf(stderr, "\r\033[K%s [", what);
     for (int i = 0; i < BAR; i++) fputc(i < filled ? '#' : '.', stderr);
@@ -66,6 +74,10 @@ void console_open(bool quiet, bool verbose) {
     console.terminal = isatty(STDERR_FILENO);
     mq_log_sink sink = {.line = say, .progress = progress};
     mq_log_set(&sink);
+}
+
+void console_silence(void) {
+    mq_log_set(NULL);
 }
 
 void console_close(void) {

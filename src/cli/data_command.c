@@ -6,9 +6,11 @@
 #include "base/folder.h"
 #include "base/staging.h"
 #include "cli/commands.h"
+#include "base/text.h"
 #include "cli/data_draw.h"
 #include "data/dataset.h"
 #include "data/export.h"
+#include "io/npz.h"
 
 /* What detection sets have on top. */
 static void add_boxes(json_t *root, const mq_dataset_info *info) {
@@ -101,13 +103,33 @@ static mq_status describe(const cli_args *args, const char *name, mq_error *erro
     return status;
 }
 
+static mq_status say_exported(const cli_args *args, const char *place, const size_t written[2],
+                              mq_error *error) {
+    if (args->json)
+        return cli_print_json(json_pack("{s:s, s:I, s:I}", "folder", place, "train", (json_int_t)written[0],
+                                        "test", (json_int_t)written[1]),
+                              error);
+    printf("%zu images for training and %zu for testing in %s\n", written[0], written[1], place);
+    return MQ_OK;
+}
+
+static mq_status open_split(const cli_args *args, const char *name, mq_split split, mq_dataset **out,
+                            mq_error *error) {
+    int64_t limit = 0;
+    bool strict = false;
+    MQ_TRY(cli_int(args, "--limit", 1, MQ_DATA_SAMPLES, &limit, error));
+    MQ_TRY(cli_strict(args, &strict, error));
+    mq_data_request request = {.split = split, .limit = (size_t)limit, .seed = args->seed, .strict = strict};
+    return mq_dataset_open(name, &request, out, error);
+}
+
 /* One split into a folder of its own. */
-static mq_status export_split(const char *name, const mq_data_request *request, const char *folder,
+static mq_status export_split(const cli_args *args, const char *name, mq_split split, const char *folder,
                               size_t *written, mq_error *error) {
     mq_dataset *set;
     char path[MQ_PATH];
-    MQ_TRY(mq_path_join(folder, mq_split_name(request->split), path, error));
-    MQ_TRY(mq_dataset_open(name, request, &set, error));
+    MQ_TRY(mq_path_join(folder, mq_split_name(split), path, error));
+    MQ_TRY(open_split(args, name, split, &set, error));
     mq_status status = mq_dataset_export(set, path, written, error);
     mq_dataset_free(set);
     return status;
@@ -136,30 +158,45 @@ static mq_status move_whole(const char *stage, const char *folder, mq_error *err
 /* Both splits as files, in folders train and test. */
 static mq_status export_files(const cli_args *args, const char *name, const char *folder, mq_error *error) {
     size_t written[2] = {0};
-    int64_t limit = 0;
-    bool strict = false, made = !mq_path_exists(folder);
+    bool made = !mq_path_exists(folder);
     mq_staging stage;
-    MQ_TRY(cli_int(args, "--limit", 1, MQ_DATA_SAMPLES, &limit, error));
-    MQ_TRY(cli_strict(args, &strict, error));
     if (mq_dir_has_entries(folder))
         return mq_fail(error, MQ_USAGE, "%s: not empty, expected a new or an empty folder", folder);
     MQ_TRY(made ? mq_staging_beside(folder, &stage, error) : mq_staging_inside(folder, &stage, error));
     mq_status status = MQ_OK;
-    for (int split = MQ_SPLIT_TRAIN; split <= MQ_SPLIT_TEST && status == MQ_OK; split++) {
-        mq_data_request request = {
-            .split = (mq_split)split, .limit = (size_t)limit, .seed = args->seed, .strict = strict};
-        status = export_split(name, &request, stage.path, &written[split], error);
-    }
+    for (int split = MQ_SPLIT_TRAIN; split <= MQ_SPLIT_TEST && status == MQ_OK; split++)
+        status = export_split(args, name, (mq_split)split, stage.path, &written[split], error);
     if (status == MQ_OK)
         status = made ? move_whole(stage.path, folder, error) : move_splits(stage.path, folder, error);
     mq_staging_close(&stage);
     MQ_TRY(status);
-    if (args->json)
-        return cli_print_json(json_pack("{s:s, s:I, s:I}", "folder", folder, "train", (json_int_t)written[0],
-                                        "test", (json_int_t)written[1]),
-                              error);
-    printf("%zu images for training and %zu for testing in %s\n", written[0], written[1], folder);
-    return MQ_OK;
+    return say_exported(args, folder, written, error);
+}
+
+/* Both splits as arrays of one .npz. */
+static mq_status export_arrays(const cli_args *args, const char *name, const char *path, mq_error *error) {
+    mq_tensor x[2] = {0}, y[2] = {0};
+    size_t written[2] = {0};
+    mq_status status = MQ_OK;
+    if (mq_path_exists(path))
+        return mq_fail(error, MQ_USAGE, "%s: exists, expected the name of a new file", path);
+    for (int split = MQ_SPLIT_TRAIN; split <= MQ_SPLIT_TEST && status == MQ_OK; split++) {
+        mq_dataset *set;
+        MQ_TRY_GOTO(open_split(args, name, (mq_split)split, &set, error), done);
+        status = mq_dataset_arrays(set, &x[split], &y[split], error);
+        written[split] = set->count;
+        mq_dataset_free(set);
+    }
+    const mq_npz_array arrays[] = {
+        {"x_train", &x[0]}, {"y_train", &y[0]}, {"x_test", &x[1]}, {"y_test", &y[1]}};
+    if (status == MQ_OK) status = mq_npz_save(path, arrays, sizeof arrays / sizeof *arrays, true, error);
+    if (status == MQ_OK) status = say_exported(args, path, written, error);
+done:
+    for (int split = 0; split < 2; split++) {
+        mq_tensor_free(&x[split]);
+        mq_tensor_free(&y[split]);
+    }
+    return status;
 }
 
 static mq_status run(const cli_args *args, mq_error *error) {
@@ -170,9 +207,14 @@ static mq_status run(const cli_args *args, mq_error *error) {
     int words = info ? 2 : 3;
     if (args->word_count != words)
         return mq_fail(error, MQ_USAGE, "mixq data %s: got %d words after it, expected %s", what,
-                       args->word_count - 1, info ? "D" : "D DIR");
+                       args->word_count - 1,
+                       info   ? "D"
+                       : draw ? "D DIR"
+                              : "D DIR or D F.npz");
     if (info) return describe(args, args->word[1], error);
-    return draw ? data_draw(args, error) : export_files(args, args->word[1], args->word[2], error);
+    if (draw) return data_draw(args, error);
+    return mq_ends_with(args->word[2], ".npz") ? export_arrays(args, args->word[1], args->word[2], error)
+                                               : export_files(args, args->word[1], args->word[2], error);
 }
 
 static const cli_option OPTIONS[] = {
@@ -183,24 +225,28 @@ static const char *const SETTABLE[] = {CLI_STRICT, NULL};
 
 const cli_command cli_data = {
     .name = "data",
-    .usage = "info D | draw D DIR | export D DIR",
+    .usage = "info D | draw D DIR | export D DIR-or-F.npz",
     .summary = "Describe a data set, draw it, or write it as files",
     .least_words = 2,
     .most_words = 3,
     .options = OPTIONS,
     .settable = SETTABLE,
-    .details = "D is fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, folder:DIR, npy:X,Y, dac-sdc:DIR or "
-               "shapes[:N] (--seed N: other "
-               "scenes).\n"
-               "info    reads both splits whole. Shapes, means and hashes are those of the images as a "
-               "network of the usual\n"
-               "        input size gets them, 0..255: padded and grey copied to three channels, or scaled to "
-               "160 x 320.\n"
-               "draw    writes sheets of a detection set's images with their boxes, as PNG.\n"
-               "export  writes DIR/train and DIR/test: JPEG with Pascal-VOC XML of a detection set, as "
-               "dac-sdc:DIR reads,\n"
-               "        else PNG, in one folder per class.\n" CLI_STRICT_HELP "\n"
-               "Examples:\n  mixq data info fashion-mnist\n  mixq data draw shapes sheets --augment\n"
-               "  mixq data export shapes:200 scenes\n",
+    .details =
+        "D is fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, folder:DIR, npy:X,Y, npy:F.npz, dac-sdc:DIR or "
+        "shapes[:N] (--seed N: other "
+        "scenes).\n"
+        "info    reads both splits whole. Shapes, means and hashes are those of the images as a "
+        "network of the usual\n"
+        "        input size gets them, 0..255: padded and grey copied to three channels, or scaled to "
+        "160 x 320.\n"
+        "draw    writes sheets of a detection set's images with their boxes, as PNG.\n"
+        "export  writes DIR/train and DIR/test: JPEG with Pascal-VOC XML of a detection set, as "
+        "dac-sdc:DIR reads,\n"
+        "        else PNG, in one folder per class. F.npz: arrays x_train, y_train, x_test, y_test of a "
+        "classification\n"
+        "        set, as npy:F.npz and NumPy read.\n" CLI_STRICT_HELP "\n"
+        "Examples:\n  mixq data info fashion-mnist\n  mixq data draw shapes sheets --augment\n"
+        "  mixq data export shapes:200 scenes\n"
+        "  mixq data export fashion-mnist fashion.npz --limit 1000\n",
     .run = run,
 };

@@ -50,6 +50,8 @@ static void print_text(const json_t *root) {
                json_string_value(json_object_get(dnn, "isa")),
                json_is_true(json_object_get(dnn, "bf16")) ? "native" : "no native",
                json_is_true(json_object_get(dnn, "amx")) ? " with tiles (AMX)" : "");
+    const char *mpi = json_string_value(json_object_get(root, "mpi"));
+    printf("several processes: %s\n", mpi ? mpi : "no (built without MPI)");
     printf("built-in networks: %lld\n", (long long)json_integer_value(json_object_get(root, "models")));
     json_array_foreach(json_object_get(root, "datasets"), i, item) {
         bool found = json_is_true(json_object_get(item, "found"));
@@ -64,9 +66,9 @@ static mq_status run(const cli_args *args, mq_error *error) {
     mq_cpu_name(cpu);
     mq_cpu_features(features);
     while (mixq_builtin_models[models].name) models++;
-    json_t *root = json_pack("{s:s, s:s, s:s, s:i, s:o, s:i, s:o}", "version", mq_version(), "cpu", cpu,
-                             "features", features, "threads", mq_threads(), "onednn", onednn(), "models",
-                             models, "datasets", find_data());
+    json_t *root = json_pack("{s:s, s:s, s:s, s:i, s:s?, s:o, s:i, s:o}", "version", mq_version(), "cpu", cpu,
+                             "features", features, "threads", mq_threads(), "mpi", mq_ranks_library(),
+                             "onednn", onednn(), "models", models, "datasets", find_data());
     if (args->json || !root) return cli_print_json(root, error);
     print_text(root);
     json_decref(root);

@@ -9,6 +9,9 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/commands.h"
+#ifdef MIXQ_TRAIN
+#include "cli/bits_file.h"
+#endif
 #include "accel/shape_network.h"
 #include "gen/parallelism.h"
 
@@ -36,12 +39,22 @@ static mq_status read_multipliers(const cli_args *args, unsigned *out, mq_error 
     return MQ_OK;
 }
 
-static mq_status shape_of(const cli_args *args, const char *model, const char *bitw, const char *bita,
-                          mq_inet **out, mq_error *error) {
+/* --bits, or --bitw and --bita. */
+static mq_status read_bits(const cli_args *args, const mq_net *net, mq_bits *out, mq_error *error) {
+    const char *file = cli_value(args, "--bits");
+    if (!file) return mq_bits_parse(net, cli_value(args, "--bitw"), cli_value(args, "--bita"), out, error);
+#ifdef MIXQ_TRAIN
+    return bits_file_read(file, net, out, error);
+#else
+    return mq_fail(error, MQ_USAGE, "--bits: this mixq is built without the training side");
+#endif
+}
+
+static mq_status shape_of(const cli_args *args, const char *model, mq_inet **out, mq_error *error) {
     mq_net *net;
     mq_bits bits;
     MQ_TRY(mq_net_open(model, &net, error));
-    mq_status status = mq_bits_parse(net, bitw, bita, &bits, error);
+    mq_status status = read_bits(args, net, &bits, error);
     if (status == MQ_OK) status = mq_shape_network(net, &bits, cli_flag(args, "--symmetric"), out, error);
     mq_net_free(net);
     return status;
@@ -49,12 +62,13 @@ static mq_status shape_of(const cli_args *args, const char *model, const char *b
 
 static mq_status open_network(const cli_args *args, mq_inet **out, mq_error *error) {
     const char *model = cli_value(args, "--model"), *bitw = cli_value(args, "--bitw"),
-               *bita = cli_value(args, "--bita");
-    bool all = model && bitw && bita;
-    if (args->word_count ? model || bitw || bita || cli_flag(args, "--symmetric") : !all)
-        return mq_fail(error, MQ_USAGE, "mixq estimate: NET, or --model M --bitw S --bita S expected");
+               *bita = cli_value(args, "--bita"), *file = cli_value(args, "--bits");
+    bool all = model && (file ? !bitw && !bita : bitw && bita);
+    if (args->word_count ? model || bitw || bita || file || cli_flag(args, "--symmetric") : !all)
+        return mq_fail(error, MQ_USAGE,
+                       "mixq estimate: NET, or --model M with --bits FILE or --bitw S --bita S expected");
     if (args->word_count) return mq_inet_load(args->word[0], out, error);
-    return shape_of(args, model, bitw, bita, out, error);
+    return shape_of(args, model, out, error);
 }
 
 /* Published rows: simd counts kernel rows times channels; linear layers have none. */
@@ -105,18 +119,31 @@ static void release(job *j) {
 
 /* ---- what binds ---- */
 
-/* The resource of which the largest share is used. */
-static int limit(const mq_estimate *e) {
+static const double ALMOST_ALL = 0.7;
+
+/* The resource of which the largest share is used, and that share. */
+static int limit(const mq_estimate *e, double *of) {
     int most = 0;
-    double share = -1;
+    double unused, *share = of ? of : &unused;
+    *share = -1;
     for (int i = 0; i < MQ_RESOURCES; i++) {
         double s = e->budget.of[i] > 0 ? (double)e->used.of[i] / (double)e->budget.of[i] : 0;
-        if (s > share) {
-            share = s;
+        if (s > *share) {
+            *share = s;
             most = i;
         }
     }
     return most;
+}
+
+/* "DSP binds", or that nothing does. */
+static void print_limit(const mq_estimate *e) {
+    double share;
+    const char *name = mq_resource_names[limit(e, &share)];
+    if (share >= ALMOST_ALL)
+        printf("%s binds", name);
+    else
+        printf("most of the device is free: %s, %.0f %%, is used most", name, 100 * share);
 }
 
 /* ---- output ---- */
@@ -151,7 +178,7 @@ static mq_status print_json(const job *j, mq_error *error) {
     if (!root) return mq_fail_memory(error, "the result", 0);
     add_resources(root, &e->used);
     json_object_set_new(root, "fits", json_boolean(e->fits));
-    json_object_set_new(root, "limit", json_string(mq_resource_names[limit(e)]));
+    json_object_set_new(root, "limit", json_string(mq_resource_names[limit(e, NULL)]));
     json_object_set_new(root, "slowest", json_string(j->net->nodes[e->slowest].name));
     json_object_set_new(root, "dsp_efficiency", json_real(e->efficiency));
     json_t *layers = json_array();
@@ -180,9 +207,10 @@ static void print_text(const job *j) {
             if (p->multiplier == MQ_PLAN_LUT)
                 printf(", LUT multipliers");
             else
-                printf(", %d weights x %d codes a slice, chain %d, %.0f %% useful",
-                       p->piece[0].packing.weights, p->piece[0].packing.activations, p->chain,
-                       100 * l->efficiency);
+                printf(", %d weight%s x %d code%s a slice, chain %d, %.0f %% useful",
+                       p->piece[0].packing.weights, p->piece[0].packing.weights == 1 ? "" : "s",
+                       p->piece[0].packing.activations, p->piece[0].packing.activations == 1 ? "" : "s",
+                       p->chain, 100 * l->efficiency);
         }
         printf("\n");
     }
@@ -190,9 +218,10 @@ static void print_text(const job *j) {
     print_resources(&e->used);
     printf("\n  %-16s %9s", "may be used", "");
     print_resources(&e->budget);
-    printf("\n%.1f frames a second, latency %.1f us; %s sets the pace, %s binds%s\n", e->fps, e->latency_us,
-           j->net->nodes[e->slowest].name, mq_resource_names[limit(e)],
-           e->fits ? "" : "; IT DOES NOT FIT THE DEVICE");
+    printf("\n%.1f frames a second, latency %.1f us; %s sets the pace, ", e->fps, e->latency_us,
+           j->net->nodes[e->slowest].name);
+    print_limit(e);
+    printf("%s\n", e->fits ? "" : "; IT DOES NOT FIT THE DEVICE");
 }
 
 /* ---- one network on all devices ---- */
@@ -214,11 +243,11 @@ static mq_status run_all(const cli_args *args, job *j, mq_error *error) {
             json_object_set_new(row, "cycles", json_integer(e->cycles));
             json_object_set_new(row, "fps", json_real(e->fps));
             add_resources(row, &e->used);
-            json_object_set_new(row, "limit", json_string(mq_resource_names[limit(e)]));
+            json_object_set_new(row, "limit", json_string(mq_resource_names[limit(e, NULL)]));
         } else if (status == MQ_OK) {
             printf("%-12s %9" PRId64 " %9.1f", j->device.name, e->cycles, e->fps);
             print_resources(&e->used);
-            printf("  %s\n", mq_resource_names[limit(e)]);
+            printf("  %s\n", mq_resource_names[limit(e, NULL)]);
         } else if (status == MQ_BAD_INPUT) { /* this device cannot; the others may */
             status = MQ_OK;
             if (args->json)
@@ -242,7 +271,7 @@ static mq_status work(const cli_args *args, job *j, mq_error *error) {
     bool all = cli_flag(args, "--all");
     if (all ? device || plan_out || cli_value(args, "--plan") : !device)
         return mq_fail(error, MQ_USAGE,
-                       "mixq estimate: --device X, or --all (without --plan and --plan-out)");
+                       "mixq estimate: --device X expected, or --all (without --plan and --plan-out)");
     if (device) MQ_TRY(mq_device_open(device, &j->device, error));
     MQ_TRY(open_network(args, &j->net, error));
     MQ_TRY(read_request(args, j, error));
@@ -270,6 +299,7 @@ static const cli_option OPTIONS[] = {
     {"--model", "MODEL", "without NET: a built-in name or a .yaml file"},
     {"--bitw", "S", "with --model: weight bits, a digit per layer that is not pinned"},
     {"--bita", "S", "with --model: activation bits"},
+    {"--bits", "FILE", "with --model: bits.json, or a run folder, instead of --bitw and --bita"},
     {"--symmetric", NULL, "with --model: weight codes without the lowest"},
     {"--device", "X", "a built-in device (mixq devices) or a .yaml file"},
     {"--all", NULL, "all built-in devices, a line each"},
@@ -285,7 +315,7 @@ static const cli_option OPTIONS[] = {
 
 const cli_command cli_estimate = {
     .name = "estimate",
-    .usage = "(NET | --model M --bitw S --bita S) (--device X | --all) [options]",
+    .usage = "(NET | --model M (--bitw S --bita S | --bits FILE)) (--device X | --all) [options]",
     .summary = "Frame rate and resources of a network on an FPGA",
     .most_words = 1,
     .options = OPTIONS,

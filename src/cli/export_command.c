@@ -25,11 +25,12 @@
 #define PLAIN_FILE  "plain.onnx"
 #define FLOAT_FILE  "float.onnx"
 #define FOLD_FILE   "folding_config.json"
+#define SIMD_FILE   "config_simd_pe.txt"
 
 /* What an export may hold, in the order of moving. */
-static const char *const FILES[] = {"config.h",       "weights.hpp",   "weights.safetensors", QONNX_FILE,
-                                    PLAIN_FILE,       FOLD_FILE,       MQ_CERTIFICATE_FILE,   MQ_PLAN_FILE,
-                                    MQ_MANIFEST_FILE, MQ_INET_NET_FILE};
+static const char *const FILES[] = {
+    "config.h", "weights.hpp",       "weights.safetensors", QONNX_FILE,       PLAIN_FILE,      FOLD_FILE,
+    SIMD_FILE,  MQ_CERTIFICATE_FILE, MQ_PLAN_FILE,          MQ_MANIFEST_FILE, MQ_INET_NET_FILE};
 enum { FILE_COUNT = sizeof FILES / sizeof *FILES, MOST_FILES = FILE_COUNT + MQ_INET_MAX_NODES };
 
 typedef struct export_job {
@@ -202,6 +203,8 @@ static mq_status write_files(export_job *job, const char *stage, mq_error *error
     if (job->folding) {
         MQ_TRY(mq_path_join(stage, FOLD_FILE, path, error));
         MQ_TRY(mq_folding_write(job->net, &job->parallelism, path, error));
+        MQ_TRY(mq_path_join(stage, SIMD_FILE, path, error));
+        MQ_TRY(mq_parallelism_write(&job->parallelism, path, error));
     }
     if (job->plain) MQ_TRY(write_onnx(job, stage, MQ_ONNX_PLAIN, error));
     if (job->headers) MQ_TRY(mq_hls_headers_write(job->net, &job->parallelism, stage, error));
@@ -353,12 +356,13 @@ static const cli_option OPTIONS[] = {
     {"--lshift", "N", "with --compat: the shift of networks that the published framework does not have"},
     {"--format", "F,F",
      "hls: config.h and weights.hpp of the published templates (hls where possible); qonnx:\n"
-     "                      qonnx.onnx with Quant nodes; onnx: plain.onnx, of a float checkpoint "
+     "                             qonnx.onnx with Quant nodes; onnx: plain.onnx, of a float checkpoint "
      "float.onnx;\n"
-     "                      folding: FINN's folding_config.json"},
+     "                             folding: FINN's folding_config.json, and config_simd_pe.txt"},
     {"--vectors", "N", "also N images and the trained network's codes of every layer, for `mixq verify`"},
     {"--data", "DATA", "with --vectors: the first N of its test split"},
-    {"--input", "F", "with --vectors: the first N images of a .npy or .safetensors, as in `mixq simulate`"},
+    {"--input", "F",
+     "with --vectors: the first N images of a .npy, .npz or .safetensors, as in `mixq simulate`"},
     {"--packed-weights", NULL, "weights.safetensors holds the weights at their own width, not a byte each"},
     {"--force", NULL, "replace the export in --out"},
     {NULL, NULL, NULL},

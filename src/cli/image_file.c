@@ -1,11 +1,11 @@
-/* image_file.c - pixels from .npy and .safetensors. */
+/* image_file.c - pixels from .npy, .npz and .safetensors. */
 #include "cli/image_file.h"
 
 #include <math.h>
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "io/npy.h"
+#include "io/npz.h"
 #include "io/safetensors.h"
 
 /* Element i as a number; whole numbers beyond 2^53 may be rounded, which does not matter here. */
@@ -28,7 +28,9 @@ static bool right_shape(const mq_shape *s, const mq_inet_node *image) {
     const mq_inet_edge *e = &image->edge;
     if (s->rank < 2 || s->dim[0] < 1) return false;
     if (s->rank == 4) return s->dim[1] == e->c && s->dim[2] == e->h && s->dim[3] == e->w;
-    if (!image->image.real || e->c != 1) return false;
+    if (!image->image.real) return false;
+    if (s->rank == 2 && e->h == 1 && e->w == 1) return s->dim[1] == e->c;
+    if (e->c != 1) return false;
     return s->rank == 3 ? s->dim[1] == e->h && s->dim[2] == e->w : s->rank == 2 && s->dim[1] == e->h * e->w;
 }
 
@@ -74,9 +76,10 @@ static mq_status convert(const char *path, const mq_tensor *t, const mq_inet_nod
     return status == MQ_OK ? MQ_OK : mq_fail_context(error, status, "%s", path);
 }
 
-static mq_status from_npy(const char *path, const mq_inet_node *image, image_file *out, mq_error *error) {
+static mq_status from_arrays(const char *path, const mq_inet_node *image, image_file *out, mq_error *error) {
+    static const char *const names[] = {"images", "x", "x_test", "arr_0", NULL};
     mq_tensor tensor;
-    MQ_TRY(mq_npy_load(path, &tensor, error));
+    MQ_TRY(mq_array_load(path, names, &tensor, error));
     mq_status status = convert(path, &tensor, image, out, error);
     mq_tensor_free(&tensor);
     return status;
@@ -96,12 +99,13 @@ static mq_status from_safetensors(const char *path, const mq_inet_node *image, i
 mq_status image_file_open(const char *path, const mq_inet_node *image, image_file *out, mq_error *error) {
     *out = (image_file){0};
     mq_status status;
-    if (mq_ends_with(path, ".npy"))
-        status = from_npy(path, image, out, error);
+    if (mq_array_file(path))
+        status = from_arrays(path, image, out, error);
     else if (mq_ends_with(path, ".safetensors"))
         status = from_safetensors(path, image, out, error);
     else
-        status = mq_fail(error, MQ_USAGE, "--input %s: a name ending in .npy or .safetensors expected", path);
+        status = mq_fail(error, MQ_USAGE, "--input %s: a name ending in .npy, .npz or .safetensors expected",
+                         path);
     if (status != MQ_OK) image_file_close(out);
     return status;
 }

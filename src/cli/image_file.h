@@ -12,7 +12,8 @@ typedef struct image_file {
     uint8_t *images; /* [count][c][h][w] bytes as the simulator takes them; owned */
 } image_file;
 
-/* path: a .npy, or a .safetensors with a tensor `images`: integers or float32 of shape [N, c, h, w] that hold
+/* path: a .npy, a .npz with an array `images`, `x`, `x_test` or `arr_0` or with one array, or a .safetensors
+ * with a tensor `images`: integers or float32 of shape [N, c, h, w] that hold
  * whole numbers 0..255. A network with a real input takes float32 as its own values, and integers as pixels
  * that its divisor scales; where it has one channel also shapes [N, h, w] and [N, h*w]. Anything else is
  * MQ_BAD_INPUT. */

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/machine.h"
 #include "base/memory.h"
 #include "base/parallel.h"
@@ -222,12 +223,20 @@ static mq_status check(cli_args *args, mq_error *error) {
     args->json = cli_flag(args, "--json");
     args->quiet = cli_flag(args, "--quiet");
     args->verbose = cli_flag(args, "--verbose");
-    mq_threads_set((int)threads);
+    mq_threads_set(threads ? (int)threads : mq_ranks_threads(args->ranks));
     return MQ_OK;
+}
+
+mq_status cli_parse(const cli_command *command, int count, char **words, cli_args *out, mq_error *error) {
+    *out = (cli_args){.command = command};
+    MQ_TRY(parse(count, words, out, error));
+    return check(out, error);
 }
 
 /* The first signal asks for an orderly stop; one that comes two seconds later or more ends the program.
  * (`timeout` and impatient fingers send the same signal twice at once.) */
+static bool silent; /* another rank speaks */
+
 static void on_signal(int number_of) {
     static volatile sig_atomic_t first;
     int error = errno;
@@ -239,7 +248,7 @@ static void on_signal(int number_of) {
             "\nstopping after this step and saving; a second signal in two seconds or later stops at once\n";
         first = now;
         mq_stop_request();
-        (void)!write(STDERR_FILENO, text, sizeof text - 1);
+        if (!silent) (void)!write(STDERR_FILENO, text, sizeof text - 1);
     } else if (now - first >= 2) {
         signal(number_of, SIG_DFL);
         raise(number_of);
@@ -253,6 +262,17 @@ static void keep_standard_streams(void) {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
             (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+/* Signals that ask for a stop. A launcher hands SIGUSR1 on to its ranks and, unlike with the others, waits as
+ * long as they need. */
+static void catch_signals(bool ranks) {
+    const int stops[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
+    const size_t count = sizeof stops / sizeof *stops - !ranks;
+    for (size_t i = 0; i < count; i++)
+        if (signal(stops[i], SIG_IGN) != SIG_IGN) signal(stops[i], on_signal); /* nohup stays in force */
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe and a file-size limit are failed writes, reported as such */
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 /* Buffered output may only now turn out not to fit. */
@@ -273,6 +293,35 @@ static int finish(mq_status status, mq_error *error) {
     return (int)status;
 }
 
+/* The command in one process, or as one of the ranks of a job. Rank 0 speaks; another rank does where it
+ * alone knows what went wrong. */
+static int run_command(int argc, char **argv, cli_args *args, mq_error *error) {
+    mq_status status = args->command->ranks ? mq_ranks_open(&args->ranks, error) : MQ_OK;
+    silent = !mq_ranks_first(args->ranks);
+    if (status == MQ_OK) status = parse(argc, argv, args, error);
+    const bool help = status == MQ_OK && cli_flag(args, "--help");
+    if (help && !silent) cli_help_command(args->command);
+    if (status == MQ_OK && !help) status = check(args, error);
+    if (status == MQ_OK && !help) {
+        catch_signals(args->ranks != NULL);
+        console_open(args->quiet, args->verbose);
+        if (silent) console_silence();
+        if (args->ranks)
+            mq_log(MQ_LOG_INFO, "%d ranks, %d thread%s each; to stop and save, send SIGUSR1 to mpirun",
+                   mq_ranks_count(args->ranks), mq_threads(), mq_threads() == 1 ? "" : "s");
+        status = args->command->run(args, error);
+    }
+    status = mq_ranks_leave(args->ranks, status, error);
+    if (silent && (mq_ranks_agreed(args->ranks) || status == MQ_OK)) {
+        mq_ranks_close(args->ranks, status);
+        return (int)status;
+    }
+    if (silent) mq_fail_context(error, status, "rank %d", mq_ranks_number(args->ranks));
+    status = (mq_status)finish(status, error);
+    mq_ranks_close(args->ranks, status);
+    return (int)status;
+}
+
 int main(int argc, char **argv) {
     mq_error error = {0};
     keep_standard_streams();
@@ -282,7 +331,8 @@ int main(int argc, char **argv) {
         return argc < 2 ? MQ_USAGE : finish(MQ_OK, &error);
     }
     if (strcmp(argv[1], "--version") == 0) {
-        printf("mixq %s\n", mq_version());
+        const char *library = mq_ranks_library();
+        printf("mixq %s, %s%s\n", mq_version(), library ? "with " : "without MPI", library ? library : "");
         return finish(MQ_OK, &error);
     }
     const char *names[128];
@@ -292,25 +342,14 @@ int main(int argc, char **argv) {
         names[count] = cli_commands[count]->name;
         if (strcmp(names[count], argv[1]) == 0) args.command = cli_commands[count];
     }
-    names[count] = NULL;
+    names[count] = "--help";
+    names[count + 1] = "--version";
+    names[count + 2] = NULL;
     if (!args.command) {
         const char *near = mq_nearest(argv[1], names);
         return finish(mq_fail(&error, MQ_USAGE, "unknown command '%s'%s%s%s; see mixq --help", argv[1],
                               near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : ""),
                       &error);
     }
-    mq_status status = parse(argc - 2, argv + 2, &args, &error);
-    if (status == MQ_OK && cli_flag(&args, "--help")) {
-        cli_help_command(args.command);
-        return finish(MQ_OK, &error);
-    }
-    if (status == MQ_OK) status = check(&args, &error);
-    if (status != MQ_OK) return finish(status, &error);
-    const int stops[] = {SIGINT, SIGTERM, SIGHUP};
-    for (size_t i = 0; i < sizeof stops / sizeof *stops; i++)
-        if (signal(stops[i], SIG_IGN) != SIG_IGN) signal(stops[i], on_signal); /* nohup stays in force */
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe and a file-size limit are failed writes, reported as such */
-    signal(SIGXFSZ, SIG_IGN);
-    console_open(args.quiet, args.verbose);
-    return finish(args.command->run(&args, &error), &error);
+    return run_command(argc - 2, argv + 2, &args, &error);
 }

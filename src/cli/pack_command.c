@@ -64,7 +64,7 @@ static mq_status run(const cli_args *args, mq_error *error) {
 }
 
 static const cli_option OPTIONS[] = {
-    {"--kernel", "K", "kernel size, 1..31"},
+    {"--kernel", "K", "kernel size, 1..31 (table: 3)"},
     {"--wbit", "W", "weight bits, 1..8 (show, pareto, verify)"},
     {"--abit", "A", "activation bits, 1..8 (show, pareto, verify)"},
     {"--dsp", "D", "dsp48e2 (default), dsp48e1, dsp58, or NxM"},
@@ -96,7 +96,7 @@ const cli_command cli_pack = {
     .least_words = 1,
     .most_words = 2,
     .options = OPTIONS,
-    .details = "Examples:\n  mixq pack table --kernel 3\n  mixq pack table --kernel 3 --plot table.svg\n  "
+    .details = "Examples:\n  mixq pack table\n  mixq pack table --kernel 1 --plot table.svg\n  "
                "mixq pack show --wbit 4 --abit 4 --kernel 1\n"
                "  mixq pack table --compare published\n  mixq pack verify --all\n"
                "  mixq pack known net --accumulate 3\n",

@@ -143,6 +143,8 @@ static mq_status tables(table_job *job, mq_error *error) {
     return MQ_OK;
 }
 
+enum { USUAL_KERNEL = 3 };
+
 /* --plot: the numbers of the table as a figure. */
 static mq_status plot(const table_job *job, const char *path, mq_error *error) {
     const mq_pack_request *r = &job->request;
@@ -194,7 +196,6 @@ mq_status pack_run_table(const cli_args *args, mq_error *error) {
     static const char *const kinds[] = {"ideal", "ours", NULL};
     table_job job = {.args = args, .csv = cli_value(args, "--csv") != NULL};
     mq_factors factors;
-    const char *text;
     int which = 0;
     MQ_TRY(cli_choice(args, "--csv", kinds, &which, error));
     job.ours = which == 1;
@@ -204,7 +205,7 @@ mq_status pack_run_table(const cli_args *args, mq_error *error) {
         MQ_TRY(mq_factors_load(against, &factors, error));
         job.comparison.factors = &factors;
     }
-    if (!job.csv && !against) MQ_TRY(cli_required(args, "--kernel", &text, error));
+    if (!job.csv && !against && !job.request.kernel) job.request.kernel = USUAL_KERNEL;
     if (job.csv && (args->json || against))
         return mq_fail(error, MQ_USAGE, "--csv does not go with --json or --compare");
     if (job.csv && (job.request.stride > 1 || job.request.symmetric || job.request.depthwise))

@@ -14,7 +14,7 @@ static mq_status write_report(const cli_args *args, const mq_report *r, mq_error
     char *text;
     if (!out) {
         if (args->json) return mq_fail(error, MQ_USAGE, "--json: --out F.html is needed with it");
-        if (!r->run_count)
+        if (!r->run_count && !r->sweep_count)
             return mq_fail(error, MQ_USAGE,
                            "without --out the figures of runs are printed: no run is among the folders");
         MQ_TRY(mq_report_text(r, &text, error));
@@ -28,11 +28,14 @@ static mq_status write_report(const cli_args *args, const mq_report *r, mq_error
     mq_free(text);
     if (status != MQ_OK) return status;
     if (args->json)
-        return cli_print_json(json_pack("{s:s, s:i, s:i, s:I}", "out", out, "runs", r->run_count, "networks",
-                                        r->net_count, "bytes", (json_int_t)size),
+        return cli_print_json(json_pack("{s:s, s:i, s:i, s:i, s:I}", "out", out, "sweeps", r->sweep_count,
+                                        "runs", r->run_count, "networks", r->net_count, "bytes",
+                                        (json_int_t)size),
                               error);
-    printf("%s: %d run%s, %d network%s, %zu bytes\n", out, r->run_count, r->run_count == 1 ? "" : "s",
-           r->net_count, r->net_count == 1 ? "" : "s", size);
+    printf("%s: ", out);
+    if (r->sweep_count) printf("%d sweep%s, ", r->sweep_count, r->sweep_count == 1 ? "" : "s");
+    printf("%d run%s, %d network%s, %zu bytes\n", r->run_count, r->run_count == 1 ? "" : "s", r->net_count,
+           r->net_count == 1 ? "" : "s", size);
     return MQ_OK;
 }
 
@@ -95,15 +98,18 @@ const cli_command cli_report = {
     .least_words = 1,
     .most_words = 60,
     .options = OPTIONS,
-    .details = "A FOLDER is that of a search or training (learning curves, bits of every layer over the "
-               "epochs, settings),\n"
-               "or of an export or build (layers, packings as bit fields, resources, certificate, hashes). "
-               "Several runs are\n"
-               "drawn against each other: accuracy or IoU over DSP operations. The page stands alone: no "
-               "scripts, nothing\n"
-               "loaded; it follows the reader's dark mode and prints in light.\n\n"
-               "Examples:\n"
-               "  mixq report search main net --out page.html\n"
-               "  mixq report search\n",
+    .details =
+        "A FOLDER is that of a search or training (learning curves, bits of every layer over the "
+        "epochs, settings),\n"
+        "of a sweep (accuracy against DSP operations), or of an export or build (layers, packings as bit "
+        "fields,\n"
+        "resources, certificate, hashes). Several runs are drawn against each other: accuracy or IoU over "
+        "DSP "
+        "operations.\n"
+        "The page stands alone: no scripts, nothing loaded; it follows the reader's dark mode and prints in "
+        "light.\n\n"
+        "Examples:\n"
+        "  mixq report search main net --out page.html\n"
+        "  mixq report search\n",
     .run = run,
 };

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "base/parallel.h"
 #include "ops/precision.h"
 
 mq_status run_precision(const cli_args *args, mq_dtype *out, mq_error *error) {
@@ -140,6 +141,7 @@ mq_status run_setup_open(const cli_args *args, bool search, run_setup *out, mq_e
     MQ_TRY(run_precision(args, &t->model.compute, error));
     t->model.symmetric = cli_flag(args, "--symmetric");
     t->model.share = true;
+    t->model.ranks = args->ranks;
     t->epochs = (int)epochs;
     t->batch = (int)batch;
     t->accumulate = (int)accumulate;
@@ -178,6 +180,19 @@ mq_status run_setup_data(const cli_args *args, run_setup *setup, mq_error *error
 
 json_t *run_add_constant(json_t *root, const mq_net *net, double iou) {
     if (root && net->task == MQ_TASK_DETECTION) json_object_set_new(root, "constant_iou", json_real(iou));
+    return root;
+}
+
+json_t *run_add_ranks(json_t *root, const mq_ranks *ranks, const mq_train_result *r) {
+    if (!root || !ranks) return root;
+    const double steps = r->steps ? (double)r->steps : 1;
+    json_t *of =
+        json_pack("{s:i, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "count", mq_ranks_count(ranks), "threads",
+                  mq_threads(), "steps", (json_int_t)r->steps, "step_seconds", r->step_seconds,
+                  "gradient_bytes_per_step", (double)r->ranks.started / steps, "statistics_bytes_per_step",
+                  (double)r->ranks.summed / steps, "sums_per_step", (double)r->ranks.sums / steps,
+                  "gradient_wait_seconds", r->ranks.finish, "statistics_wait_seconds", r->ranks.blocked);
+    if (of) json_object_set_new(root, "ranks", of);
     return root;
 }
 

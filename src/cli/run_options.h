@@ -10,10 +10,11 @@
 #define RUN_OPTIONS                                                                                          \
     {"--model", "MODEL", "a built-in name (see mixq models) or a .yaml file"},                               \
         {"--data", "DATA",                                                                                   \
-         "fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, folder:DIR, npy:X,Y; detectors: dac-sdc:DIR, "        \
+         "fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, folder:DIR, npy:X,Y, npy:F.npz; detectors: "          \
+         "dac-sdc:DIR, "                                                                                     \
          "shapes[:N]"},                                                                                      \
         {"--out", "DIR", "the run folder to write"}, {"--epochs", "N", "passes over the training set"},      \
-        {"--batch", "N", "images per step (128; detectors 64)"},                                             \
+        {"--batch", "N", "images per step, of all ranks together (128; detectors 64)"},                      \
         {"--accumulate", "N", "batches whose gradients make one update (1)"},                                \
         {"--optimizer", "O", "of the weights: sgd or adam (sgd)"},                                           \
         {"--lr", "X", "learning rate of the weights at the first epoch"},                                    \
@@ -29,6 +30,10 @@
     "momentum", "nesterov", "weight_decay", "lr_end", "bias_rate", "warm_up", "warm_up_lr",                  \
         "warm_up_momentum", "pad", "flip", "rotate", "scale", "translate", "shear", "hue", "saturation",     \
         "value", CLI_STRICT
+
+#define RUN_RANKS_HELP                                                                                       \
+    "Built with MPI, `mpirun -n R mixq ...` trains in R processes, each on its share of every batch "        \
+    "(docs/parallel.md).\n"
 
 typedef struct run_setup {
     mq_net *net;
@@ -47,7 +52,10 @@ void run_setup_free(run_setup *setup);
 
 /* For a detector: adds constant_iou, the mean IoU of the best constant box, to a result. Returns root. */
 json_t *run_add_constant(json_t *root, const mq_net *net, double iou);
-/* The same for the printed line, into text: " (best constant box 0.1234)"; "" for classifiers. */
+/* Of several ranks: adds "ranks", what rank 0 sent and waited for in its steps. Returns root. */
+json_t *run_add_ranks(json_t *root, const mq_ranks *ranks, const mq_train_result *result);
+/* The same as run_add_constant for the printed line, into text: " (best constant box 0.1234)"; "" for
+ * classifiers. */
 const char *run_constant_text(const mq_net *net, double iou, char text[64]);
 
 /* MQ_F32 or MQ_BF16 from --precision; bf16 on a CPU without it is MQ_USAGE. */

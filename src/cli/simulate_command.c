@@ -9,7 +9,9 @@
 #include "cli/integer_run.h"
 #include "cli/image_file.h"
 #include "detect/constant_box.h"
+#include "base/text.h"
 #include "io/npy.h"
+#include "io/npz.h"
 
 typedef struct source {
     mq_dataset *dataset; /* --data */
@@ -83,7 +85,8 @@ static mq_status save_output(const char *path, const mq_inet *net, const integer
     mq_tensor tensor = {.dtype = MQ_I64, .data = job->out};
     tensor.shape =
         net->task == MQ_INET_CLASSIFICATION ? mq_shape2(n, out->c) : mq_shape4(n, out->c, out->h, out->w);
-    return mq_npy_save(path, &tensor, error);
+    if (!mq_ends_with(path, ".npz")) return mq_npy_save(path, &tensor, error);
+    return mq_npz_save(path, &(mq_npz_array){"outputs", &tensor}, 1, true, error);
 }
 
 static mq_status report(const cli_args *args, const mq_inet *net, const source *s, const integer_job *job,
@@ -179,11 +182,14 @@ done:
 
 static const cli_option OPTIONS[] = {
     {"--data", "DATA",
-     "the test split of fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, folder:DIR, npy:X,Y; detectors: "
+     "the test split of fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, folder:DIR, npy:X,Y, npy:F.npz; "
+     "detectors: "
      "dac-sdc:DIR, shapes[:N]"},
     {"--input", "F",
-     "images from a .npy, or from tensor `images` of a .safetensors, [N,C,H,W], 0..255; networks of real\n"
-     "                      inputs also take float32, their own values"},
+     "images [N,C,H,W], 0..255, from a .npy, array `images`, `x` or `arr_0` of a .npz, or tensor `images` "
+     "of\n"
+     "                             a .safetensors; networks of real inputs also take float32, their own "
+     "values"},
     {"--limit", "N", "only the first N images"},
     {"--level", "L",
      "integer: codes and accumulators; packed: word by word through the DSP slices of the plan (integer)"},
@@ -191,7 +197,9 @@ static const cli_option OPTIONS[] = {
      "packed: a plan.json (default: the one beside the network, else packed by the layers' bits)"},
     {"--engine", "E", "fast: vector kernels; reference: plain loops, the same numbers (fast)"},
     {"--dump", "DIR", "every layer's codes as DIR/<layer>.npy, [N,C,H,W]; compare with mixq diff"},
-    {"--output", "F", "the outputs as .npy, int64: [N,classes], or [N,C,H,W] of a detector's head"},
+    {"--output", "F",
+     "the outputs as .npy, or array `outputs` of a .npz, int64: [N,classes], or [N,C,H,W] of a detector's\n"
+     "                             head"},
     {NULL, NULL, NULL},
 };
 
@@ -200,7 +208,7 @@ static const char *const SETTABLE[] = {CLI_STRICT, NULL};
 const cli_command cli_simulate = {
     .name = "simulate",
     .usage = "NET-or-CKPT (--data D [--limit N] or --input F) [--level packed] [--dump DIR] "
-             "[--output F.npy]",
+             "[--output F]",
     .summary = "Run the integer network on images, bit for bit",
     .least_words = 1,
     .most_words = 1,

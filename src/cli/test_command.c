@@ -292,7 +292,8 @@ static mq_status run(const cli_args *args, mq_error *error) {
 
 static const cli_option OPTIONS[] = {
     {"--data", "DATA",
-     "fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, folder:DIR, npy:X,Y, dac-sdc:DIR, shapes[:N]; its test "
+     "fashion-mnist[:DIR], mnist:DIR, cifar10:DIR, folder:DIR, npy:X,Y, npy:F.npz, dac-sdc:DIR, shapes[:N]; "
+     "its test "
      "split is used"},
     {"--limit", "N", "only the first N images"},
     {"--engine", "E", "float: as trained; integer: lowered in memory and simulated (float)"},

@@ -38,6 +38,7 @@ static mq_status read_bits(const cli_args *args, const run_setup *setup, mq_bits
 
 static mq_status report(const cli_args *args, const run_setup *setup, const train_context *c,
                         const mq_train_result *result, mq_error *error) {
+    if (args->silent) return MQ_OK;
     const char *quality = mq_quality_name(setup->net->task);
     char constant[64];
     char bitw[MQ_BITS_TEXT] = "", bita[MQ_BITS_TEXT] = "";
@@ -48,6 +49,7 @@ static mq_status report(const cli_args *args, const run_setup *setup, const trai
                                  "epochs", result->epochs, quality, result->quality, "best", result->best,
                                  "loss", result->loss, "seconds", result->seconds, "images_per_second",
                                  result->images_per_second, "loader_wait_seconds", result->loader_wait);
+        run_add_ranks(root, args->ranks, result);
         return cli_print_json(run_add_constant(root, setup->net, result->constant), error);
     }
     printf("%s: %s %s%s%s%s, %s %.4f (best %.4f)%s after %d epochs, %.0f s, %.0f images/s\n",
@@ -87,6 +89,7 @@ static mq_status run(const cli_args *args, mq_error *error) {
     MQ_TRY_GOTO(run_setup_data(args, &setup, error), done);
     mq_train_result result;
     MQ_TRY_GOTO(mq_train(setup.net, settings, &hooks, setup.train, setup.test, &result, error), done);
+    if (!mq_ranks_first(args->ranks)) goto done;
     mq_log(MQ_LOG_DEBUG, "peak memory %.0f MB, waited %.2f s for data", (double)mq_peak_memory() / 1e6,
            result.loader_wait);
     status = report(args, &setup, &context, &result, error);
@@ -112,6 +115,7 @@ const cli_command cli_train = {
     .summary = "Main training at fixed bits, or in float",
     .options = OPTIONS,
     .settable = SETTINGS,
+    .ranks = true,
     .details =
         "Defaults are the published recipes, 200 epochs. Classifiers: batch 128, SGD lr 0.03, momentum 0.9,\n"
         "weight decay 5e-4, cosine annealing each epoch to 0.01 of it, zero padding of 4 with random crops, "
@@ -121,7 +125,7 @@ const cli_command cli_train = {
         "rate after a warm-up; --optimizer adam is the published alternative.\n"
         "The folder gets run.json, metrics.jsonl, bits.json, last.safetensors and best.safetensors.\n"
         "Ctrl-C finishes the step and saves; --resume goes on and, with the same\n"
-        "--threads, ends with the same bits.\n" CLI_STRICT_HELP "\n"
+        "--threads, ends with the same bits.\n" RUN_RANKS_HELP CLI_STRICT_HELP "\n"
         "Examples:\n"
         "  mixq train --model vgg_tiny --data fashion-mnist --bitw 822222 --bita 833363 --epochs 3 --out "
         "run\n"

@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "cli/commands.h"
 #include "cli/verify_hls.h"
+#include "cli/verify_plain_c.h"
 #include "cli/verify_rtl.h"
 #include "cli/verify_vectors.h"
 #include "cli/work_folder.h"
@@ -34,6 +35,7 @@ typedef struct verify_job {
     verify_vectors *vectors; /* NULL: the folder has none */
     bool drawn;              /* the build has none: images drawn, codes of the reference simulator */
     mq_build *build;         /* NULL: an export folder */
+    bool plain_c;            /* a folder of `build --target c` */
     bool stalls;
     int last_rung; /* --upto */
     verify_rtl rtl;
@@ -68,7 +70,7 @@ static mq_status check_files(verify_job *job, verify_step *step, mq_error *error
         MQ_TRY(mq_build_load(job->dir, job->net, &job->build, error));
     if (mq_manifest_has(job->manifest, "vectors/images.npy"))
         return verify_vectors_open(job->dir, job->net, job->most, &job->vectors, error);
-    job->drawn = job->build != NULL;
+    job->drawn = job->build || job->plain_c;
     if (!job->drawn) return MQ_OK;
     return verify_vectors_draw(job->net, job->most ? job->most : DRAWN_IMAGES, job->rtl.seed, &job->vectors,
                                error);
@@ -213,7 +215,8 @@ static mq_status check_packed(verify_job *job, verify_step *step, mq_error *erro
     if (no_vectors(job, step)) return MQ_OK;
     if (!mq_manifest_has(job->manifest, MQ_PLAN_FILE)) {
         step->skipped = true;
-        snprintf(step->note, sizeof step->note, "the export has no " MQ_PLAN_FILE);
+        snprintf(step->note, sizeof step->note, "%s",
+                 job->plain_c ? "a C program has no DSP slices" : "the export has no " MQ_PLAN_FILE);
         return MQ_OK;
     }
     MQ_TRY(mq_path_join(job->dir, MQ_PLAN_FILE, path, error));
@@ -279,6 +282,19 @@ static mq_status check_hls(verify_job *job, verify_step *step, mq_error *error) 
     return status;
 }
 
+/* The C, compiled and run, its outputs. */
+static mq_status check_plain_c(verify_job *job, verify_step *step, mq_error *error) {
+    verify_plain_c_result result;
+    mq_status status = verify_plain_c_run(job->dir, job->work.path, job->net, job->vectors, &result, error);
+    step->mismatches = result.mismatches;
+    if (result.compilers[0])
+        snprintf(step->note, sizeof step->note, "%zu images; compiled with %s", job->vectors->count,
+                 result.compilers);
+    else
+        snprintf(step->note, sizeof step->note, "no compiler");
+    return status;
+}
+
 static mq_status check_rtl(verify_job *job, verify_step *step, mq_error *error) {
     if (no_rtl(job, step)) return MQ_OK;
     return simulate(job, 0, step, error);
@@ -292,15 +308,22 @@ static mq_status check_stalls(verify_job *job, verify_step *step, mq_error *erro
     return MQ_OK;
 }
 
+typedef enum { ANY, ACCELERATOR, PLAIN_C } folder_kind;
+
 static const struct {
     const char *name;
     mq_status (*check)(verify_job *job, verify_step *step, mq_error *error);
-    bool build; /* of build folders only */
+    folder_kind kind; /* of which folders */
 } RUNGS[] = {
-    {"files", check_files, false},     {"certificate", check_certificate, false},
-    {"trained", check_trained, false}, {"integer", check_integer, false},
-    {"packed", check_packed, false},   {"hls", check_hls, true},
-    {"rtl", check_rtl, true},          {"rtl_stalls", check_stalls, true},
+    {"files", check_files, ANY},
+    {"certificate", check_certificate, ANY},
+    {"trained", check_trained, ANY},
+    {"integer", check_integer, ANY},
+    {"packed", check_packed, ANY},
+    {"c", check_plain_c, PLAIN_C},
+    {"hls", check_hls, ACCELERATOR},
+    {"rtl", check_rtl, ACCELERATOR},
+    {"rtl_stalls", check_stalls, ACCELERATOR},
 };
 enum { RUNG_COUNT = sizeof RUNGS / sizeof *RUNGS };
 
@@ -329,7 +352,8 @@ static mq_status climb(const cli_args *args, verify_job *job, mq_error *error) {
     mq_status status = MQ_OK;
     for (int i = 0; i <= job->last_rung && status == MQ_OK; i++) {
         verify_step step = {0};
-        if (RUNGS[i].build && !job->build) continue;
+        if ((RUNGS[i].kind == ACCELERATOR && !job->build) || (RUNGS[i].kind == PLAIN_C && !job->plain_c))
+            continue;
         status = RUNGS[i].check(job, &step, error);
         if (status == MQ_OK || status == MQ_CHECK_FAILED)
             add_step(args, steps, RUNGS[i].name, &step, status == MQ_OK);
@@ -358,12 +382,12 @@ static mq_status climb(const cli_args *args, verify_job *job, mq_error *error) {
 }
 
 static mq_status open_job(const cli_args *args, verify_job *job, mq_error *error) {
-    static const char *const rungs[] = {"files", "certificate", "trained",    "integer", "packed",
-                                        "hls",   "rtl",         "rtl_stalls", NULL};
+    const char *rungs[RUNG_COUNT + 1] = {NULL};
     static const char *const simulators[] = {"verilator", "icarus", NULL};
     char path[MQ_PATH];
     int64_t most = 0;
     int simulator = 0;
+    for (int i = 0; i < RUNG_COUNT; i++) rungs[i] = RUNGS[i].name;
     MQ_TRY(cli_int(args, "--images", 1, INT32_MAX, &most, error));
     job->most = (size_t)most;
     job->last_rung = RUNG_COUNT - 1;
@@ -378,14 +402,19 @@ static mq_status open_job(const cli_args *args, verify_job *job, mq_error *error
     if (!mq_path_exists(job->dir)) return mq_fail_errno(error, "cannot read", job->dir);
     MQ_TRY(mq_path_join(job->dir, MQ_MANIFEST_FILE, path, error));
     if (!mq_path_exists(path))
-        return mq_fail(error, MQ_BAD_INPUT, "%s: no " MQ_MANIFEST_FILE ": a folder of `mixq export` expected",
+        return mq_fail(error, MQ_BAD_INPUT,
+                       "%s: no " MQ_MANIFEST_FILE ": a folder of `mixq export` or `mixq build` expected",
                        job->dir);
     MQ_TRY(mq_manifest_load(job->dir, &job->manifest, error));
-    if (mq_manifest_has(job->manifest, MQ_BUILD_FILE))
+    const char *target = json_string_value(json_object_get(job->manifest, "target"));
+    const bool accelerator = mq_manifest_has(job->manifest, MQ_BUILD_FILE);
+    job->plain_c = !accelerator && target && strcmp(target, "c") == 0;
+    if (!accelerator && (job->stalls || job->rtl.dump))
+        return mq_fail(error, MQ_USAGE, "%s: no accelerator: --stalls and --dump belong to those", job->dir);
+    if (accelerator || job->plain_c)
         MQ_TRY(work_folder_open(cli_value(args, "--work"), &job->work, error));
-    else if (job->stalls || job->rtl.dump || cli_value(args, "--work"))
-        return mq_fail(error, MQ_USAGE, "%s: an export folder: --stalls, --dump and --work belong to builds",
-                       job->dir);
+    else if (cli_value(args, "--work"))
+        return mq_fail(error, MQ_USAGE, "%s: an export folder: --work belongs to builds", job->dir);
     if (!job->checkpoint_path) return MQ_OK;
 #ifdef MIXQ_TRAIN
     return mq_checkpoint_load(job->checkpoint_path, &job->checkpoint, error);
@@ -415,7 +444,8 @@ static mq_status run(const cli_args *args, mq_error *error) {
 static const cli_option OPTIONS[] = {
     {"--images", "N", "only the first N images of the vectors"},
     {"--checkpoint", "CKPT", "prove the certificate and evaluate the vectors again from the trained network"},
-    {"--upto", "STEP", "the last step: files, certificate, trained, integer, packed, hls, rtl or rtl_stalls"},
+    {"--upto", "STEP",
+     "the last step: files, certificate, trained, integer, packed, c, hls, rtl or rtl_stalls"},
     {"--stalls", NULL, "of a build: also with random stalls on both streams (--seed)"},
     {"--simulator", "S", "of a build: verilator, or icarus for small networks (verilator)"},
     {"--dump", "DIR", "of a build: every layer's codes out of the Verilog; compare with mixq diff"},
@@ -426,7 +456,7 @@ static const cli_option OPTIONS[] = {
 const cli_command cli_verify = {
     .name = "verify",
     .usage = "DIR [--images N] [--checkpoint CKPT] [--stalls] [--upto STEP]",
-    .summary = "Check an export or build folder: hashes, certificate, vectors, the Verilog",
+    .summary = "Check an export or build folder: hashes, certificate, vectors, the Verilog or C",
     .least_words = 1,
     .most_words = 1,
     .options = OPTIONS,
@@ -435,9 +465,9 @@ const cli_command cli_verify = {
         "manifest.json),\n"
         "certificate (all of it that the files say too), trained (the stored codes of the trained network),\n"
         "integer (the reference simulator gives these codes in every layer) and packed (so does every\n"
-        "multiplication word by word through the DSP slices of plan.json); of a build also hls (so does its "
-        "C++\n"
-        "for Vitis HLS, compiled) and rtl (the Verilog\n"
+        "multiplication word by word through the DSP slices of plan.json); of a build also c (the\n"
+        "C program compiled with cc, and clang if found, gives these outputs), hls (so does the C++\n"
+        "for Vitis HLS) and rtl (the Verilog\n"
         "in Verilator gives these codes behind every layer; cycles are those from frame to frame) and with\n"
         "--stalls rtl_stalls. The first step that fails ends it, with exit code 1 and the place named. A "
         "build\n"

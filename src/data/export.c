@@ -1,4 +1,4 @@
-/* export.c - images and labels, one folder per class. */
+/* export.c - images and labels, one folder per class, or as arrays. */
 #include "data/export.h"
 
 #include <math.h>
@@ -107,4 +107,27 @@ mq_status mq_dataset_export(const mq_dataset *set, const char *folder, size_t *w
     mq_scratch_free(&scratch);
     mq_free(image);
     return status;
+}
+
+mq_status mq_dataset_arrays(mq_dataset *set, mq_tensor *x, mq_tensor *y, mq_error *error) {
+    *x = *y = (mq_tensor){0};
+    if (set->task == MQ_DATA_DETECT)
+        return mq_fail(error, MQ_USAGE,
+                       "data set %s: objects in images, expected images of one class each for a .npz",
+                       set->name);
+    const size_t channels = (size_t)set->channels, plane = (size_t)set->height * (size_t)set->width;
+    MQ_TRY(mq_dataset_load(set, error));
+    MQ_TRY(mq_tensor_create(MQ_I32, mq_shape1((int64_t)set->count), y, error));
+    mq_status status = mq_tensor_create(
+        MQ_U8, mq_shape4((int64_t)set->count, set->channels, set->height, set->width), x, error);
+    if (status != MQ_OK) {
+        mq_tensor_free(y);
+        return status;
+    }
+    memcpy(y->data, set->labels, set->count * sizeof *set->labels);
+    uint8_t *to = x->data;
+    for (size_t n = 0; n < set->count; n++)
+        for (size_t c = 0; c < channels; c++)
+            for (size_t p = 0; p < plane; p++) *to++ = set->images[(n * plane + p) * channels + c];
+    return MQ_OK;
 }

@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 #include "data/dataset.h"
+#include "tensor/tensor.h"
 
 enum { MQ_EXPORT_QUALITY = 95 };
 
@@ -14,5 +15,9 @@ enum { MQ_EXPORT_QUALITY = 95 };
  * MQ_USAGE. written: images so far. */
 mq_status mq_dataset_export(const mq_dataset *dataset, const char *folder, size_t *written,
                             mq_error *error) MQ_MUST_CHECK;
+
+/* All of a classification set as arrays: x uint8 [count][channels][height][width], y int32 [count]; MQ_USAGE
+ * of a detection set. Release with mq_tensor_free. */
+mq_status mq_dataset_arrays(mq_dataset *dataset, mq_tensor *x, mq_tensor *y, mq_error *error) MQ_MUST_CHECK;
 
 #endif

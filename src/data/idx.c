@@ -13,7 +13,15 @@
 #define FASHION_DIR     "/usr/share/datasets/fashion-mnist"
 #define FASHION_PACKAGE "dataset-fashion-mnist"
 
-enum { CLASSES = 10, IMAGES_MAGIC = 0x803, LABELS_MAGIC = 0x801, IMAGES_HEADER = 16, LABELS_HEADER = 8 };
+enum {
+    CLASSES = 10,
+    IMAGES_MAGIC = 0x803,
+    LABELS_MAGIC = 0x801,
+    IMAGES_HEADER = 16,
+    LABELS_HEADER = 8,
+    SMALL = 16,
+    SMALL_MOST = 1 << 16
+};
 
 static const char fashion_names[CLASSES][MQ_DATA_NAME] = {
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"};
@@ -97,6 +105,11 @@ static mq_status read_pair(const char *name, mq_rawfile *images, mq_rawfile *lab
         return mq_fail(error, MQ_BAD_INPUT, "%s: got %u labels, expected %u as images in %s",
                        mq_rawfile_path(labels), label_count, dim[0], mq_rawfile_path(images));
     int height = (int)dim[1], width = (int)dim[2];
+    if (height * width < SMALL &&
+        dim[0] > SMALL_MOST) /* padded they could be a million times their .gz file */
+        return mq_fail(error, MQ_BAD_INPUT,
+                       "%s: %u images of %d x %d, expected at most %d of less than %d pixels",
+                       mq_rawfile_path(images), dim[0], height, width, SMALL_MOST, SMALL);
     MQ_TRY(mq_reader_create(name, request, dim[0], height, width, 1, CLASSES, out, error));
     mq_dataset *set = *out;
     mq_status status;

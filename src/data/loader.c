@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "data/share.h"
 #include "data/warp.h"
 
 enum { AHEAD = 4, THREADS_USUAL = 4, RUN_BYTES = 1 << 16, UNWARPED = MQ_SCRATCH_OWN, ROWS };
@@ -25,6 +26,7 @@ typedef struct slot {
     mq_target *targets; /* detection: [batch][most]; compacted to the front when handed out */
     uint32_t *kept;     /* [batch] targets of each image that are there */
     uint32_t *samples;
+    size_t first;       /* of the batch's samples: those before are other shares' */
     size_t count, left; /* samples; of these not ready */
     size_t damaged;
 } slot;
@@ -38,8 +40,9 @@ typedef struct worker {
 struct mq_loader {
     const mq_dataset *dataset;
     mq_loader_options options;
-    size_t batches; /* in an epoch */
-    size_t run;     /* samples claimed at once */
+    size_t batches;      /* in an epoch */
+    size_t most_samples; /* of a share of a batch */
+    size_t run;          /* samples claimed at once */
     slot *ring;
     size_t slots;
     mq_batch batch; /* what the caller sees */
@@ -143,7 +146,7 @@ static mq_status fill(mq_loader *loader, size_t number, size_t first, size_t cou
     slot *to = &loader->ring[number % loader->slots];
     size_t batch = (size_t)loader->options.batch, bytes = mq_dataset_image_bytes(set);
     for (size_t i = first; i < first + count; i++) {
-        to->samples[i] = loader->order[number * batch + i];
+        to->samples[i] = loader->order[number * batch + to->first + i];
         if (set->task == MQ_DATA_CLASSIFY) {
             fill_labelled(loader, to, i, epoch);
             continue;
@@ -153,8 +156,8 @@ static mq_status fill(mq_loader *loader, size_t number, size_t first, size_t cou
         if (status != MQ_OK) note_damage(loader, to, to->samples[i], error);
     }
     if (first + count == to->count) { /* what follows the last sample */
-        memset(to->images + to->count * bytes, 0, (batch - to->count) * bytes);
-        for (size_t i = to->count; i < batch && to->labels; i++) to->labels[i] = -1;
+        memset(to->images + to->count * bytes, 0, (loader->most_samples - to->count) * bytes);
+        for (size_t i = to->count; i < loader->most_samples && to->labels; i++) to->labels[i] = -1;
     }
     return MQ_OK;
 }
@@ -176,14 +179,22 @@ static void begin_round(mq_loader *loader) {
     pthread_cond_broadcast(&loader->wanted);
 }
 
+/* Samples of all shares of a batch. */
+static size_t batch_total(const mq_loader *loader, size_t number) {
+    size_t batch = (size_t)loader->options.batch, rest = loader->dataset->count - number * batch;
+    return rest < batch ? rest : batch;
+}
+
 /* With the mutex held: claims a run of samples, fills it, and says so. */
 static void work(mq_loader *loader, mq_data_scratch *scratch) {
-    size_t number = loader->number, first = loader->item, batch = (size_t)loader->options.batch;
+    size_t number = loader->number, first = loader->item;
     uint64_t epoch = loader->active_epoch;
     slot *to = &loader->ring[number % loader->slots];
     if (first == 0) {
-        size_t rest = loader->dataset->count - number * batch;
-        to->count = to->left = rest < batch ? rest : batch;
+        const mq_loader_options *o = &loader->options;
+        size_t total = batch_total(loader, number);
+        to->first = mq_share(total, o->share, o->shares);
+        to->count = to->left = mq_share(total, o->share + 1, o->shares) - to->first;
         to->damaged = 0;
     }
     size_t count = to->count - first < loader->run ? to->count - first : loader->run;
@@ -231,6 +242,9 @@ static mq_status check(const mq_dataset *dataset, const mq_loader_options *optio
     if (options->batch < 1 || options->batch > MQ_LOADER_BATCH)
         return mq_fail(error, MQ_USAGE, "loader: batch: got %d, expected 1..%d", options->batch,
                        MQ_LOADER_BATCH);
+    if (options->shares < 0 || options->share < 0 ||
+        options->share >= (options->shares ? options->shares : 1))
+        return mq_fail(error, MQ_USAGE, "loader: share: got %d of %d", options->share, options->shares);
     if (options->ahead < 0 || options->ahead > MQ_LOADER_AHEAD)
         return mq_fail(error, MQ_USAGE, "loader: batches ahead: got %d, expected 0..%d", options->ahead,
                        MQ_LOADER_AHEAD);
@@ -272,7 +286,7 @@ static mq_status index_targets(mq_loader *loader, mq_error *error) {
 static mq_status allocate(mq_loader *loader, mq_error *error) {
     const mq_dataset *set = loader->dataset;
     bool detect = set->task == MQ_DATA_DETECT;
-    size_t batch = (size_t)loader->options.batch, bytes = mq_dataset_image_bytes(set);
+    size_t batch = loader->most_samples, bytes = mq_dataset_image_bytes(set);
     MQ_TRY(mq_alloc(set->count, sizeof *loader->order, "the order of samples", &loader->order, error));
     for (size_t i = 0; i < set->count; i++) loader->order[i] = (uint32_t)i;
     MQ_TRY(mq_alloc(set->count, 1, "marks of samples", &loader->seen, error));
@@ -332,6 +346,8 @@ mq_status mq_loader_start(const mq_dataset *dataset, const mq_loader_options *op
     loader->dataset = dataset;
     loader->options = *options;
     loader->options.strict |= dataset->strict;
+    if (!options->shares) loader->options.shares = 1;
+    loader->most_samples = mq_share_most(batch, loader->options.shares);
     loader->batches = dataset->count / batch + (!options->drop_last && dataset->count % batch ? 1 : 0);
     loader->run = RUN_BYTES / mq_dataset_image_bytes(dataset);
     if (loader->run < 1) loader->run = 1;
@@ -419,6 +435,7 @@ const mq_batch *mq_loader_next(mq_loader *loader) {
                                .samples = from->samples,
                                .damaged = from->damaged,
                                .count = from->count,
+                               .total = batch_total(loader, number),
                                .number = number};
     return &loader->batch;
 }

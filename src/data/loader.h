@@ -31,7 +31,9 @@
 enum { MQ_LOADER_BATCH = 1 << 16, MQ_LOADER_AHEAD = 64, MQ_LOADER_THREADS = 64 }; /* at most */
 
 typedef struct mq_loader_options {
-    int batch;          /* images per batch, 1..MQ_LOADER_BATCH */
+    int batch; /* images per batch, 1..MQ_LOADER_BATCH */
+    /* Of every batch only share `share` of `shares` (share.h) is prepared and handed out; 0 shares = 1. */
+    int share, shares;
     uint64_t seed;      /* of the streams "shuffle" and "augment" */
     mq_augment augment; /* {0} = none */
     bool shuffle;       /* a new permutation every epoch; else file order */
@@ -41,7 +43,8 @@ typedef struct mq_loader_options {
     int threads;        /* 1..MQ_LOADER_THREADS; 0 = one, for detection sets one per core but at most 4 */
 } mq_loader_options;
 
-/* Buffers have room for options.batch samples; those from count on are zero (labels -1). */
+/* Buffers have room for the options.batch samples (of several shares, the largest one's), here batch; those
+ * from count on are zero (labels -1). */
 typedef struct mq_batch {
     const uint8_t *images;    /* [batch][height][width][channels] */
     const int32_t *labels;    /* [batch]; NULL for a detection set */
@@ -49,7 +52,10 @@ typedef struct mq_batch {
     size_t target_count;      /* an augmented image may have lost its object */
     const uint32_t *samples;  /* [count] index of each sample in the data set */
     size_t damaged;           /* images of this batch that could not be read */
-    size_t count;             /* valid samples, 1..batch; only the last of an epoch may be smaller */
+    size_t count;             /* valid samples, 1..batch; only the last of an epoch may be smaller. Of
+                               * several shares any may be smaller by one, and 0 */
+    size_t total;             /* samples of all shares; 0 = count */
+    size_t target_total;      /* targets of all shares; 0 = target_count, which the loader leaves it at */
     size_t number;            /* 0.. in the epoch */
 } mq_batch;
 

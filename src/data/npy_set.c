@@ -1,23 +1,39 @@
 /* npy_set.c - `npy:X.npy,Y.npy`, images and labels as arrays; `npy:X,Y,XTEST,YTEST` with a split of one's
- * own.
+ * own; `npy:F.npz` and `npy:TRAIN.npz,TEST.npz` with both under the names of PAIRS.
  *
  * X: uint8, or whole numbers 0..255 of another type, [N][C][H][W], [N][H][W][C] (when only the last number is
- * 1 to 4) or [N][H][W]; Y: whole numbers [N] or [N][1], 0 or more. Of two files a tenth of the samples,
- * chosen by a fixed permutation, is for testing. */
+ * 1 to 4) or [N][H][W]; Y: whole numbers [N] or [N][1], 0 or more. Without a split of its
+ * own, a tenth of the samples, chosen by a fixed permutation, is for testing. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "base/text.h"
 #include "data/reader.h"
 #include "io/npy.h"
+#include "io/npz.h"
 
 enum { TENTH = 10, FILES = 4, CLASSES_MOST = 100000 };
+
+/* Names of images and labels in a .npz: the whole or the training part, and the test part that goes with it.
+ */
+static const struct {
+    const char *x, *y, *x_test, *y_test;
+} PAIRS[] = {
+    {"x", "y", NULL, NULL},
+    {"x_train", "y_train", "x_test", "y_test"},
+    {"images", "labels", "test_images", "test_labels"},
+    {"arr_0", "arr_1", "arr_2", "arr_3"},
+};
+#define PAIRS_TEXT "x and y, x_train, y_train, x_test and y_test, images and labels, or arr_0 and arr_1"
 
 typedef struct arrays {
     char name[FILES][MQ_PATH];
     int files;
+    bool own_split; /* training and test images are apart */
+    mq_npz *npz;    /* the one that is being read, or NULL */
     mq_tensor x, y;
     int height, width, channels;
     bool channels_last;
@@ -36,12 +52,18 @@ static mq_status split_names(const char *argument, arrays *a, mq_error *error) {
         memcpy(a->name[a->files], at, n);
         a->name[a->files++][n] = 0;
         if (!comma) {
-            if (a->files == 2 || a->files == FILES) return MQ_OK;
+            int archives = 0;
+            for (int i = 0; i < a->files; i++) archives += mq_ends_with(a->name[i], ".npz");
+            a->own_split = a->files == (archives ? 2 : FILES);
+            if (archives ? archives == a->files && a->files <= 2 : a->files == 2 || a->files == FILES)
+                return MQ_OK;
             break;
         }
         at = comma + 1;
     }
-    return mq_fail(error, MQ_USAGE, "got '%s', expected X.npy,Y.npy or X.npy,Y.npy,XTEST.npy,YTEST.npy",
+    return mq_fail(error, MQ_USAGE,
+                   "got '%s', expected X.npy,Y.npy or X.npy,Y.npy,XTEST.npy,YTEST.npy, or F.npz or "
+                   "TRAIN.npz,TEST.npz",
                    argument);
 }
 
@@ -76,8 +98,7 @@ static mq_status whole(const char *path, const mq_tensor *t, size_t i, double hi
     return MQ_OK;
 }
 
-static mq_status read_images(arrays *a, const char *path, mq_error *error) {
-    MQ_TRY(mq_npy_load(path, &a->x, error));
+static mq_status check_images(arrays *a, const char *path, mq_error *error) {
     const mq_shape *s = &a->x.shape;
     const int64_t *d = s->dim;
     if (s->rank != 3 && s->rank != 4)
@@ -108,15 +129,14 @@ static mq_status read_images(arrays *a, const char *path, mq_error *error) {
     }
     MQ_TRY(mq_alloc(all, 1, "images", &a->pixel, error));
     for (size_t i = 0; i < all; i++) {
-        int64_t v;
+        int64_t v = 0;
         MQ_TRY(whole(path, &a->x, i, 255, &v, error));
         a->pixel[i] = (uint8_t)v;
     }
     return MQ_OK;
 }
 
-static mq_status read_labels(arrays *a, const char *path, mq_error *error) {
-    MQ_TRY(mq_npy_load(path, &a->y, error));
+static mq_status check_labels(arrays *a, const char *path, mq_error *error) {
     const mq_shape *s = &a->y.shape;
     if ((s->rank != 1 && !(s->rank == 2 && s->dim[1] == 1)) || (size_t)s->dim[0] != a->count)
         return mq_fail(error, MQ_BAD_INPUT,
@@ -124,7 +144,7 @@ static mq_status read_labels(arrays *a, const char *path, mq_error *error) {
                        s->rank ? (long long)s->dim[0] : 0, s->rank, a->count);
     MQ_TRY(mq_alloc(a->count, sizeof *a->label, "labels", &a->label, error));
     for (size_t i = 0; i < a->count; i++) {
-        int64_t v;
+        int64_t v = 0;
         MQ_TRY(whole(path, &a->y, i, CLASSES_MOST - 1, &v, error));
         a->label[i] = (int32_t)v;
         if (v >= a->classes) a->classes = (int)v + 1;
@@ -132,9 +152,44 @@ static mq_status read_labels(arrays *a, const char *path, mq_error *error) {
     return MQ_OK;
 }
 
-static mq_status read_pair(arrays *a, int pair, mq_error *error) {
-    MQ_TRY(read_images(a, a->name[2 * pair], error));
-    return read_labels(a, a->name[2 * pair + 1], error);
+static mq_status read_files(arrays *a, const char *x, const char *y, mq_error *error) {
+    MQ_TRY(mq_npy_load(x, &a->x, error));
+    MQ_TRY(check_images(a, x, error));
+    MQ_TRY(mq_npy_load(y, &a->y, error));
+    return check_labels(a, y, error);
+}
+
+static mq_status read_arrays(arrays *a, const char *path, const char *x, const char *y, mq_error *error) {
+    char place[MQ_PATH + 64];
+    MQ_TRY(mq_npz_read(a->npz, x, &a->x, error));
+    snprintf(place, sizeof place, "%s: array %s", path, x);
+    MQ_TRY(check_images(a, place, error));
+    MQ_TRY(mq_npz_read(a->npz, y, &a->y, error));
+    snprintf(place, sizeof place, "%s: array %s", path, y);
+    return check_labels(a, place, error);
+}
+
+/* The training pair of an archive, or its test pair where it has one. */
+static mq_status read_archive(arrays *a, const char *path, bool test, mq_error *error) {
+    mq_npz_close(a->npz);
+    a->npz = NULL;
+    MQ_TRY(mq_npz_open(path, &a->npz, error));
+    for (size_t i = 0; i < sizeof PAIRS / sizeof *PAIRS; i++) {
+        if (!mq_npz_has(a->npz, PAIRS[i].x)) continue;
+        if (a->files == 1) a->own_split = PAIRS[i].x_test && mq_npz_has(a->npz, PAIRS[i].x_test);
+        return test ? read_arrays(a, path, PAIRS[i].x_test, PAIRS[i].y_test, error)
+                    : read_arrays(a, path, PAIRS[i].x, PAIRS[i].y, error);
+    }
+    char names[256];
+    mq_npz_names(a->npz, names, sizeof names);
+    return mq_fail(error, MQ_BAD_INPUT, "%s: arrays %s: " PAIRS_TEXT " expected", path, names);
+}
+
+static mq_status read_pair(arrays *a, bool test, mq_error *error) {
+    bool archives = mq_ends_with(a->name[0], ".npz");
+    if (archives && a->files == 1) return read_archive(a, a->name[0], test, error);
+    if (archives) return read_archive(a, a->name[test], false, error);
+    return read_files(a, a->name[2 * test], a->name[2 * test + 1], error);
 }
 
 static void drop_pair(arrays *a) {
@@ -151,7 +206,7 @@ static mq_status choose(const arrays *a, mq_split split, uint8_t *chosen, size_t
     uint32_t *order;
     *count = a->count;
     memset(chosen, 1, a->count);
-    if (a->files == FILES) return MQ_OK;
+    if (a->own_split) return MQ_OK;
     if (a->count < 2)
         return mq_fail(error, MQ_BAD_INPUT,
                        "%s: got 1 image, expected at least 2 to divide into training and test", a->name[0]);
@@ -188,22 +243,24 @@ static mq_status fill(const arrays *a, const mq_data_request *request, mq_datase
 static mq_status open_set(const char *argument, const mq_data_request *request, arrays *a, mq_dataset **out,
                           mq_error *error) {
     MQ_TRY(split_names(argument, a, error));
-    MQ_TRY(read_pair(a, 0, error));
-    if (a->files == FILES && request->split == MQ_SPLIT_TEST) { /* classes of both files count */
+    MQ_TRY(read_pair(a, false, error));
+    if (a->own_split && request->split == MQ_SPLIT_TEST) { /* classes of both files count */
         drop_pair(a);
         a->channels_last = false;
-        MQ_TRY(read_pair(a, 1, error));
+        MQ_TRY(read_pair(a, true, error));
     }
     return fill(a, request, out, error);
 }
 
 mq_status mq_open_npy(const char *argument, const mq_data_request *request, mq_dataset **out,
                       mq_error *error) {
-    if (!argument) return mq_fail(error, MQ_USAGE, "data set npy: no files, expected npy:X.npy,Y.npy");
+    if (!argument)
+        return mq_fail(error, MQ_USAGE, "data set npy: no files, expected npy:X.npy,Y.npy or npy:F.npz");
     arrays *a;
     MQ_TRY(mq_alloc(1, sizeof *a, "arrays", &a, error));
     mq_status status = open_set(argument, request, a, out, error);
     drop_pair(a);
+    mq_npz_close(a->npz);
     mq_free(a);
     return status == MQ_OK ? MQ_OK : mq_fail_context(error, status, "data set npy");
 }

@@ -33,8 +33,9 @@ enum { IMPLEMENTATION_TEXT = 256 };
 struct mq_dnn_conv {
     mq_dnn *dnn;
     mq_dnn_conv_spec spec;
-    bool inner;        /* runs as an inner product */
-    bool own_gradient; /* backward weights by dnn_depthwise.c */
+    bool inner;                 /* runs as an inner product */
+    bool own_gradient;          /* backward weights by dnn_depthwise.c */
+    mq_dnn_narrow *narrow_data; /* backward data by dnn_narrow.c; else NULL */
     mq_dnn_winograd *fast_forward, *fast_data,
         *fast_weights; /* in the place of these passes; NULL: as they are */
     int threads;
@@ -305,7 +306,9 @@ static mq_status make_all(mq_dnn_conv *c, mq_error *error) {
     MQ_TRY(mq_dnn_winograd_create(c->dnn, &c->spec, MQ_DNN_FORWARD, &c->fast_forward, error));
     if (!c->fast_forward) MQ_TRY(make_forward(c, &any, error));
     MQ_TRY(weights_desc(&c->spec, data_type(c->spec.compute), true, &any, error));
-    if (c->spec.backward_data) {
+    if (mq_dnn_narrow_wanted(&c->spec)) {
+        MQ_TRY(mq_dnn_narrow_create(&c->spec, &c->narrow_data, error));
+    } else if (c->spec.backward_data) {
         MQ_TRY(mq_dnn_winograd_create(c->dnn, &c->spec, MQ_DNN_BACKWARD_DATA, &c->fast_data, error));
         if (!c->fast_data) MQ_TRY(make_backward_data(c, &any, error));
     }
@@ -317,7 +320,8 @@ static mq_status make_all(mq_dnn_conv *c, mq_error *error) {
         MQ_TRY(make_backward_weights(c, error));
     MQ_TRY(make_memories(c, error));
     snprintf(c->implementation, sizeof c->implementation, "forward %s, backward data %s, backward weights %s",
-             name_of(c->fast_forward, &c->forward), name_of(c->fast_data, &c->backward_data),
+             name_of(c->fast_forward, &c->forward),
+             c->narrow_data ? "own:narrow" : name_of(c->fast_data, &c->backward_data),
              c->own_gradient ? "own:depthwise" : name_of(c->fast_weights, &c->backward_weights));
     return MQ_OK;
 }
@@ -360,6 +364,7 @@ static void free_weights(weights *w) {
 
 void mq_dnn_conv_destroy(mq_dnn_conv *c) {
     if (!c) return;
+    mq_dnn_narrow_destroy(c->narrow_data);
     mq_dnn_winograd_destroy(c->fast_forward);
     mq_dnn_winograd_destroy(c->fast_data);
     mq_dnn_winograd_destroy(c->fast_weights);
@@ -434,6 +439,7 @@ mq_status mq_dnn_conv_set_weights(mq_dnn_conv *c, const float *w, mq_error *erro
     MQ_TRY(point(c, c->plain, w, error));
     if (c->fast_forward) MQ_TRY(mq_dnn_winograd_set_weights(c->fast_forward, w, error));
     if (c->fast_data) MQ_TRY(mq_dnn_winograd_set_weights(c->fast_data, w, error));
+    if (c->narrow_data) mq_dnn_narrow_set_weights(c->narrow_data, w);
     weights *const copies[] = {&c->for_forward, &c->for_data};
     for (int i = 0; i < 2; i++) {
         if (!copies[i]->memory) continue;
@@ -456,6 +462,10 @@ mq_status mq_dnn_conv_forward(mq_dnn_conv *c, const void *src, float *dst, mq_er
 mq_status mq_dnn_conv_backward_data(mq_dnn_conv *c, const void *diff_dst, void *diff_src, mq_error *error) {
     if (!c->spec.backward_data) return refuse(c, "backward data", error);
     MQ_TRY(prepare(c, error));
+    if (c->narrow_data) {
+        mq_dnn_narrow_run(c->narrow_data, diff_dst, diff_src);
+        return MQ_OK;
+    }
     if (c->fast_data) return mq_dnn_winograd_run(c->fast_data, diff_src, diff_dst, NULL, error);
     MQ_TRY(point(c, c->diff_dst, diff_dst, error));
     MQ_TRY(point(c, c->diff_src, diff_src, error));

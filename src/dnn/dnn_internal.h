@@ -34,6 +34,15 @@ size_t mq_dnn_depthwise_scratch(const mq_dnn_conv_spec *spec);
 void mq_dnn_depthwise_gradient(const mq_dnn_conv_spec *spec, const void *src, const void *diff_dst,
                                void *scratch, float *dw);
 
+/* The source's gradient, float32, where channels in are few: for which specs. */
+typedef struct mq_dnn_narrow mq_dnn_narrow;
+bool mq_dnn_narrow_wanted(const mq_dnn_conv_spec *spec);
+mq_status mq_dnn_narrow_create(const mq_dnn_conv_spec *spec, mq_dnn_narrow **out, mq_error *error)
+    MQ_MUST_CHECK; /* after a failure too, *out is to be destroyed */
+void mq_dnn_narrow_destroy(mq_dnn_narrow *n);
+void mq_dnn_narrow_set_weights(mq_dnn_narrow *n, const float *w);
+void mq_dnn_narrow_run(const mq_dnn_narrow *n, const void *diff_dst, float *diff_src);
+
 typedef enum mq_dnn_direction {
     MQ_DNN_FORWARD,
     MQ_DNN_BACKWARD_DATA,

@@ -10,39 +10,12 @@
 #include "base/folder.h"
 #include "base/memory.h"
 #include "base/staging.h"
+#include "gen/export_copy.h"
 #include "gen/hls_build.h"
 #include "gen/hls_golden.h"
 #include "gen/hls_host.h"
 #include "gen/rtl_scripts.h"
-#include "inet/certificate.h"
-#include "inet/inet_files.h"
 #include "inet/manifest.h"
-
-static mq_status copy_if_there(const char *source, const char *dir, const char *name, mq_error *error) {
-    char from[MQ_PATH], to[MQ_PATH];
-    MQ_TRY(mq_path_join(source, name, from, error));
-    MQ_TRY(mq_path_join(dir, name, to, error));
-    return mq_path_exists(from) ? mq_file_copy(from, to, error) : MQ_OK;
-}
-
-/* The network as it was exported, byte by byte, with its vectors. */
-static mq_status copy_export(const mq_accelerator_request *r, const char *dir, mq_error *error) {
-    char path[MQ_PATH], name[MQ_INET_MAX_NAME + 24];
-    MQ_TRY(copy_if_there(r->source, dir, MQ_INET_NET_FILE, error));
-    MQ_TRY(copy_if_there(r->source, dir, MQ_INET_WEIGHTS_FILE, error));
-    MQ_TRY(copy_if_there(r->source, dir, MQ_CERTIFICATE_FILE, error));
-    MQ_TRY(mq_path_join(r->source, "vectors/images.npy", path, error));
-    if (!mq_path_exists(path)) return MQ_OK;
-    MQ_TRY(mq_path_join(dir, "vectors", path, error));
-    MQ_TRY(mq_make_dirs(path, error));
-    MQ_TRY(copy_if_there(r->source, dir, "vectors/images.npy", error));
-    for (int i = 0; i < r->net->node_count; i++) {
-        if (!r->net->nodes[i].dump[0]) continue;
-        snprintf(name, sizeof name, "vectors/%s.npy", r->net->nodes[i].dump);
-        MQ_TRY(copy_if_there(r->source, dir, name, error));
-    }
-    return MQ_OK;
-}
 
 static mq_status write_embedded(const mq_embedded_file *files, const char *dir, const char *folder,
                                 mq_error *error) {
@@ -129,7 +102,7 @@ static mq_status write_folder(const mq_accelerator_request *r, const mq_rtl_grap
     char path[MQ_PATH];
     const mq_rtl_build build = {.net = r->net, .plan = r->plan, .dir = dir};
     MQ_TRY(mq_make_dirs(dir, error));
-    MQ_TRY(copy_export(r, dir, error));
+    MQ_TRY(mq_export_copy(r->source, r->net, dir, error));
     MQ_TRY(mq_path_join(dir, MQ_PLAN_FILE, path, error));
     MQ_TRY(mq_inet_plan_save(r->plan, r->net, path, error));
     const unsigned targets = r->targets ? r->targets : MQ_TARGET_RTL;

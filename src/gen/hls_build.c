@@ -39,7 +39,7 @@ static void edge_name(const mq_hls_net *h, int to, int i, char *out, size_t size
     if (h->stage[from].readers == 1)
         snprintf(out, size, "s_%s", h->stage[from].id);
     else
-        snprintf(out, size, "s_%s_%d", h->stage[from].id, before);
+        snprintf(out, size, "f_%s_%d", h->stage[from].id, before);
 }
 
 static void stream(mq_hls_text *t, int bits, const char *name, int64_t depth) {
@@ -64,7 +64,7 @@ static void streams_of(const mq_hls_net *h, int i, mq_hls_text *t) {
                 stream(t, width(&s->out), name, mq_hls_depth(h, i, to));
             }
     for (int k = 0; k + 2 < s->readers; k++) {
-        snprintf(name, sizeof name, "s_%s_rest%d", s->id, k);
+        snprintf(name, sizeof name, "f_%s_rest%d", s->id, k);
         stream(t, width(&s->out), name, 2);
     }
 }
@@ -74,10 +74,10 @@ static void fork_of(const mq_hls_stage *s, mq_hls_text *t) {
     snprintf(from, sizeof from, "s_%s", s->id);
     for (int k = 0; k + 1 < s->readers; k++) {
         bool last = k + 2 == s->readers;
-        mq_hls_say(t, "    mixq::fork<ap_uint<%d>, %lld>(%s, s_%s_%d, s_%s_%s%d);\n", width(&s->out),
+        mq_hls_say(t, "    mixq::fork<ap_uint<%d>, %lld>(%s, f_%s_%d, f_%s_%s%d);\n", width(&s->out),
                    (long long)mq_stream_beats(&s->out), from, s->id, k, s->id, last ? "" : "rest",
                    last ? k + 1 : k);
-        snprintf(from, sizeof from, "s_%s_rest%d", s->id, k);
+        snprintf(from, sizeof from, "f_%s_rest%d", s->id, k);
     }
 }
 
@@ -91,7 +91,7 @@ static void concat_of(const mq_hls_net *h, int i, mq_hls_text *t) {
         const mq_stream *in = &h->stage[s->input[k]].out;
         edge_name(h, i, k, right, sizeof right);
         bool last = k + 1 == s->inputs;
-        snprintf(out, sizeof out, last ? "s_%s" : "s_%s_part%d", s->id, k);
+        snprintf(out, sizeof out, last ? "s_%s" : "f_%s_part%d", s->id, k);
         if (!last) stream(t, width(&s->out), out, 2);
         mq_hls_say(t, "    mixq::concat<%d, %lld, %lld, %d, %d, %d, %d>(%s, %s, %s);\n", s->out.h,
                    (long long)before, (long long)mq_stream_row_beats(in), s->out.channels * s->out.pixels,
@@ -129,7 +129,7 @@ static void call(const mq_hls_net *h, int i, mq_hls_text *t) {
         concat_of(h, i, t);
         break;
     case MQ_INET_RESCALE:
-        mq_hls_say(t, "    mixq::look_up<%d, %d, %d, %lld>(%s, %s_table, s_%s);\n", in->channels * in->pixels,
+        mq_hls_say(t, "    mixq::look_up<%d, %d, %d, %lld>(%s, table_%s, s_%s);\n", in->channels * in->pixels,
                    in->bits, out->bits, (long long)mq_stream_beats(out), from, s->id, s->id);
         break;
     case MQ_INET_REQUANT:
@@ -147,7 +147,7 @@ static void call(const mq_hls_net *h, int i, mq_hls_text *t) {
 static void rescale_table(const mq_hls_net *h, const mq_hls_stage *s, mq_hls_text *t) {
     const mq_inet_rescale *r = &node_of(h, s)->rescale;
     int codes = 1 << h->stage[s->input[0]].out.bits;
-    mq_hls_say(t, "static const mixq::rom_word<%d> %s_table[%d] = {", s->out.bits, s->id, codes);
+    mq_hls_say(t, "static const mixq::rom_word<%d> table_%s[%d] = {", s->out.bits, s->id, codes);
     for (int code = 0; code < codes; code++) {
         float value = (float)code * r->multiply; /* as the network defines it: float32, each step rounded */
         value = value / r->divide;

@@ -75,16 +75,14 @@ static int word_bits(const kind *k) {
 mq_status mq_hls_layer_check(const mq_hls_net *h, const mq_hls_stage *s, mq_error *error) {
     const mq_stage *g = &s->shape;
     const mq_stream *in = stream_before(h, s);
-    int pe = s->layer->pe, word = word_channels(s), fields = g->npx + g->kernel_w - 1, slices = 0, memory = 0,
-        cascades = 0;
+    int pe = s->layer->pe, word = word_channels(s), fields = g->npx + g->kernel_w - 1, memory = 0;
+    int64_t slices = 0, cascades = 0;
     for (int i = 0; i < kinds_of(s); i++) {
         kind k = make_kind(h, s, i);
-        int64_t n = (int64_t)slices_of(s, &k);
-        slices += (int)(n > MQ_HLS_PARTITION ? MQ_HLS_PARTITION + 1 : n);
+        slices += slices_of(s, &k);
         if (word_bits(&k) > memory) memory = word_bits(&k);
         int64_t operands = (int64_t)s->layer->rows * word * (g->npx / k.activations) * k.activations;
-        if (operands > cascades)
-            cascades = operands > MQ_HLS_PARTITION ? MQ_HLS_PARTITION + 1 : (int)operands;
+        if (operands > cascades) cascades = operands;
     }
     const mq_stream *o = &s->out;
     const struct {
@@ -110,8 +108,11 @@ mq_status mq_hls_layer_check(const mq_hls_net *h, const mq_hls_stage *s, mq_erro
     };
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
         if (limits[i].got > limits[i].most)
-            return mq_fail(error, MQ_BAD_INPUT, "%s: %s: %lld, the tool takes at most %d %s", name_of(h, s),
-                           limits[i].what, (long long)limits[i].got, limits[i].most, limits[i].unit);
+            return mq_fail(
+                error, MQ_BAD_INPUT,
+                "%s: %s: %lld, Vitis HLS takes at most %d %s: a lower --target-fps or --multipliers dsp "
+                "needs fewer",
+                name_of(h, s), limits[i].what, (long long)limits[i].got, limits[i].most, limits[i].unit);
     return MQ_OK;
 }
 
@@ -195,52 +196,69 @@ static mq_status borders(const mq_hls_stage *s, const char *side, const int64_t 
 
 /* ---- the page ---- */
 
+/* " 0, 11, 22" */
+static void positions(const mq_pack_operand *operand, int count, char *out, size_t size) {
+    size_t used = 0;
+    for (int i = 0; i < count && used < size; i++)
+        used += (size_t)snprintf(out + used, size - used, "%s %d", i ? "," : "", operand[i].position);
+}
+
+static const char *plural(int64_t n) {
+    return n == 1 ? "" : "s";
+}
+
 /* What the comment says: which products share a slice, and the count of values that proves it exact. */
 static void explain(const mq_hls_net *h, const mq_hls_stage *s, const kind *k, mq_hls_text *t) {
+    static const char *const classes[] = {[MQ_CLASS_I] = "i", [MQ_CLASS_II] = "ii", [MQ_CLASS_III] = "iii"};
     const mq_packing *p = k->p;
     const mq_inet_node *n = &h->net->nodes[s->node];
+    char weights[128], codes[128];
     if (!p) {
-        mq_hls_say(t,
-                   "// One product of a %d-bit weight and a %d-bit code at a time, in LUTs; sums of all %d "
-                   "taps are exact modulo 2^%d.\n",
-                   weight_bits(n), stream_before(h, s)->bits, k->count, s->acc_bits);
+        mq_hls_comment(
+            t, 1,
+            "No packing: one product of a %d-bit weight and a %d-bit code at a time, in LUTs. Sums of all "
+            "%d taps are exact modulo 2^%d.",
+            weight_bits(n), stream_before(h, s)->bits, k->count, s->acc_bits);
         return;
     }
-    mq_hls_say(t,
-               "// %d piece%s of %d tap%s; a slice of %d x %d bits (%s) multiplies %d weight%s %d..%d by %d "
-               "code%s 0..%d: %d products, class %s.\n",
-               k->count, k->count > 1 ? "s" : "", k->taps, k->taps > 1 ? "s" : "", p->dsp.wide, p->dsp.narrow,
-               p->dsp.name, p->weights, p->weights > 1 ? "s" : "", p->weight_codes.low, p->weight_codes.high,
-               p->activations, p->activations > 1 ? "s" : "", p->activation_codes.high,
-               p->weights * p->activations,
-               p->class == MQ_CLASS_I    ? "i"
-               : p->class == MQ_CLASS_II ? "ii"
-                                         : "iii");
-    mq_hls_say(t, "// Weights at bits");
-    for (int i = 0; i < p->weights; i++) mq_hls_say(t, " %d", p->weight[i].position);
-    mq_hls_say(t, " of the %s port, codes less %d at bits", p->weights_wide ? "wide" : "narrow",
-               mq_hls_zero(s));
-    for (int j = 0; j < p->activations; j++) mq_hls_say(t, " %d", p->activation[j].position);
-    mq_hls_say(t, " of the other. ");
+    positions(p->weight, p->weights, weights, sizeof weights);
+    positions(p->activation, p->activations, codes, sizeof codes);
+    mq_hls_comment(
+        t, 1,
+        "Packing %d, for %d piece%s of %d tap%s of a kernel row: a %s slice (%d x %d bits) multiplies %d "
+        "weight%s, %d..%d, by %d code%s, 0..%d: %d products, class %s.",
+        k->index, k->count, plural(k->count), k->taps, plural(k->taps), p->dsp.name, p->dsp.wide,
+        p->dsp.narrow, p->weights, plural(p->weights), p->weight_codes.low, p->weight_codes.high,
+        p->activations, plural(p->activations), p->activation_codes.high, p->weights * p->activations,
+        classes[p->class]);
+    mq_hls_comment(t, 3,
+                   "Ports: the weights at bits%s of the %s one; the codes less %d at bits%s of the other.",
+                   weights, p->weights_wide ? "wide" : "narrow", mq_hls_zero(s), codes);
     if (p->fix == MQ_PORT_OFFSET)
-        mq_hls_say(t, "The %s' word is moved by %s2^%d to fit its port; C takes that back. ",
-                   p->fix_weights ? "weights" : "codes", p->fix_sign > 0 ? "" : "-", p->fix_shift);
+        mq_hls_comment(t, 3, "The %s' word is moved by %s2^%d to fit its port; port C takes that back.",
+                       p->fix_weights ? "weights" : "codes", p->fix_sign > 0 ? "" : "-", p->fix_shift);
     if (p->fix == MQ_PORT_EXTRA)
-        mq_hls_say(
-            t, "The %s' word has one bit more than its port: moved by 2^%d by its sign; C takes that back. ",
+        mq_hls_comment(
+            t, 1,
+            "The %s' word has one bit more than its port: it is moved by 2^%d by its sign; port C takes "
+            "that back.",
             p->fix_weights ? "weights" : "codes", p->fix_shift);
-    mq_hls_say(t,
-               "Exact, because after %d slice%s every field, less its least value, stays below its room:\n",
-               k->chain, k->chain > 1 ? "s" : "");
+    mq_hls_comment(t, 3,
+                   "Exact: P is cut into fields after a cascade of %d slice%s. By then each field's sum, "
+                   "counted from its "
+                   "least value, fits its bits, so that none reaches into the next:",
+                   k->chain, plural(k->chain));
     int64_t carry = 0;
     for (int f = 0; f < p->fields; f++) {
         const mq_pack_field *field = &p->field[f];
         int64_t reach = k->chain * (field->high - field->low) + carry;
-        mq_hls_say(t, "//   bit %2d: sums %lld..%lld of %d product%s: at most %lld < 2^%d%s\n",
-                   field->position, (long long)(k->chain * field->low), (long long)(k->chain * field->high),
-                   field->products, field->products > 1 ? "s" : "", (long long)reach,
-                   field->spacing + field->overlap,
-                   field->overlap ? "; what reaches the next field is known from that one's low bits" : "");
+        mq_hls_comment(
+            t, 11, "  bit %2d: sums of %d product%s, %lld..%lld: at most %lld < 2^%d%s", field->position,
+            field->products, plural(field->products), (long long)(k->chain * field->low),
+            (long long)(k->chain * field->high), (long long)reach, field->spacing + field->overlap,
+            field->overlap ? "; beyond its bits only by what the next field's low bits, known from the "
+                             "operands, tell"
+                           : "");
         carry = reach >> field->spacing;
     }
 }
@@ -393,8 +411,10 @@ static mq_status page(const mq_hls_net *h, const mq_hls_stage *s, const mq_hls_r
     snprintf(file, sizeof file, "%s.cpp", s->id);
     mq_hls_text t = mq_hls_open(dir, file, error);
     mq_hls_say(&t,
-               "// %s: %s %d x %d, %d -> %d channels of %d x %d pixels. %d x %d x %d products a cycle, %lld "
-               "cycles a frame.\n"
+               "// %s: %s %d x %d, %d -> %d channels of %d x %d pixels; %lld cycles a frame.\n"
+               "// Every cycle %d input channel%s, %d kernel row%s, %d output channel%s, %d pixel%s: SIMD, "
+               "ROWS, PE, "
+               "NPX; %d tap%s of a row.\n"
                "#include \"layers.h\"\n#include \"mixq_finish.h\"\n#include \"mixq_multiply.h\"\n#include "
                "\"mixq_window.h\"\n\n"
                "namespace {\n\n",
@@ -403,9 +423,9 @@ static mq_status page(const mq_hls_net *h, const mq_hls_stage *s, const mq_hls_r
                : g->depthwise ? "depthwise convolution"
                               : "convolution",
                g->kernel_h, g->kernel_w, h->net->nodes[h->net->nodes[s->node].input[0]].edge.c, g->out_c,
-               g->out_h, g->out_w, word_channels(s) * s->layer->rows,
-               s->layer->pe / (g->depthwise ? s->layer->pe : 1), g->npx * g->kernel_w,
-               (long long)(g->cycles + g->flush));
+               g->out_h, g->out_w, (long long)(g->cycles + g->flush), g->depthwise ? 1 : word_channels(s),
+               plural(g->depthwise ? 1 : word_channels(s)), s->layer->rows, plural(s->layer->rows),
+               s->layer->pe, plural(s->layer->pe), g->npx, plural(g->npx), g->kernel_w, plural(g->kernel_w));
     if (t.status == MQ_OK) {
         mq_status status = shape(h, s, &t, error);
         if (status != MQ_OK) t.status = status;

@@ -22,14 +22,89 @@ static int stream_bits(const mq_inet_edge *e) {
     return needed > e->bits ? needed : e->bits;
 }
 
-static void make_id(const mq_hls_net *h, mq_hls_stage *s) {
-    const char *name = name_of(h, s);
-    size_t n = 0;
-    if (!isalpha((unsigned char)name[0])) s->id[n++] = 'n';
-    for (; *name && n + 10 < sizeof s->id; name++) s->id[n++] = isalnum((unsigned char)*name) ? *name : '_';
-    s->id[n] = 0;
+/* Words of C++, macros, files and names of the generated sources (hls_build.c, hls_layer.c). */
+static bool is_reserved(const char *name) {
+    static const char *const words[] = {"alignas",      "alignof",
+                                        "and",          "asm",
+                                        "assert",       "auto",
+                                        "axis",         "bench",
+                                        "bitand",       "bitor",
+                                        "bool",         "break",
+                                        "case",         "catch",
+                                        "char",         "class",
+                                        "co_await",     "co_return",
+                                        "co_yield",     "compl",
+                                        "concept",      "const",
+                                        "consteval",    "constexpr",
+                                        "constinit",    "continue",
+                                        "decltype",     "default",
+                                        "delete",       "do",
+                                        "double",       "else",
+                                        "enum",         "errno",
+                                        "explicit",     "export",
+                                        "extern",       "false",
+                                        "float",        "for",
+                                        "friend",       "goto",
+                                        "hls",          "if",
+                                        "inline",       "int",
+                                        "layers",       "linux",
+                                        "long",         "main",
+                                        "mutable",      "namespace",
+                                        "new",          "noexcept",
+                                        "not",          "nullptr",
+                                        "operator",     "or",
+                                        "packing0",     "packing1",
+                                        "private",      "protected",
+                                        "public",       "register",
+                                        "requant",      "requires",
+                                        "return",       "shape",
+                                        "short",        "signed",
+                                        "sizeof",       "static",
+                                        "std",          "stderr",
+                                        "stdin",        "stdout",
+                                        "struct",       "switch",
+                                        "template",     "this",
+                                        "throw",        "top",
+                                        "true",         "try",
+                                        "typedef",      "typeid",
+                                        "typename",     "union",
+                                        "unix",         "unsigned",
+                                        "using",        "virtual",
+                                        "void",         "volatile",
+                                        "while",        "xor",
+                                        "and_eq",       "not_eq",
+                                        "or_eq",        "xor_eq",
+                                        "char8_t",      "char16_t",
+                                        "char32_t",     "const_cast",
+                                        "dynamic_cast", "static_assert",
+                                        "wchar_t",      "reinterpret_cast",
+                                        "static_cast",  "thread_local"};
+    static const char *const begins[] = {"mixq", "ap_", "s_", "f_", "table_", "requant_", "hls_"};
+    bool small = false;
+    for (const char *c = name; *c; c++) small = small || islower((unsigned char)*c);
+    if (!small) return true; /* as macros are written */
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(words[i], name) == 0) return true;
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
+        if (strncmp(begins[i], name, strlen(begins[i])) == 0) return true;
+    return false;
+}
+
+static bool taken(const mq_hls_net *h, const mq_hls_stage *s) {
     for (const mq_hls_stage *t = h->stage; t < s; t++)
-        if (strcmp(t->id, s->id) == 0) snprintf(s->id + n, sizeof s->id - n, "_%d", s->node);
+        if (strcmp(t->id, s->id) == 0) return true;
+    return false;
+}
+
+static void make_id(const mq_hls_net *h, mq_hls_stage *s) {
+    char clean[MQ_INET_MAX_NAME + 2];
+    const char *name = name_of(h, s);
+    snprintf(clean, sizeof clean, "%s%s", isalpha((unsigned char)name[0]) ? "" : "n", name);
+    for (char *c = clean; *c; c++)
+        if (!isalnum((unsigned char)*c)) *c = '_';
+    snprintf(s->id, sizeof s->id, "%s%s", is_reserved(clean) ? "layer_" : "", clean);
+    size_t n = strlen(s->id);
+    for (int number = s->node; taken(h, s); number++) snprintf(s->id + n, sizeof s->id - n, "_%d", number);
 }
 
 /* The stage whose result node n reads. */

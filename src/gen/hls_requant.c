@@ -197,14 +197,15 @@ void mq_hls_requant_page(const mq_hls_stage *s, const mq_hls_requant *r, mq_hls_
     }
     if (r->kind == MQ_PLAN_AFFINE) {
         mq_hls_say(t,
-                   "// clip((acc*inc + bias) >> %d, %d, %d) in %d multipliers, %d cycle%s a beat.\n"
+                   "// clip((acc*inc + bias) >> %d, %d, %d) in %d multiplier%s, %d cycle%s a beat.\n"
                    "struct requant%s {\n"
                    "    static constexpr int BITS = %d, LANES = %d, SHIFT = %d, LOW = %d, HIGH = %d, INC = "
                    "%d, SUM = %d;\n"
                    "    static long long inc(int lane, int at) { return %s_inc[lane][at]; }\n"
                    "    static long long bias(int lane, int at) { return %s_bias[lane][at]; }\n};\n\n",
-                   r->shift, r->low, r->high, r->lanes, r->turns, r->turns == 1 ? "" : "s", name, r->bits,
-                   r->lanes, r->shift, r->low, r->high, r->inc_bits, r->sum_bits, id, id);
+                   r->shift, r->low, r->high, r->lanes, r->lanes == 1 ? "" : "s", r->turns,
+                   r->turns == 1 ? "" : "s", name, r->bits, r->lanes, r->shift, r->low, r->high, r->inc_bits,
+                   r->sum_bits, id, id);
         return;
     }
     mq_hls_say(t,

@@ -1,4 +1,4 @@
-/* parallelism.c - reading config_simd_pe.txt, and a parallelism where there is none. */
+/* parallelism.c - reading and writing config_simd_pe.txt, and a parallelism where there is none. */
 #include "gen/parallelism.h"
 
 #include <string.h>
@@ -164,6 +164,21 @@ mq_status mq_parallelism_load(const char *path, const mq_inet *net, mq_paralleli
     else
         status = mq_parallelism_parse(path, (const char *)text, net, out, error);
     mq_free(text);
+    return status;
+}
+
+mq_status mq_parallelism_write(const mq_parallelism *parallelism, const char *path, mq_error *error) {
+    const bool four = parallelism->has_actp;
+    mq_outfile *file;
+    MQ_TRY(mq_outfile_open(path, &file, error));
+    mq_status status = mq_outfile_printf(file, error, "simd pe%s\n", four ? " actp pep" : "");
+    for (int i = 0; i < parallelism->count && status == MQ_OK; i++) {
+        const mq_parallelism_row *r = &parallelism->rows[i];
+        status = four ? mq_outfile_printf(file, error, "%d %d %d %d\n", r->simd, r->pe, r->actp, r->pep)
+                      : mq_outfile_printf(file, error, "%d %d\n", r->simd, r->pe);
+    }
+    if (status == MQ_OK) return mq_outfile_commit(file, error);
+    mq_outfile_abort(file);
     return status;
 }
 

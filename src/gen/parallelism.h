@@ -28,6 +28,9 @@ mq_status mq_parallelism_load(const char *path, const mq_inet *net, mq_paralleli
 /* The same from text; name stands in messages. */
 mq_status mq_parallelism_parse(const char *name, const char *text, const mq_inet *net, mq_parallelism *out,
                                mq_error *error) MQ_MUST_CHECK;
+/* The published file: four columns where the parallelism has them. Atomic. */
+mq_status mq_parallelism_write(const mq_parallelism *parallelism, const char *path,
+                               mq_error *error) MQ_MUST_CHECK;
 /* Without a file: simd the largest divisor of ich up to 8, pe of och up to 8; two columns. */
 void mq_parallelism_default(const mq_inet *net, mq_parallelism *out);
 

@@ -56,6 +56,27 @@ static mq_status find_result(const mq_inet *net, int i, int *result, mq_error *e
     return MQ_OK;
 }
 
+/* name, or name_pe, the module of a layer's element. */
+static bool claims(const char *name, const char *module) {
+    size_t n = strlen(name);
+    return strncmp(name, module, n) == 0 && (module[n] == 0 || strcmp(module + n, "_pe") == 0);
+}
+
+/* "stage_" and the node's name as one of Verilog; unlike the ports' and the modules of the stages before it.
+ * What follows "stage_" is a name itself. */
+static void name_module(const mq_build *b, const char *name, mq_build_stage *s) {
+    char clean[MQ_BUILD_NAME];
+    clean_name(isdigit((unsigned char)name[0]) ? "stage_n" : "stage_", name, clean, sizeof clean - 12);
+    snprintf(s->module, sizeof s->module, "%s", clean);
+    for (int number = s->node;; number++) {
+        bool taken = claims(s->module, "stage_in") || claims(s->module, "stage_out");
+        for (int k = 0; k + 1 < b->count; k++)
+            taken = taken || claims(s->module, b->stage[k].module) || claims(b->stage[k].module, s->module);
+        if (!taken) return;
+        snprintf(s->module, sizeof s->module, "%.*s_%d", MQ_BUILD_NAME - 12, clean, number);
+    }
+}
+
 static mq_status add_stages(const mq_inet *net, const mq_pipeline *pipeline, mq_build *b, mq_error *error) {
     for (int i = 0; i < net->node_count; i++) {
         const mq_inet_node *n = &net->nodes[i];
@@ -68,11 +89,7 @@ static mq_status add_stages(const mq_inet *net, const mq_pipeline *pipeline, mq_
         MQ_TRY(find_result(net, i, &s->result, error));
         s->out = pipeline->stage[s->result].out;
         s->cycles = pipeline->stage[i].cycles;
-        clean_name("stage_", n->name, s->module, sizeof s->module);
-        bool taken = strcmp(s->module, "stage_in") == 0 || strcmp(s->module, "stage_out") == 0; /* ports */
-        for (int k = 0; k + 1 < b->count; k++) taken = taken || strcmp(s->module, b->stage[k].module) == 0;
-        size_t used = strlen(s->module);
-        if (taken) snprintf(s->module + used, sizeof s->module - used, "_%d", i);
+        name_module(b, n->name, s);
     }
     return MQ_OK;
 }

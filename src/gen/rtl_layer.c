@@ -23,7 +23,7 @@ static void story(const rtl_shape *x, const char *module, mq_rtl_text *t) {
     const mq_stage *s = &x->s;
     mq_rtl_say(t,
                "// %s: %s, %d x %d, %d x %d x %d -> %d x %d x %d.\n"
-               "// %d input channels x %d kernel rows x %d pixels x %d output channels at once; %d steps a "
+               "// At once: input channels %d, kernel rows %d, pixels %d, output channels %d; %d steps a "
                "block, %lld "
                "cycles a frame.\n",
                module, x->node->name, s->kernel_h, s->kernel_w, s->in_h, s->in_w, s->in_c, s->out_h, s->out_w,
@@ -34,7 +34,8 @@ static void story(const rtl_shape *x, const char *module, mq_rtl_text *t) {
                    x->weight_bits, x->bits);
     for (int k = 0; k < x->kinds; k++) {
         const mq_packing *p = x->kind[k].p;
-        mq_rtl_say(t, "//\n// %d slices of %d taps: U = ", x->layer->piece[k].count, x->kind[k].taps);
+        mq_rtl_say(t, "//\n// Slices for a kernel row: %d, of %d taps each. U = ", x->layer->piece[k].count,
+                   x->kind[k].taps);
         for (int i = 0; i < p->weights; i++)
             mq_rtl_say(t, "%sw%d<<%d", i ? " + " : "", i, p->weight[i].position);
         mq_rtl_say(t, ", V = ");
@@ -43,21 +44,24 @@ static void story(const rtl_shape *x, const char *module, mq_rtl_text *t) {
                        p->activation[j].position);
         mq_rtl_say(
             t,
-            "; weights %d..%d, codes 0..%d.\n// U*V = sum of fields, each plus what makes it 0 at least:\n",
+            ";\n// weights %d..%d, codes 0..%d.\n// U*V is a sum of fields. Each is counted from its least "
+            "value, so that it is 0 or more:\n",
             p->weight_codes.low, p->weight_codes.high, p->activation_codes.high);
         for (int f = 0; f < p->fields; f++) {
             const mq_pack_field *field = &p->field[f];
             int64_t values = field->high - field->low;
-            mq_rtl_say(t, "//   bit %d: %d products, %lld..%lld; in %d slices 0..%lld", field->position,
-                       field->products, (long long)field->low, (long long)field->high, x->longest,
+            mq_rtl_say(t, "//   bit %2d: %d product%s, %lld..%lld; in %d slice%s 0..%lld", field->position,
+                       field->products, field->products == 1 ? "" : "s", (long long)field->low,
+                       (long long)field->high, x->longest, x->longest == 1 ? "" : "s",
                        (long long)(values * x->longest));
             if (f + 1 < p->fields)
                 mq_rtl_say(t, " in %d bits%s", field->spacing,
-                           field->overlap ? ", and one above that is the next field's: repaired by its parity"
-                                          : "");
+                           field->overlap ? "; the bit above is told by the next field's low bit" : "");
             mq_rtl_say(t, "\n");
         }
-        mq_rtl_say(t, "// No field passes its bits in %lld slices at most, so P's bits are the fields'.\n",
+        mq_rtl_say(t,
+                   "// Exact: in a cascade of at most %lld slices no field outgrows these bits, so P is cut "
+                   "where they end.\n",
                    (long long)p->accumulations);
     }
 }

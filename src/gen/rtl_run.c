@@ -18,7 +18,7 @@ const char *const mq_rtl_simulator_names[] = {"verilator", "iverilog", NULL};
 enum { TAIL = 700, TEXT = 1 << 24 };
 
 static void say_seconds(void *context, double seconds) {
-    mq_progress(context, (uint64_t)seconds, UINT64_MAX, "%.0f s", seconds);
+    mq_progress(context, (uint64_t)seconds, MQ_LOG_ENDLESS, "%.0f s", seconds);
 }
 
 static mq_status absolute(const char *path, char out[MQ_PATH], mq_error *error) {

@@ -64,7 +64,8 @@ enum {
     MQ_INET_MAX_SIDE = 1 << 14, /* rows, columns */
     MQ_INET_MAX_CHANNELS = 1 << 17,
     MQ_INET_MAX_KERNEL = 64,
-    MQ_INET_MAX_EDGE = 1 << 27, /* elements of one edge, and weights of one layer */
+    MQ_INET_MAX_RANGES = 1 << 23, /* channels of all edges together: each has a range */
+    MQ_INET_MAX_EDGE = 1 << 27,   /* elements of one edge, and weights of one layer */
     MQ_INET_MAX_SHIFT = 62,
     MQ_INET_BITS_TEXT = 512
 };
@@ -188,6 +189,7 @@ typedef struct mq_inet {
     bool compat; /* made by the published rules (AnyPackingNet), not guaranteed to be the trained network */
     bool packed_weights; /* in the file at their own width, not a byte each */
     int node_count;
+    int64_t ranges;              /* channels so far, of MQ_INET_MAX_RANGES */
     mq_inet_node *nodes;         /* execution order; the first is IMAGE, the last OUTPUT */
     char sha256[MQ_DIGEST_TEXT]; /* of net.json once saved or loaded, else "" : the network's identity */
     char weights_sha256[MQ_DIGEST_TEXT]; /* of weights.safetensors, likewise */

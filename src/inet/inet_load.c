@@ -526,6 +526,9 @@ mq_status mq_inet_load(const char *path, mq_inet **out, mq_error *error) {
     *out = NULL;
     if (mq_path_is_dir(path)) {
         MQ_TRY(mq_path_join(path, MQ_INET_NET_FILE, file, error));
+        if (!mq_path_exists(file))
+            return mq_fail(error, MQ_BAD_INPUT,
+                           "%s: no " MQ_INET_NET_FILE " in it: a folder of `mixq export` expected", path);
     } else {
         if (strlen(path) >= MQ_PATH) return mq_fail(error, MQ_BAD_INPUT, "path too long: %.80s...", path);
         strcpy(file, path);

@@ -60,6 +60,8 @@ static mq_status check_shape(const mq_inet_edge *edge, mq_error *error) {
 
 static mq_status make_ranges(mq_inet *net, mq_inet_edge *edge, int64_t **low, int64_t **high,
                              mq_error *error) {
+    MQ_TRY(check_int("channels of all results so far", net->ranges + edge->c, 1, MQ_INET_MAX_RANGES, error));
+    net->ranges += edge->c;
     MQ_TRY(mq_arena_alloc(net->arena, (size_t)edge->c, sizeof **low, "channel ranges", low, error));
     MQ_TRY(mq_arena_alloc(net->arena, (size_t)edge->c, sizeof **high, "channel ranges", high, error));
     edge->channel_low = *low;

@@ -47,10 +47,25 @@ static bool plain(const char *name) {
            name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/")] == 0;
 }
 
+/* seen: the names so far. */
+static mq_status check_entry(const json_t *file, size_t i, json_t *seen, mq_error *error) {
+    const char *text, *name;
+    if (!json_is_object(file)) return mq_fail(error, MQ_BAD_INPUT, "files[%zu]: expected an object", i);
+    MQ_TRY(mq_json_keys(file, "files", (const char *const[]){"name", "sha256", NULL}, error));
+    MQ_TRY(mq_json_string(file, "files", "name", &name, error));
+    MQ_TRY(mq_json_string(file, "files", "sha256", &text, error));
+    if (!plain(name))
+        return mq_fail(error, MQ_BAD_INPUT, "files[%zu]: name '%.60s': a path inside the folder expected", i,
+                       name);
+    if (json_object_get(seen, name))
+        return mq_fail(error, MQ_BAD_INPUT, "files[%zu]: name '%.60s' stands there twice", i, name);
+    return json_object_set_new(seen, name, json_null()) == 0 ? MQ_OK : mq_fail_memory(error, "manifest", 0);
+}
+
 static mq_status check_manifest(const json_t *root, mq_error *error) {
     static const char *const keys[] = {"format",    "version", "mixq",  "target", "device",
                                        "clock_mhz", "tools",   "files", NULL};
-    const char *text, *name;
+    const char *text;
     int64_t version;
     json_t *files, *file;
     size_t i;
@@ -62,21 +77,13 @@ static mq_status check_manifest(const json_t *root, mq_error *error) {
     MQ_TRY(mq_json_int(root, "manifest", "version", VERSION, VERSION, &version, error));
     MQ_TRY(mq_json_string(root, "manifest", "mixq", &text, error));
     MQ_TRY(mq_json_array(root, "manifest", "files", &files, error));
+    json_t *seen = json_object();
+    mq_status status = seen ? MQ_OK : mq_fail_memory(error, "manifest", 0);
     json_array_foreach(files, i, file) {
-        if (!json_is_object(file)) return mq_fail(error, MQ_BAD_INPUT, "files[%zu]: expected an object", i);
-        MQ_TRY(mq_json_keys(file, "files", (const char *const[]){"name", "sha256", NULL}, error));
-        MQ_TRY(mq_json_string(file, "files", "name", &name, error));
-        MQ_TRY(mq_json_string(file, "files", "sha256", &text, error));
-        if (!plain(name))
-            return mq_fail(error, MQ_BAD_INPUT, "files[%zu]: name '%.60s': a path inside the folder expected",
-                           i, name);
-        for (size_t k = 0; k < i; k++) {
-            const char *other = json_string_value(json_object_get(json_array_get(files, k), "name"));
-            if (strcmp(other, name) == 0)
-                return mq_fail(error, MQ_BAD_INPUT, "files[%zu]: name '%.60s' stands there twice", i, name);
-        }
+        if (status == MQ_OK) status = check_entry(file, i, seen, error);
     }
-    return MQ_OK;
+    json_decref(seen);
+    return status;
 }
 
 mq_status mq_manifest_load(const char *dir, json_t **out, mq_error *error) {

@@ -139,7 +139,8 @@ static mq_status read_header(cursor *c, mq_tensor *out, bool *boolean) {
     return c->at == c->end ? MQ_OK : fail_header(c, "the end of the header");
 }
 
-static mq_status parse(const char *path, const uint8_t *bytes, size_t size, mq_tensor *out, mq_error *error) {
+mq_status mq_npy_parse(const char *path, const uint8_t *bytes, size_t size, mq_tensor *out, mq_error *error) {
+    *out = (mq_tensor){0};
     if (size < PREFIX_1 || memcmp(bytes, MAGIC, sizeof MAGIC) != 0)
         return mq_fail(error, MQ_BAD_INPUT, "%s: not a .npy file: wrong first bytes", path);
     int major = bytes[6], minor = bytes[7];
@@ -180,7 +181,7 @@ mq_status mq_npy_load(const char *path, mq_tensor *out, mq_error *error) {
     uint8_t *bytes;
     size_t size;
     MQ_TRY(mq_file_read(path, MAX_FILE, &bytes, &size, error));
-    mq_status status = parse(path, bytes, size, out, error);
+    mq_status status = mq_npy_parse(path, bytes, size, out, error);
     mq_free(bytes);
     return status;
 }
@@ -193,11 +194,12 @@ static void shape_text(const mq_shape *shape, char *out, size_t size) {
     snprintf(out + used, size - (size_t)used, shape->rank == 1 ? ",)" : ")");
 }
 
-mq_status mq_npy_save(const char *path, const mq_tensor *tensor, mq_error *error) {
+mq_status mq_npy_header(const char *name, const mq_tensor *tensor, uint8_t out[MQ_NPY_HEADER], size_t *size,
+                        mq_error *error) {
     size_t type = 0;
     while (type < TYPE_COUNT && TYPES[type].dtype != tensor->dtype) type++;
     if (type == TYPE_COUNT)
-        return mq_fail(error, MQ_INTERNAL, "cannot write: %s: NumPy has no %s", path,
+        return mq_fail(error, MQ_INTERNAL, "cannot write: %s: NumPy has no %s", name,
                        mq_dtype_name(tensor->dtype));
     char shape[MQ_DIMS * 22 + 4], text[256];
     shape_text(&tensor->shape, shape, sizeof shape);
@@ -207,10 +209,19 @@ mq_status mq_npy_save(const char *path, const mq_tensor *tensor, mq_error *error
     int total = (PREFIX_1 + length + 1 + 63) / 64 * 64 - PREFIX_1;
     uint8_t prefix[PREFIX_1] = {[6] = 1, [8] = (uint8_t)total, [9] = (uint8_t)(total >> 8)};
     memcpy(prefix, MAGIC, sizeof MAGIC);
+    memcpy(out, prefix, PREFIX_1);
+    snprintf((char *)out + PREFIX_1, MQ_NPY_HEADER - PREFIX_1, "%-*s\n", total - 1, text);
+    *size = (size_t)(PREFIX_1 + total);
+    return MQ_OK;
+}
+
+mq_status mq_npy_save(const char *path, const mq_tensor *tensor, mq_error *error) {
+    uint8_t header[MQ_NPY_HEADER];
+    size_t size;
     mq_outfile *file;
+    MQ_TRY(mq_npy_header(path, tensor, header, &size, error));
     MQ_TRY(mq_outfile_open(path, &file, error));
-    mq_status status = mq_outfile_write(file, prefix, sizeof prefix, error);
-    if (status == MQ_OK) status = mq_outfile_printf(file, error, "%-*s\n", total - 1, text);
+    mq_status status = mq_outfile_write(file, header, size, error);
     if (status == MQ_OK) status = mq_outfile_write(file, tensor->data, mq_tensor_bytes(tensor), error);
     if (status == MQ_OK) return mq_outfile_commit(file, error);
     mq_outfile_abort(file);

@@ -39,10 +39,23 @@ static void on_read(png_structp png, png_bytep out, size_t size) {
     r->at += size;
 }
 
+/* Every chunk up to the last lies inside the file: libpng gets memory for what a chunk says it holds. */
+static bool chunks_inside(const uint8_t *bytes, size_t size) {
+    for (size_t at = 8; size - at >= 12;) {
+        size_t n = (size_t)bytes[at] << 24 | (size_t)bytes[at + 1] << 16 | (size_t)bytes[at + 2] << 8 |
+                   bytes[at + 3];
+        if (n > size - at - 12) return false;
+        if (memcmp(bytes + at + 4, "IEND", 4) == 0) return true;
+        at += n + 12;
+    }
+    return false;
+}
+
 static mq_status begin(reader *r, const char *path, const uint8_t *bytes, size_t size, mq_error *error) {
     *r = (reader){.path = path, .bytes = bytes, .size = size, .error = error};
     if (size < 8 || png_sig_cmp(bytes, 0, 8) != 0)
         return mq_fail(error, MQ_BAD_INPUT, "%s: %s, expected a PNG", path, size ? "no PNG" : "empty file");
+    if (!chunks_inside(bytes, size)) return mq_fail(error, MQ_BAD_INPUT, "%s: damaged PNG: cut short", path);
     r->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, r, on_error, on_warning);
     r->info = r->png ? png_create_info_struct(r->png) : NULL;
     if (r->info) return MQ_OK;

@@ -207,7 +207,7 @@ mq_status mq_pt_parse(const char *name, const void *bytes, size_t size, mq_pt_fi
     loader l = {
         .name = name, .error = error, .budget = size < SIZE_MAX / MAX_SHARING ? size * MAX_SHARING : size};
     mq_status status;
-    MQ_TRY_GOTO(mq_zip_parse(name, bytes, size, &l.zip, error), done);
+    MQ_TRY_GOTO(mq_zip_parse(name, bytes, size, MQ_ZIP_STORED, &l.zip, error), done);
     MQ_TRY_GOTO(mq_alloc(1, sizeof *l.file, "a checkpoint", &l.file, error), done);
     MQ_TRY_GOTO(mq_arena_create(&l.file->arena, error), done);
     MQ_TRY_GOTO(read_archive(&l), done);

@@ -134,9 +134,10 @@ static int by_key(const void *a, const void *b) {
 
 /* Sorts pending[first ..], which the arena already has a copy of. */
 static mq_status check_unique(builder *b, size_t first) {
-    mq_yaml_node **list = b->pending + first;
     size_t count = b->pending_count - first;
-    if (count > 1) qsort(list, count, sizeof *list, by_key);
+    if (count < 2) return MQ_OK;
+    mq_yaml_node **list = b->pending + first;
+    qsort(list, count, sizeof *list, by_key);
     for (size_t i = 1; i < count; i++) {
         const member *before = (const member *)list[i - 1], *here = (const member *)list[i];
         if (strcmp(before->node.key, here->node.key) == 0)

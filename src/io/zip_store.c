@@ -1,4 +1,5 @@
-/* zip_store.c - central directory, zip64 fields, local headers. Every read is bounded by the file's size. */
+/* zip_store.c - central directory, zip64 fields, local headers, inflating. Every read is bounded by the
+ * file's size. */
 #include "io/zip_store.h"
 
 #include <stdbool.h>
@@ -17,7 +18,10 @@ enum {
     MAX_COMMENT = 0xffff,
     MAX_NAME = 512,
     FLAG_ENCRYPTED = 1,
-    EXTRA_ZIP64 = 1
+    EXTRA_ZIP64 = 1,
+    METHOD_STORED = 0,
+    METHOD_DEFLATED = 8,
+    MOST_RATIO = 1032 /* of deflate: 258 bytes from 2 bits */
 };
 #define SIGN_END     0x06054b50u
 #define SIGN_END64   0x06064b50u
@@ -36,6 +40,7 @@ typedef struct reader {
     const char *name;
     const uint8_t *bytes;
     size_t size;
+    mq_zip_methods methods;
     mq_zip *zip;
     mq_error *error;
 } reader;
@@ -144,10 +149,16 @@ static mq_status read_member(const reader *r, const directory *dir, const uint8_
                        r->name, name);
     if (little(entry + 8, 2) & FLAG_ENCRYPTED)
         return mq_fail(r->error, MQ_BAD_INPUT, "zip: %s: member %s is encrypted", r->name, name);
-    if (little(entry + 10, 2) != 0 || packed != plain)
+    int method = (int)little(entry + 10, 2);
+    bool deflated = method == METHOD_DEFLATED && r->methods == MQ_ZIP_DEFLATED;
+    if (!deflated && (method != METHOD_STORED || packed != plain))
         return mq_fail(r->error, MQ_BAD_INPUT,
-                       "zip: %s: member %s: compression method %d: a stored member expected", r->name, name,
-                       (int)little(entry + 10, 2));
+                       "zip: %s: member %s: compression method %d: a stored%s member expected", r->name, name,
+                       method, r->methods == MQ_ZIP_DEFLATED ? " or deflated" : "");
+    if (deflated && plain / MOST_RATIO > packed)
+        return mq_fail(r->error, MQ_BAD_INPUT,
+                       "zip: %s: member %s: %llu bytes cannot come from %llu deflated ones", r->name, name,
+                       (unsigned long long)plain, (unsigned long long)packed);
     if (offset > dir->offset || dir->offset - offset < LOCAL_SIZE ||
         little(r->bytes + offset, 4) != SIGN_LOCAL)
         return mq_fail(r->error, MQ_BAD_INPUT, "zip: %s: member %s: no local header at byte %llu", r->name,
@@ -155,16 +166,18 @@ static mq_status read_member(const reader *r, const directory *dir, const uint8_
     const uint8_t *local = r->bytes + offset;
     uint64_t local_name = little(local + 26, 2),
              start = offset + LOCAL_SIZE + local_name + little(local + 28, 2);
-    if (start > dir->offset || plain > dir->offset - start)
+    if (start > dir->offset || packed > dir->offset - start)
         return mq_fail(r->error, MQ_BAD_INPUT, "zip: %s: member %s: %llu bytes at %llu reach past byte %llu",
-                       r->name, name, (unsigned long long)plain, (unsigned long long)start,
+                       r->name, name, (unsigned long long)packed, (unsigned long long)start,
                        (unsigned long long)dir->offset);
     if (local_name != name_size || memcmp(local + LOCAL_SIZE, raw_name, name_size) != 0)
         return mq_fail(r->error, MQ_BAD_INPUT, "zip: %s: member %s has another name in its local header",
                        r->name, name);
     *out = (mq_zip_member){.name = name,
                            .data = r->bytes + start,
-                           .size = plain,
+                           .size = packed,
+                           .deflated = deflated,
+                           .plain_size = plain,
                            .header = offset,
                            .crc = (uint32_t)little(entry + 16, 4)};
     return MQ_OK;
@@ -197,6 +210,7 @@ static mq_status check_members(const reader *r) {
     }
     for (size_t i = 0; i < zip->count; i++) {
         const mq_zip_member *m = &zip->members[i];
+        if (m->deflated) continue;
         uint32_t found = (uint32_t)crc32_z(0, m->data, m->size);
         if (found != m->crc)
             return mq_fail(r->error, MQ_BAD_INPUT,
@@ -235,9 +249,10 @@ static mq_status read_directory(const reader *r) {
     return check_members(r);
 }
 
-mq_status mq_zip_parse(const char *name, const uint8_t *bytes, size_t size, mq_zip **out, mq_error *error) {
+mq_status mq_zip_parse(const char *name, const uint8_t *bytes, size_t size, mq_zip_methods methods,
+                       mq_zip **out, mq_error *error) {
     *out = NULL;
-    reader r = {.name = name, .bytes = bytes, .size = size, .error = error};
+    reader r = {.name = name, .bytes = bytes, .size = size, .methods = methods, .error = error};
     mq_status status;
     MQ_TRY_GOTO(mq_alloc(1, sizeof *r.zip, "a zip archive", &r.zip, error), done);
     MQ_TRY_GOTO(mq_arena_create(&r.zip->arena, error), done);
@@ -247,6 +262,45 @@ mq_status mq_zip_parse(const char *name, const uint8_t *bytes, size_t size, mq_z
 done:
     mq_zip_free(r.zip);
     return status;
+}
+
+/* zlib counts in 32 bits: both sides go in pieces. Whether all of it became exactly the plain bytes. */
+static bool inflate_all(z_stream *z, const mq_zip_member *m, uint8_t *out) {
+    const size_t most = 1u << 30;
+    size_t read = 0, written = 0;
+    int state = Z_OK;
+    while (state == Z_OK) {
+        size_t in = m->size - read < most ? m->size - read : most;
+        size_t room = m->plain_size - written < most ? m->plain_size - written : most;
+        z->next_in = (z_const Bytef *)m->data + read;
+        z->avail_in = (uInt)in;
+        z->next_out = out + written;
+        z->avail_out = (uInt)room;
+        state = inflate(z, Z_NO_FLUSH);
+        read += in - z->avail_in;
+        written += room - z->avail_out;
+    }
+    return state == Z_STREAM_END && read == m->size && written == m->plain_size;
+}
+
+mq_status mq_zip_inflate(const char *name, const mq_zip_member *member, uint8_t **out, mq_error *error) {
+    z_stream z = {0};
+    MQ_TRY(mq_alloc(member->plain_size + 1, 1, "a member of a zip archive", out, error));
+    if (inflateInit2(&z, -MAX_WBITS) != Z_OK) { /* raw deflate: zip has its own header */
+        mq_free(*out);
+        return mq_fail_memory(error, "zlib", 0);
+    }
+    bool whole = inflate_all(&z, member, *out);
+    inflateEnd(&z);
+    uint32_t found = whole ? (uint32_t)crc32_z(0, *out, member->plain_size) : 0;
+    if (whole && found == member->crc) return MQ_OK;
+    mq_free(*out);
+    *out = NULL;
+    if (!whole)
+        return mq_fail(error, MQ_BAD_INPUT, "zip: %s: member %s is damaged: it does not inflate to %zu bytes",
+                       name, member->name, member->plain_size);
+    return mq_fail(error, MQ_BAD_INPUT, "zip: %s: member %s is damaged: CRC-32 %08x, %08x expected", name,
+                   member->name, found, member->crc);
 }
 
 void mq_zip_free(mq_zip *zip) {

@@ -109,7 +109,7 @@ static mq_status read_file(opener *o) {
         o->bita = mq_st_meta(out->st, "bita");
     } else {
         return mq_fail(o->error, MQ_BAD_INPUT,
-                       "cannot import %s: a name ending in .pt, .pth or .safetensors expected", path);
+                       "cannot import %s: a name ending in .pt, .pth, .safetensors or .onnx expected", path);
     }
     o->tensors = (mq_import_tensors){.st = out->st, .pt = out->pt};
     return MQ_OK;

@@ -41,7 +41,8 @@ typedef struct act_call {
     size_t count;
     const mq_model *model;
     const node_state *norm; /* normalises x first; NULL: nothing */
-    size_t pixels, channels;
+    norm_z z;               /* x of such a one */
+    size_t pixels, channels, tasks;
     const mq_mix_rows *rows; /* does all of it; NULL: nothing */
 } act_call;
 
@@ -189,7 +190,7 @@ static void normed_task(void *context, size_t task) {
     const size_t width = batch_norm_width(a->norm), step = NORM_PIECE / width * width;
     size_t first, count;
     float x[NORM_PIECE];
-    norm_share(a->pixels, task, &first, &count);
+    norm_share(a->pixels, a->tasks, task, &first, &count);
     const size_t end = (first + count) * a->channels;
     if (a->rows) {
         const size_t begin = first * a->channels;
@@ -198,6 +199,13 @@ static void normed_task(void *context, size_t task) {
                            (char *)a->out + begin * mq_dtype_size(a->out_type), bf16);
         return;
     }
+    const act_op *op = a->op;
+    if (a->out_type == MQ_U8 &&
+        batch_norm_codes(a->model, a->norm, norm_z_from(a->z, first * a->channels), count * a->channels,
+                         mq_activation_top(op->quantizer, op->bits),
+                         (float)mq_activation_step(op->quantizer, op->bits),
+                         (uint8_t *)a->out + first * a->channels))
+        return;
     for (size_t at = first * a->channels; at < end; at += step) {
         const size_t n = end - at < step ? end - at : step;
         batch_norm_piece(a->model, a->norm, (const float *)a->x + at, n, x);
@@ -210,6 +218,7 @@ void activation_forward(mq_model *model, node_state *s, int first, int count) {
     const node_state *in = input_state(model, s, 0);
     if (in == s->norm) in = input_state(model, in, 0);
     const size_t before = (size_t)first * image_elements(s->node);
+    const node_state *layer = s->norm ? input_state(model, s->norm, 0) : NULL;
     act_call a = {.op = op,
                   .x = (const char *)in->out + before * mq_dtype_size(in->out_type),
                   .out = (char *)s->out + before * mq_dtype_size(s->out_type),
@@ -219,13 +228,15 @@ void activation_forward(mq_model *model, node_state *s, int first, int count) {
                   .model = model,
                   .norm = s->norm,
                   .pixels = (size_t)count * (size_t)(s->node->h * s->node->w),
-                  .channels = (size_t)s->node->c};
+                  .channels = (size_t)s->node->c,
+                  .tasks = norm_tasks((size_t)count * image_elements(s->node))};
+    if (layer) a.z = norm_z_from((norm_z){in->out, layer->whole}, before);
     mq_mix_rows rows;
     if (s->norm && activation_mix_rows(s, batch_norm_width(s->norm), &rows) &&
         batch_norm_mix_rows(model, s->norm, &rows))
         a.rows = &rows;
     if (s->norm)
-        mq_parallel(NORM_TASKS, normed_task, &a);
+        mq_parallel(a.tasks, normed_task, &a);
     else
         mq_parallel(mq_task_count(a.count, GRAIN), forward_task, &a);
 }
@@ -314,6 +325,11 @@ bool activation_gate(const node_state *s, norm_gate *out) {
     out->low = nextafterf(0, 1); /* both ends are excluded */
     if (op->kind == MQ_ACT_RELU6) out->high = nextafterf(6, 0);
     return true;
+}
+
+uint32_t activation_most(const node_state *s) {
+    const act_op *op = s->op;
+    return (1u << op->bits) - 1;
 }
 
 double *activation_sums(const node_state *s, size_t task) {

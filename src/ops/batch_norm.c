@@ -7,7 +7,7 @@
  *
  * What an activation alone reads, itself or behind a max pool of tiles, is not stored: the activation
  * normalises what it reads piece by piece, and the backward pass does so again. */
-#include "ops/pooled_norm.h"
+#include "ops/norm_tasks.h"
 
 #include <math.h>
 #include <string.h>
@@ -19,35 +19,6 @@
 #define MOMENTUM 0.1
 
 enum { FEW = 16 /* channels: below, a row holds several pixels */, FACTORS = 6 };
-
-typedef struct bn_op {
-    mq_param *gamma, *beta, *mean, *var;
-    size_t width;    /* of a row, norm_rows.h */
-    double *partial; /* [NORM_TASKS][2][width] */
-    double *sums;    /* [2][c] */
-    double *mean_z;  /* [width]: mean of z over the batch */
-    double *inverse; /* [c]: 1/sqrt(var_r + eps): xhat = (z - mean_z)*s*inverse */
-    double *exact;   /* [2][width]: factor and offset in evaluation */
-    float *factors;  /* [FACTORS][width] of the following */
-    float *m, *a, *b, *factor, *offset, *slope;
-} bn_op;
-
-typedef struct bn_call {
-    bn_op *op;
-    const float *z, *dy;
-    void *out;
-    mq_dtype out_type;
-    size_t pixels, channels;
-    norm_forward forward;
-    const pooled_norm *pooled; /* backward of a pooled one */
-    /* Backward of one that an activation computes: that, what it reads (z or the pool's maxima) and its
-     * pixels. */
-    const node_state *activation;
-    const float *read;
-    size_t read_pixels;
-    const mq_mix_rows *rows; /* what the activation and this do in one pass; NULL: nothing */
-    size_t before; /* elements of earlier images in what is read, which `read` counts and `out` does not */
-} bn_call;
 
 static mq_status create(mq_model *model, node_state *s, mq_error *error) {
     bn_op *op;
@@ -61,7 +32,7 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
     op->var = mq_model_param(model, node, MQ_PARAM_VAR, -1);
     op->width = width;
     MQ_TRY(mq_alloc(NORM_TASKS * 2 * width, sizeof(double), "batch statistics", &op->partial, error));
-    MQ_TRY(mq_alloc(2 * c, sizeof(double), "batch statistics", &op->sums, error));
+    MQ_TRY(mq_alloc(2 * c + 1, sizeof(double), "batch statistics", &op->sums, error));
     MQ_TRY(mq_alloc(width, sizeof(double), "batch statistics", &op->mean_z, error));
     MQ_TRY(mq_alloc(c, sizeof(double), "batch statistics", &op->inverse, error));
     MQ_TRY(mq_alloc(2 * width, sizeof(double), "batch statistics", &op->exact, error));
@@ -94,8 +65,8 @@ static void repeat_doubles(double *x, size_t c, size_t width) {
     for (size_t i = c; i < width; i++) x[i] = x[i - c];
 }
 
-/* The sums of all tasks, in order, into sums [2][c]. */
-static void collect(bn_op *op, size_t c) {
+/* The sums of all tasks, in order, and of all ranks, into sums [2][c] with the count of values behind. */
+static mq_status collect(const mq_model *model, bn_op *op, size_t c, size_t count, mq_error *error) {
     memset(op->sums, 0, 2 * c * sizeof *op->sums);
     for (size_t t = 0; t < NORM_TASKS; t++)
         for (size_t k = 0; k < 2; k++) {
@@ -103,159 +74,19 @@ static void collect(bn_op *op, size_t c) {
             for (size_t i = 0; i < op->width; i += c)
                 for (size_t j = 0; j < c; j++) op->sums[k * c + j] += from[i + j];
         }
+    op->sums[2 * c] = (double)count;
+    return mq_ranks_sum(model->options.ranks, op->sums, 2 * c + 1, error);
 }
 
-static double *clear_sums(const bn_call *call, size_t task) {
-    double *sum = call->op->partial + task * 2 * call->op->width;
-    memset(sum, 0, 2 * call->op->width * sizeof *sum);
-    return sum;
-}
-
-static void moments_task(void *context, size_t task) {
-    const bn_call *call = context;
-    size_t first, count, c = call->channels;
-    norm_share(call->pixels, task, &first, &count);
-    double *sum = call->op->partial + task * 2 * call->op->width;
-    norm_moments(call->z + first * c, count * c, call->op->width, sum, sum + call->op->width);
-}
-
-static void apply_task(void *context, size_t task) {
-    const bn_call *call = context;
-    size_t first, count, c = call->channels;
-    norm_share(call->pixels, task, &first, &count);
-    norm_apply(&call->forward, call->z + first * c, count * c, call->op->width,
-               (float *)call->out + first * c);
-}
-
-/* ---- backward behind its own output or a pool ---- */
-
-static void products_task(void *context, size_t task) {
-    const bn_call *call = context;
-    const bn_op *op = call->op;
-    size_t first, count, c = call->channels;
-    double *sum = clear_sums(call, task);
-    if (call->pooled) {
-        const pooled_norm *p = call->pooled;
-        norm_share(call->pixels / (size_t)(p->kernel * p->kernel * p->w), task, &first, &count);
-        pooled_norm_products(p, first, count, op->mean_z, sum, sum + op->width);
-        return;
-    }
-    norm_share(call->pixels, task, &first, &count);
-    norm_products(call->z + first * c, call->dy + first * c, count * c, op->width, op->mean_z, sum,
-                  sum + op->width);
-}
-
-static void gradient_task(void *context, size_t task) {
-    const bn_call *call = context;
-    const bn_op *op = call->op;
-    size_t first, count, c = call->channels;
-    if (call->pooled) {
-        const pooled_norm *p = call->pooled;
-        norm_share(call->pixels / (size_t)(p->kernel * p->kernel * p->w), task, &first, &count);
-        for (size_t row = first; row < first + count; row++)
-            pooled_norm_gradient(p, row, 0, p->w, p->dy + row * (size_t)p->w * c, call->out, call->out_type);
-        return;
-    }
-    const norm_backward back = {op->m, op->factor, op->offset, op->slope};
-    norm_share(call->pixels, task, &first, &count);
-    norm_gradient(&back, call->z + first * c, call->dy + first * c, count * c, op->width, call->out,
-                  first * c, call->out_type);
-}
-
-/* ---- backward through an activation ---- */
-
-/* dL/d(normalised) of `count` elements from `at` on of what the activation reads, into dy; its branches' sums
- * into g. */
-static void through_activation(const bn_call *call, size_t at, size_t count, float *dy, double *g) {
-    float y[NORM_PIECE];
-    norm_apply(&call->forward, call->read + at, count, call->op->width, y);
-    activation_gradient(call->activation, y, at, count, dy, g);
-}
-
-/* The activation's gradient from the call's element `at` on. */
-static mq_mix_dy read_dy(const bn_call *call, size_t at) {
-    const node_state *s = call->activation;
-    const size_t skipped = (call->before + at) * mq_dtype_size(s->grad_type);
-    return (mq_mix_dy){(const char *)s->grad + skipped, s->grad_type == MQ_BF16, s->grad_scale};
-}
-
-static void read_products_task(void *context, size_t task) {
-    const bn_call *call = context;
-    const bn_op *op = call->op;
-    const size_t step = NORM_PIECE / op->width * op->width;
-    size_t first, count;
-    float dy[NORM_PIECE];
-    norm_gate gate;
-    norm_share(call->read_pixels, task, &first, &count);
-    double *sum = op->partial + task * 2 * op->width, *g = activation_sums(call->activation, task);
-    const size_t begin = first * call->channels, end = (first + count) * call->channels;
-    if (activation_gate(call->activation, &gate)) {
-        norm_gated_products(&call->forward, &gate, call->read + call->before + begin, call->activation->grad,
-                            call->before + begin, call->activation->grad_type, end - begin, op->width,
-                            op->mean_z, sum, sum + op->width);
-        return;
-    }
-    for (size_t at = begin; at < end; at += step) {
-        const size_t n = end - at < step ? end - at : step;
-        if (call->rows) {
-            const mq_mix_dy d = read_dy(call, at);
-            mq_mix_rows_products(call->rows, call->read + call->before + at, &d, n, op->mean_z, sum,
-                                 sum + op->width, g);
-            continue;
-        }
-        through_activation(call, call->before + at, n, dy, g);
-        norm_products(call->read + call->before + at, dy, n, op->width, op->mean_z, sum, sum + op->width);
-    }
-}
-
-static void read_gradient_task(void *context, size_t task) {
-    const bn_call *call = context;
-    const bn_op *op = call->op;
-    const norm_backward back = {op->m, op->factor, op->offset, op->slope};
-    const size_t step = NORM_PIECE / op->width * op->width;
-    size_t first, count;
-    float dy[NORM_PIECE];
-    norm_gate gate;
-    norm_share(call->read_pixels, task, &first, &count);
-    const size_t begin = first * call->channels, end = (first + count) * call->channels;
-    if (call->activation->grad_type == call->out_type && activation_gate(call->activation, &gate)) {
-        norm_gated_gradient(&call->forward, &back, &gate, call->z + begin, call->activation->grad,
-                            call->before + begin, end - begin, op->width, call->out, begin, call->out_type);
-        return;
-    }
-    if (call->rows) {
-        const mq_mix_dy d = read_dy(call, begin);
-        mq_mix_rows_gradient(call->rows, call->z + begin, &d, end - begin, op->factor, op->offset, op->slope,
-                             (char *)call->out + begin * mq_dtype_size(call->out_type),
-                             call->out_type == MQ_BF16);
-        return;
-    }
-    for (size_t at = begin; at < end; at += step) {
-        const size_t n = end - at < step ? end - at : step;
-        through_activation(call, call->before + at, n, dy, NULL);
-        norm_gradient(&back, call->z + at, dy, n, op->width, call->out, at, call->out_type);
-    }
-}
-
-/* The same for the windows of the pool's rows. */
-static void read_pooled_task(void *context, size_t task) {
-    const bn_call *call = context;
-    const pooled_norm *p = call->pooled;
-    const size_t c = call->channels, line = (size_t)p->w;
-    const int step = (int)(NORM_PIECE / c);
-    size_t first, count;
-    float dy[NORM_PIECE];
-    norm_share(call->read_pixels / line, task, &first, &count);
-    for (size_t row = first; row < first + count; row++)
-        for (int column = 0; column < p->w; column += step) {
-            const int n = p->w - column < step ? p->w - column : step;
-            through_activation(call, call->before + (row * line + (size_t)column) * c, (size_t)n * c, dy,
-                               NULL);
-            pooled_norm_gradient(p, row, column, n, dy, call->out, call->out_type);
-        }
+static void clear_sums(bn_op *op) {
+    memset(op->partial, 0, NORM_TASKS * 2 * op->width * sizeof *op->partial);
 }
 
 /* ---- the node ---- */
+
+static norm_z layer_z(const node_state *layer) {
+    return (norm_z){layer->out, layer->whole};
+}
 
 static norm_forward forward_of(const mq_model *model, const bn_op *op) {
     norm_forward f = {.mean = op->m, .a = op->a, .b = op->b};
@@ -268,6 +99,15 @@ static norm_forward forward_of(const mq_model *model, const bn_op *op) {
 
 bool batch_norm_fits_piece(const mq_node *node) {
     return node->c <= NORM_PIECE;
+}
+
+bool batch_norm_codes(const mq_model *model, const node_state *s, norm_z z, size_t count, float top,
+                      float step, uint8_t *out) {
+    const bn_op *op = s->op;
+    const norm_forward f = forward_of(model, op);
+    if (!model->training || !norm_avx512(op->width) || count % op->width != 0) return false;
+    norm_codes(&f, z, count, op->width, top, step, out);
+    return true;
 }
 
 void batch_norm_piece(const mq_model *model, const node_state *s, const float *z, size_t count, float *y) {
@@ -302,7 +142,7 @@ void batch_norm_pooled(const mq_model *model, const node_state *s, pooled_norm *
     out->w = pool->w;
     out->c = pool->c;
     out->kernel = pool->pool.kernel;
-    out->z = model->nodes[s->node->input[0]].out;
+    out->z = layer_z(&model->nodes[s->node->input[0]]);
     out->forward = forward_of(model, op);
     out->backward = (norm_backward){op->m, op->factor, op->offset, op->slope};
     out->keep_z = s->quantised_by != NULL;
@@ -312,12 +152,13 @@ void batch_norm_values(const mq_model *model, const node_state *s, const float *
                        float *out) {
     bn_op *op = s->op;
     bn_call call = {.op = op,
-                    .z = z,
+                    .z = {z, false},
                     .out = out,
                     .channels = (size_t)s->node->c,
                     .pixels = pixels,
+                    .tasks = norm_tasks(pixels * (size_t)s->node->c),
                     .forward = forward_of(model, op)};
-    mq_parallel(NORM_TASKS, apply_task, &call);
+    mq_parallel(call.tasks, norm_apply_task, &call);
 }
 
 static void set_exact(bn_op *op, size_t c, double scale) {
@@ -358,15 +199,18 @@ static size_t image_pixels(const node_state *s) {
     return (size_t)s->node->h * (size_t)s->node->w;
 }
 
-void batch_norm_add_moments(mq_model *model, node_state *s, int first, int count) {
+void batch_norm_add_moments(mq_model *model, node_state *s, const float *z, int first, int count) {
     bn_op *op = s->op;
+    const node_state *in = input_state(model, s, 0);
     const size_t skipped = (size_t)first * image_elements(s->node);
     const bn_call call = {.op = op,
-                          .z = (const float *)input_state(model, s, 0)->out + skipped,
+                          .z = {z, false},
+                          .narrowed = in->whole ? (int16_t *)in->out + skipped : NULL,
                           .channels = (size_t)s->node->c,
-                          .pixels = (size_t)count * image_pixels(s)};
-    if (first == 0) memset(op->partial, 0, NORM_TASKS * 2 * op->width * sizeof *op->partial);
-    mq_parallel(NORM_TASKS, moments_task, (void *)(uintptr_t)&call);
+                          .pixels = (size_t)count * image_pixels(s),
+                          .tasks = norm_tasks((size_t)count * image_elements(s->node))};
+    if (first == 0) clear_sums(op);
+    mq_parallel(call.tasks, norm_moments_task, (void *)(uintptr_t)&call);
 }
 
 static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
@@ -377,14 +221,14 @@ static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
     if (!model->training) {
         set_exact(op, c, (double)in->scale);
     } else {
-        if (pixels < 2)
+        if (!s->layer_before) batch_norm_add_moments(model, s, in->out, 0, model->n);
+        MQ_TRY(collect(model, op, c, pixels, error));
+        if (op->sums[2 * c] < 2)
             return mq_fail(
                 error, MQ_USAGE,
                 "layer %s: batch norm in training needs more than one value per channel: use a larger batch",
                 s->node->name);
-        if (!s->layer_before) batch_norm_add_moments(model, s, 0, model->n);
-        collect(op, c);
-        set_forward(op, c, (double)in->scale, (double)pixels);
+        set_forward(op, c, (double)in->scale, op->sums[2 * c]);
     }
     if (s->out) batch_norm_values(model, s, in->out, pixels, s->out);
     return MQ_OK;
@@ -413,24 +257,25 @@ static bn_call backward_call(mq_model *model, node_state *s, int first, int coun
     const node_state *in = input_state(model, s, 0), *pool = s->pooled_by;
     const size_t z_before = (size_t)first * image_elements(s->node);
     bn_call call = {.op = op,
-                    .z = (const float *)in->out + z_before,
+                    .z = norm_z_from(layer_z(in), z_before),
                     .dy = s->grad ? (const float *)s->grad + z_before : NULL,
                     .out_type = in->grad_type,
                     .channels = (size_t)s->node->c,
                     .pixels = (size_t)count * image_pixels(s),
+                    .tasks = norm_tasks((size_t)count * image_elements(s->node)),
                     .forward = forward_of(model, op),
                     .activation = s->quantised_by,
-                    .read = in->out,
+                    .read = layer_z(in),
                     .read_pixels = (size_t)count * image_pixels(s),
                     .before = z_before};
     if (!pool) return call;
     call.before = (size_t)first * image_elements(pool->node);
-    call.read = pool->out;
+    call.read = (norm_z){pool->out, in->whole};
     call.read_pixels = (size_t)count * image_pixels(pool);
     *pooled = (pooled_norm){.index = max_pool_index(model, pool) + call.before,
                             .dy = pool->grad ? (const float *)pool->grad + call.before : NULL};
     batch_norm_pooled(model, s, pooled);
-    pooled->z += z_before;
+    pooled->z = call.z;
     call.pooled = pooled;
     return call;
 }
@@ -447,10 +292,10 @@ void batch_norm_input_gradient(mq_model *model, node_state *s, int first, int co
     mq_mix_rows rows;
     set_rows(model, s, &call, &rows);
     call.out = out;
-    mq_parallel(NORM_TASKS,
-                !call.activation ? gradient_task
-                : call.pooled    ? read_pooled_task
-                                 : read_gradient_task,
+    mq_parallel(call.tasks,
+                !call.activation ? norm_gradient_task
+                : call.pooled    ? norm_read_pooled_task
+                                 : norm_read_gradient_task,
                 &call);
 }
 
@@ -461,25 +306,26 @@ void batch_norm_add_products(mq_model *model, node_state *s, int first, int coun
     mq_mix_rows rows;
     set_rows(model, s, &call, &rows);
     if (clear) {
-        memset(op->partial, 0, NORM_TASKS * 2 * op->width * sizeof *op->partial);
+        clear_sums(op);
         activation_clear_sums(s->quantised_by);
     }
-    mq_parallel(NORM_TASKS, read_products_task, &call);
+    mq_parallel(call.tasks, norm_read_products_task, &call);
 }
 
 static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
-    (void)error;
     bn_op *op = s->op;
     node_state *in = input_state(model, s, 0);
     pooled_norm pooled;
     bn_call call = backward_call(model, s, 0, model->n, &pooled);
-    if (!s->quantised_by)
-        mq_parallel(NORM_TASKS, products_task, &call);
-    else if (!s->quantised_by->read_by)
+    if (!s->quantised_by) {
+        clear_sums(op);
+        mq_parallel(call.tasks, norm_products_task, &call);
+    } else if (!s->quantised_by->read_by) {
         batch_norm_add_products(model, s, 0, model->n, true);
-    collect(op, call.channels);
+    }
+    MQ_TRY(collect(model, op, call.channels, call.pixels, error));
     if (s->quantised_by) activation_collect(s->quantised_by, NORM_TASKS);
-    set_backward(op, call.channels, (double)in->scale, (double)call.pixels);
+    set_backward(op, call.channels, (double)in->scale, op->sums[2 * call.channels]);
     if (!s->layer_before) batch_norm_input_gradient(model, s, 0, model->n, in->grad);
     return MQ_OK;
 }

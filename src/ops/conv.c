@@ -12,12 +12,13 @@
 #include "ops/conv_specs.h"
 #include "ops/train_op.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/parallel.h"
 
-enum { SHAPES = 4, GRAIN = 1 << 15, BLOCK_BYTES = 3 << 20 };
+enum { SHAPES = 4, LANES = 16, GRAIN = 1 << 15, BLOCK_BYTES = 3 << 20 };
 
 typedef struct conv_op {
     layer_weights *weights;
@@ -25,6 +26,7 @@ typedef struct conv_op {
     bool deferred; /* the batch norm after it multiplies the step */
     bool backward_data;
     mq_slot narrowed; /* the output's gradient rounded to the compute type, where it comes as float32 */
+    mq_slot real;     /* where its output may be whole: a block of it as it comes */
     mq_slot widened;  /* the input of a block in the compute type, where it comes as bytes */
     struct {
         int n;
@@ -90,6 +92,16 @@ static mq_status conv_for(mq_model *model, node_state *s, int n, int *which, mq_
     return MQ_OK;
 }
 
+/* Products of codes, read by nothing but a batch norm and an activation of fixed bits, whose passes take
+ * int16. Halves what they read and write of memory. */
+static bool may_be_whole(const mq_model *model, const node_state *s) {
+    const conv_op *op = s->op;
+    const node_state *norm = s->norm_behind;
+    if (!model->options.training || !op->deferred || !norm || !norm->quantised_by) return false;
+    return activation_as_bytes(model, &model->nodes[s->node->input[0]]) &&
+           activation_as_bytes(model, norm->quantised_by) && norm_avx512((size_t)s->node->c);
+}
+
 static mq_status create(mq_model *model, node_state *s, mq_error *error) {
     const mq_node *node = s->node;
     const mq_net *net = model->net;
@@ -105,7 +117,7 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
     op->deferred = normalised && !op->bias;
     s->out_type = MQ_F32;
     s->grad_type = normalised ? model->options.compute : MQ_F32;
-    op->narrowed = op->widened = -1;
+    op->narrowed = op->widened = op->real = -1;
     const size_t bytes_each = image_elements(node) * sizeof(float);
     s->block = (int)(bytes_each < BLOCK_BYTES ? BLOCK_BYTES / bytes_each : 1);
     if (s->block > model->options.batch) s->block = model->options.batch;
@@ -113,6 +125,10 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
         MQ_TRY(mq_alloc(layer_weights_count(op->weights), sizeof(float), "a weights' gradient", &op->more,
                         error));
     if (op->bias) MQ_TRY(mq_alloc((size_t)node->c, sizeof(double), "a bias gradient", &op->bias_sums, error));
+    if (may_be_whole(model, s)) {
+        const int now = time_forward(net, node->index);
+        MQ_TRY(mq_plan_add(model->plan, (size_t)s->block * bytes_each, now, now, &op->real, error));
+    }
     if (model->options.training && s->grad_type != model->options.compute) {
         int now = time_backward(net, node->index);
         size_t bytes = (size_t)s->block * image_elements(node) * mq_dtype_size(model->options.compute);
@@ -173,24 +189,49 @@ static mq_status forward_block(mq_model *model, node_state *s, int first, int co
         op->shape[which].version = version;
     }
     const size_t in_before = (size_t)first * image_elements(in->node) * mq_dtype_size(in->out_type);
-    float *out = (float *)s->out + (size_t)first * image_elements(s->node);
+    float *out = s->whole ? mq_plan_memory(model->plan, op->real)
+                          : (float *)s->out + (size_t)first * image_elements(s->node);
     MQ_TRY(mq_dnn_conv_forward(conv, (const char *)in->out + in_before, out, error));
     if (!op->deferred && (scale != 1 || op->bias)) {
         epilogue e = {out, (size_t)count * (size_t)(s->node->h * s->node->w), s->node->c, scale,
                       op->bias ? op->bias->value : NULL};
         mq_parallel(mq_task_count(e.pixels, GRAIN), scale_bias_task, &e);
     }
-    if (s->norm_behind && model->training) batch_norm_add_moments(model, s->norm_behind, first, count);
+    if (s->norm_behind && model->training) batch_norm_add_moments(model, s->norm_behind, out, first, count);
     return MQ_OK;
+}
+
+/* Sums of whole numbers: exact, or beyond every limit. */
+MQ_CLONES static float sum_of_sizes(const float *w, size_t count) {
+    float sum[LANES] = {0}, all = 0;
+    for (; count >= LANES; count -= LANES, w += LANES)
+        for (size_t i = 0; i < LANES; i++) sum[i] += fabsf(w[i]);
+    for (size_t i = 0; i < LANES; i++) all += sum[i];
+    for (size_t i = 0; i < count; i++) all += fabsf(w[i]);
+    return all;
+}
+
+/* Whether no sum of products with the weights of this moment leaves int16. */
+static bool fits_whole(const mq_model *model, const node_state *s) {
+    const conv_op *op = s->op;
+    const size_t outputs = (size_t)s->node->c, each = layer_weights_count(op->weights) / outputs;
+    const float most = (float)activation_most(&model->nodes[s->node->input[0]]);
+    for (size_t o = 0; o < outputs; o++)
+        if (sum_of_sizes(layer_weights_operand(op->weights) + o * each, each) * most > INT16_MAX)
+            return false;
+    return true;
 }
 
 static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
     const conv_op *op = s->op;
     layer_weights_prepare(model, op->weights);
+    s->whole = model->training && op->real >= 0 && fits_whole(model, s);
     /* float64 product, then float32: the same scale as the integer network's folding. */
     const float scale =
         (float)((double)layer_weights_step(op->weights) * (double)input_state(model, s, 0)->scale);
     s->scale = op->deferred ? scale : 1;
+    if (!model->n && s->norm_behind && model->training)
+        batch_norm_add_moments(model, s->norm_behind, s->out, 0, 0);
     for (int i = 0; i < model->n; i += s->block)
         MQ_TRY(forward_block(model, s, i, model->n - i < s->block ? model->n - i : s->block, scale, error));
     return MQ_OK;
@@ -295,6 +336,14 @@ static mq_status backward_block(mq_model *model, node_state *s, int first, int c
     return MQ_OK;
 }
 
+/* A share of a batch may have none: what the first block overwrites is cleared. */
+static void no_images(mq_model *model, node_state *s) {
+    const conv_op *op = s->op;
+    node_state *in = input_state(model, s, 0);
+    memset(layer_weights_operand_grad(op->weights), 0, layer_weights_count(op->weights) * sizeof(float));
+    if (op->backward_data && in->read_by && in->norm) batch_norm_add_products(model, in->norm, 0, 0, true);
+}
+
 /* The blocks in falling order: the last images are those that passes before this one had last. */
 static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
     conv_op *op = s->op;
@@ -302,7 +351,8 @@ static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
     const int last = (model->n - 1) / s->block * s->block;
     if (op->bias) memset(op->bias_sums, 0, (size_t)s->node->c * sizeof *op->bias_sums);
     if (op->backward_data) in->grad_scale = layer_weights_step(op->weights);
-    for (int i = last; i >= 0; i -= s->block)
+    if (!model->n) no_images(model, s);
+    for (int i = last; i >= 0 && model->n; i -= s->block)
         MQ_TRY(backward_block(model, s, i, i == last ? model->n - i : s->block, i == last, error));
     for (int c = 0; op->bias && c < s->node->c; c++) op->bias->grad[c] = (float)op->bias_sums[c];
     layer_weights_backward(model, op->weights, in->scale);

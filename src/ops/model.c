@@ -317,8 +317,10 @@ void mq_model_touch(mq_model *model) {
 
 mq_status mq_model_forward(mq_model *model, const uint8_t *images, int n, bool training, const float **output,
                            mq_error *error) {
-    if (n < 1 || n > model->options.batch)
-        return mq_fail(error, MQ_INTERNAL, "forward of %d images: 1 to %d expected", n, model->options.batch);
+    const int least = mq_ranks_count(model->options.ranks) > 1 ? 0 : 1;
+    if (n < least || n > model->options.batch)
+        return mq_fail(error, MQ_INTERNAL, "forward of %d images: %d to %d expected", n, least,
+                       model->options.batch);
     if (training && !model->options.training)
         return mq_fail(error, MQ_INTERNAL, "this model was made without training");
     model->n = n;
@@ -333,6 +335,11 @@ mq_status mq_model_forward(mq_model *model, const uint8_t *images, int n, bool t
 }
 
 mq_status mq_model_backward(mq_model *model, const float *d_output, mq_error *error) {
+    return mq_model_backward_by_node(model, d_output, NULL, NULL, error);
+}
+
+mq_status mq_model_backward_by_node(mq_model *model, const float *d_output, mq_backward_done done,
+                                    void *context, mq_error *error) {
     if (!model->training) return mq_fail(error, MQ_INTERNAL, "backward without a training forward");
     for (int i = 0; i < model->net->node_count; i++) model->nodes[i].grad_scale = 1;
     node_state *last = &model->nodes[model->net->output];
@@ -340,8 +347,21 @@ mq_status mq_model_backward(mq_model *model, const float *d_output, mq_error *er
     for (int i = model->net->node_count - 1; i >= 0; i--) {
         node_state *s = &model->nodes[i];
         MQ_TRY(OPS[s->node->op]->backward(model, s, error));
+        if (done) MQ_TRY(done(context, i, error));
     }
     return MQ_OK;
+}
+
+/* Activations come before their layer, and a batch norm inside one leads its backward pass. */
+int mq_model_grad_node(const mq_model *model, int param) {
+    const mq_param_spec *spec = model->params[param].spec;
+    if (spec->kind != MQ_PARAM_ALPHA_ACTIVATION) return spec->node;
+    for (int i = 0; i < model->net->node_count; i++) {
+        const node_state *s = &model->nodes[i];
+        if (s->node->op == MQ_OP_ACTIVATION && s->node->act.layer == model->net->nodes[spec->node].layer)
+            return s->norm ? s->norm->node->index : i;
+    }
+    return 0;
 }
 
 /* The reader that runs first in backward is the one with the largest number. */
@@ -382,20 +402,17 @@ void finish_input_grad(mq_model *model, node_state *s, int which) {
     mq_parallel(mq_task_count(a.count, ADD_GRAIN), add_task, &a);
 }
 
-mq_status mq_model_peek(const mq_model *model, int node, float *out, mq_error *error) {
-    const node_state *s = &model->nodes[node];
-    size_t count = (size_t)model->n * image_elements(s->node);
-    const bool placed = s->pooled_by || s->quantised_by;
-    const node_state *from = placed ? &model->nodes[s->node->input[0]] : s;
-    if (node != 0 && mq_plan_last(model->plan, from->out_slot) < model->net->node_count)
-        return mq_fail(error, MQ_INTERNAL, "layer %s: its output's memory was used again", s->node->name);
-    const bool inputs = s->node->op == MQ_OP_MAX_POOL && s->norm && s->norm->quantised_by;
-    if (placed || inputs) {
-        batch_norm_values(model, placed ? s : s->norm, from->out, count / (size_t)s->node->c, out);
-        return MQ_OK;
-    }
+/* Whether a node's output is int16: a layer's, or its batch norm's inputs at a pool's maxima. */
+static bool holds_whole(const mq_model *model, const node_state *s) {
+    if (s->node->op == MQ_OP_MAX_POOL && s->norm) s = &model->nodes[s->norm->node->input[0]];
+    return s->whole;
+}
+
+static void read_output(const mq_model *model, const node_state *s, size_t count, float *out) {
     for (size_t i = 0; i < count; i++) {
-        if (s->out_type == MQ_U8 && node == 0)
+        if (holds_whole(model, s))
+            out[i] = (float)((const int16_t *)s->out)[i] * s->scale;
+        else if (s->out_type == MQ_U8 && s->node->index == 0)
             out[i] = (float)((const uint8_t *)s->out)[i] / 256.0f;
         else if (s->out_type == MQ_U8)
             out[i] = (float)((const uint8_t *)s->out)[i] * s->scale;
@@ -404,6 +421,31 @@ mq_status mq_model_peek(const mq_model *model, int node, float *out, mq_error *e
         else
             out[i] = mq_bf16_to_f32(((const uint16_t *)s->out)[i]) * s->scale;
     }
+}
+
+/* The batch norm of what `from` holds, unscaled. */
+static mq_status peek_norm(const mq_model *model, const node_state *norm, const node_state *from,
+                           size_t count, float *out, mq_error *error) {
+    float *z;
+    MQ_TRY(mq_alloc(count, sizeof *z, "a copy of a layer's output", &z, error));
+    for (size_t i = 0; i < count; i++)
+        z[i] =
+            holds_whole(model, from) ? (float)((const int16_t *)from->out)[i] : ((const float *)from->out)[i];
+    batch_norm_values(model, norm, z, count / (size_t)norm->node->c, out);
+    mq_free(z);
+    return MQ_OK;
+}
+
+mq_status mq_model_peek(const mq_model *model, int node, float *out, mq_error *error) {
+    const node_state *s = &model->nodes[node];
+    size_t count = (size_t)model->n * image_elements(s->node);
+    const bool placed = s->pooled_by || s->quantised_by;
+    const node_state *from = placed ? &model->nodes[s->node->input[0]] : s;
+    if (node != 0 && mq_plan_last(model->plan, from->out_slot) < model->net->node_count)
+        return mq_fail(error, MQ_INTERNAL, "layer %s: its output's memory was used again", s->node->name);
+    const bool inputs = s->node->op == MQ_OP_MAX_POOL && s->norm && s->norm->quantised_by;
+    if (placed || inputs) return peek_norm(model, placed ? s : s->norm, from, count, out, error);
+    read_output(model, s, count, out);
     return MQ_OK;
 }
 
@@ -444,7 +486,7 @@ const char *mq_model_find_nonfinite(const mq_model *model) {
         size_t factors;
         const float *f = s->pooled_by || s->quantised_by ? batch_norm_factors(s, &factors) : NULL;
         if (f && count_nonfinite(f, factors)) return s->node->name; /* what it multiplies its input with */
-        if (s->out && s->out_type == MQ_F32 &&
+        if (s->out && s->out_type == MQ_F32 && !holds_whole(model, s) &&
             mq_plan_last(model->plan, s->out_slot) >= model->net->node_count &&
             count_nonfinite(s->out, (size_t)model->n * image_elements(s->node)))
             return s->node->name;

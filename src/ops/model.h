@@ -21,6 +21,7 @@
 #include "net/bits.h"
 #include "net/net.h"
 #include "net/params.h"
+#include "ranks/ranks.h"
 #include "tensor/tensor.h"
 
 typedef struct mq_model mq_model;
@@ -33,6 +34,9 @@ typedef struct mq_model_options {
     bool training;       /* plan memory for backward */
     mq_dtype compute;    /* MQ_F32 or MQ_BF16: operands of the convolutions */
     int batch;           /* the most images of one call, >= 1 */
+    /* The model is one of several of the same parameters, each on its share of a batch: training passes are
+     * collective (ranks.h). Borrowed; NULL: alone. */
+    mq_ranks *ranks;
 } mq_model_options;
 
 /* A stored tensor (params.h). value and grad: float32[count] in the layout of spec->shape, owned by the
@@ -61,14 +65,21 @@ void mq_model_initialise(mq_model *model, uint64_t seed);
 /* Parameters were changed from outside (optimiser, checkpoint): quantise them again at the next forward. */
 void mq_model_touch(mq_model *model);
 
-/* images uint8 [n][h][w][c], 1 <= n <= batch, borrowed until backward. training: batch statistics are used
- * and the running ones updated (momentum 0.1); else running statistics. *output float32 [n][h][w][c] of the
- * last layer, valid until the next forward. */
+/* images uint8 [n][h][w][c], 1 <= n <= batch (with ranks a share may have none), borrowed until backward.
+ * training: batch statistics, of all ranks' images, are used and the running ones updated (momentum 0.1);
+ * else running statistics. *output float32 [n][h][w][c] of the last layer, valid until the next forward. */
 mq_status mq_model_forward(mq_model *model, const uint8_t *images, int n, bool training, const float **output,
                            mq_error *error) MQ_MUST_CHECK;
 /* After a training forward: d_output float32, shape of output. Every trained parameter's grad is overwritten.
- */
+ * With ranks: by its part from this share, to be summed; gamma's and beta's are those of the whole batch. */
 mq_status mq_model_backward(mq_model *model, const float *d_output, mq_error *error) MQ_MUST_CHECK;
+
+/* The same; after every node's backward pass, from the last node to the first, `done` is called with its
+ * number: the gradients of parameters with that mq_model_grad_node are final. */
+typedef mq_status (*mq_backward_done)(void *context, int node, mq_error *error);
+mq_status mq_model_backward_by_node(mq_model *model, const float *d_output, mq_backward_done done,
+                                    void *context, mq_error *error) MQ_MUST_CHECK;
+int mq_model_grad_node(const mq_model *model, int param);
 
 /* What a node computed in the last training forward, for comparisons: float32 [n][h][w][c] real values,
  * copied into out (n*h*w*c floats). Fails for nodes whose memory was used again. */

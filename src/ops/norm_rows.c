@@ -11,8 +11,8 @@ enum { ROWS = 4 /* added at once */ };
 
 #define INLINE static inline __attribute__((always_inline))
 
-MQ_CLONES void norm_moments(const float *z, size_t count, size_t width, double *restrict sum,
-                            double *restrict square) {
+MQ_CLONES static void moments(const float *z, size_t count, size_t width, double *restrict sum,
+                              double *restrict square) {
     for (; count >= ROWS * width; count -= ROWS * width, z += ROWS * width)
         for (size_t c = 0; c < width; c++) {
             double s = sum[c], q = square[c];
@@ -33,6 +33,25 @@ MQ_CLONES void norm_moments(const float *z, size_t count, size_t width, double *
             square[c] += v * v;
         }
     }
+}
+
+void norm_moments_plain(const float *z, size_t count, size_t width, double *sum, double *square) {
+    moments(z, count, width, sum, square);
+}
+
+void norm_moments(const float *z, size_t count, size_t width, double *sum, double *square) {
+    const size_t done = norm_avx512(width) ? norm_moments_avx512(z, count, width, sum, square, NULL) : 0;
+    norm_moments_plain(z + done, count - done, width, sum, square);
+}
+
+void norm_moments_narrow(const float *z, size_t count, size_t width, double *sum, double *square,
+                         int16_t *out) {
+    (void)norm_moments_avx512(z, count, width, sum, square, out);
+}
+
+void norm_codes(const norm_forward *f, norm_z z, size_t count, size_t width, float top, float step,
+                uint8_t *out) {
+    norm_codes_avx512(f, z, count, width, top, step, out);
 }
 
 MQ_CLONES void norm_products(const float *z, const float *dy, size_t count, size_t width, const double *mean,
@@ -79,12 +98,12 @@ INLINE void gated_products(const norm_forward *f, const norm_gate *through, cons
     const norm_gate gate = *through;
     for (size_t rows; count; count -= rows * width, z += rows * width, at += rows * width) {
         if (width > count) width = count;
-        rows = count >= ROWS * width ? ROWS : 1;
-        if (rows == ROWS)
+        rows = count >= NORM_ROWS * width ? NORM_ROWS : 1;
+        if (rows == NORM_ROWS)
             for (size_t c = 0; c < width; c++) {
-                float s = 0, q = 0; /* of four rows; what m lost of the mean comes back below */
-#pragma GCC unroll 4
-                for (size_t r = 0; r < ROWS; r++) {
+                float s = 0, q = 0; /* of these rows; what m lost of the mean comes back below */
+#pragma GCC unroll 8
+                for (size_t r = 0; r < NORM_ROWS; r++) {
                     const float d = z[r * width + c] - m[c];
                     const float g = gated(&gate, d * a[c] + b[c], load(dy, at + r * width + c, bf16));
                     s += g;
@@ -115,13 +134,24 @@ MQ_CLONES static void gated_products_bf16(const norm_forward *f, const norm_gate
     gated_products(f, gate, z, dy, at, true, count, width, mean, sum, product);
 }
 
-void norm_gated_products(const norm_forward *f, const norm_gate *gate, const float *z, const void *dy,
-                         size_t at, mq_dtype dy_type, size_t count, size_t width, const double *mean,
-                         double *sum, double *product) {
+void norm_gated_products_plain(const norm_forward *f, const norm_gate *gate, const float *z, const void *dy,
+                               size_t at, mq_dtype dy_type, size_t count, size_t width, const double *mean,
+                               double *sum, double *product) {
     if (dy_type == MQ_F32)
         gated_products_f32(f, gate, z, dy, at, count, width, mean, sum, product);
     else
         gated_products_bf16(f, gate, z, dy, at, count, width, mean, sum, product);
+}
+
+void norm_gated_products(const norm_forward *f, const norm_gate *gate, norm_z z, const void *dy, size_t at,
+                         mq_dtype dy_type, size_t count, size_t width, const double *mean, double *sum,
+                         double *product) {
+    size_t done = 0;
+    if (norm_avx512(width))
+        done = norm_gated_products_avx512(f, gate, z, dy, at, dy_type, count, width, mean, sum, product);
+    if (z.whole) return; /* whole rows alone */
+    norm_gated_products_plain(f, gate, (const float *)z.values + done, dy, at + done, dy_type, count - done,
+                              width, mean, sum, product);
 }
 
 INLINE void store(void *base, size_t at, float g, bool bf16) {
@@ -160,13 +190,61 @@ MQ_CLONES static void gated_gradient_bf16(const norm_forward *f, const norm_back
     gated_gradient(f, k, gate, z, dy, at, true, count, width, out, to);
 }
 
-void norm_gated_gradient(const norm_forward *f, const norm_backward *k, const norm_gate *gate, const float *z,
-                         const void *dy, size_t at, size_t count, size_t width, void *out, size_t to,
-                         mq_dtype type) {
+void norm_gated_gradient_plain(const norm_forward *f, const norm_backward *k, const norm_gate *gate,
+                               const float *z, const void *dy, size_t at, size_t count, size_t width,
+                               void *out, size_t to, mq_dtype type) {
     if (type == MQ_F32)
         gated_gradient_f32(f, k, gate, z, dy, at, count, width, out, to);
     else
         gated_gradient_bf16(f, k, gate, z, dy, at, count, width, out, to);
+}
+
+void norm_gated_gradient(const norm_forward *f, const norm_backward *k, const norm_gate *gate, norm_z z,
+                         const void *dy, size_t at, size_t count, size_t width, void *out, size_t to,
+                         mq_dtype type) {
+    size_t done = 0;
+    if (norm_avx512(width))
+        done = norm_gated_gradient_avx512(f, k, gate, z, dy, at, count, width, out, to, type);
+    if (z.whole) return;
+    norm_gated_gradient_plain(f, k, gate, (const float *)z.values + done, dy, at + done, count - done, width,
+                              out, to + done, type);
+}
+
+INLINE void gated_values(const norm_forward *f, const norm_gate *through, const float *z, const void *dy,
+                         size_t at, bool bf16, size_t count, size_t width, float *restrict out) {
+    const float *m = f->mean, *a = f->a, *b = f->b;
+    const norm_gate gate = *through;
+    for (; count; count -= width, z += width, at += width, out += width) {
+        if (width > count) width = count;
+        for (size_t c = 0; c < width; c++)
+            out[c] = gated(&gate, (z[c] - m[c]) * a[c] + b[c], load(dy, at + c, bf16));
+    }
+}
+
+MQ_CLONES static void gated_values_f32(const norm_forward *f, const norm_gate *gate, const float *z,
+                                       const void *dy, size_t at, size_t count, size_t width, float *out) {
+    gated_values(f, gate, z, dy, at, false, count, width, out);
+}
+
+MQ_CLONES static void gated_values_bf16(const norm_forward *f, const norm_gate *gate, const float *z,
+                                        const void *dy, size_t at, size_t count, size_t width, float *out) {
+    gated_values(f, gate, z, dy, at, true, count, width, out);
+}
+
+void norm_gated_values_plain(const norm_forward *f, const norm_gate *gate, const float *z, const void *dy,
+                             size_t at, mq_dtype dy_type, size_t count, size_t width, float *out) {
+    if (dy_type == MQ_F32)
+        gated_values_f32(f, gate, z, dy, at, count, width, out);
+    else
+        gated_values_bf16(f, gate, z, dy, at, count, width, out);
+}
+
+void norm_gated_values(const norm_forward *f, const norm_gate *gate, norm_z z, const void *dy, size_t at,
+                       mq_dtype dy_type, size_t count, size_t width, float *out) {
+    if (norm_avx512(width) && count % 16 == 0)
+        (void)norm_gated_values_avx512(f, gate, z, dy, at, dy_type, count, width, out);
+    else
+        norm_gated_values_plain(f, gate, z.values, dy, at, dy_type, count, width, out);
 }
 
 MQ_CLONES static void apply(const norm_forward *f, const float *z, size_t count, size_t width,

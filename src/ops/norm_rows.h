@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "tensor/tensor.h"
 
@@ -21,13 +22,29 @@ typedef struct norm_backward {
     const float *mean, *a, *b, *slope;
 } norm_backward;
 
+/* What a batch norm reads: float32, or int16 where all are whole numbers that it holds (only with
+ * norm_avx512). */
+typedef struct norm_z {
+    const void *values;
+    bool whole;
+} norm_z;
+static inline norm_z norm_z_from(norm_z z, size_t at) {
+    z.values = (const char *)z.values + at * (z.whole ? sizeof(int16_t) : sizeof(float));
+    return z;
+}
+
 /* An activation's gradient: dy*scale where low <= y <= high, else 0. */
 typedef struct norm_gate {
     float low, high, scale;
 } norm_gate;
 
+enum { NORM_ROWS = 4 /* rows of one float32 sum of products */ };
+
 /* sum += z, square += z*z, both float64 [width]. */
 void norm_moments(const float *z, size_t count, size_t width, double *sum, double *square);
+/* And z as int16 into out; with norm_avx512, of whole rows. */
+void norm_moments_narrow(const float *z, size_t count, size_t width, double *sum, double *square,
+                         int16_t *out);
 /* sum += dy, product += dy*(z - mean). */
 void norm_products(const float *z, const float *dy, size_t count, size_t width, const double *mean,
                    double *sum, double *product);
@@ -37,12 +54,45 @@ void norm_gradient(const norm_backward *f, const float *z, const float *dy, size
                    void *out, size_t at, mq_dtype type);
 /* In training, norm_products and norm_gradient behind an activation, with dy + at of type f32 or bf16 its
  * gradient: y is computed again, and what passes the gate takes dy's place. The gradients' types are one.
- * Of four rows, these products are added in float32 first. */
-void norm_gated_products(const norm_forward *f, const norm_gate *gate, const float *z, const void *dy,
-                         size_t at, mq_dtype dy_type, size_t count, size_t width, const double *mean,
-                         double *sum, double *product);
-void norm_gated_gradient(const norm_forward *f, const norm_backward *k, const norm_gate *gate, const float *z,
+ * Of NORM_ROWS rows, these products are added in float32 first. */
+void norm_gated_products(const norm_forward *f, const norm_gate *gate, norm_z z, const void *dy, size_t at,
+                         mq_dtype dy_type, size_t count, size_t width, const double *mean, double *sum,
+                         double *product);
+void norm_gated_gradient(const norm_forward *f, const norm_backward *k, const norm_gate *gate, norm_z z,
                          const void *dy, size_t at, size_t count, size_t width, void *out, size_t to,
                          mq_dtype type);
+/* What passes the gate alone, float32 into out. */
+void norm_gated_values(const norm_forward *f, const norm_gate *gate, norm_z z, const void *dy, size_t at,
+                       mq_dtype dy_type, size_t count, size_t width, float *out);
+
+/* Codes of an activation of `top` and `step` (quant.h) behind it, of whole rows; with norm_avx512. */
+void norm_codes(const norm_forward *f, norm_z z, size_t count, size_t width, float top, float step,
+                uint8_t *out);
+
+/* norm_avx512.c: the first elements, as many as are returned (whole rows; vectors of gated values), for the
+ * widths and processors of which the first says so. */
+bool norm_avx512(size_t width);
+size_t norm_moments_avx512(const float *z, size_t count, size_t width, double *sum, double *square,
+                           int16_t *out); /* out may be NULL */
+void norm_codes_avx512(const norm_forward *f, norm_z z, size_t count, size_t width, float top, float step,
+                       uint8_t *out);
+size_t norm_gated_products_avx512(const norm_forward *f, const norm_gate *gate, norm_z z, const void *dy,
+                                  size_t at, mq_dtype dy_type, size_t count, size_t width, const double *mean,
+                                  double *sum, double *product);
+size_t norm_gated_gradient_avx512(const norm_forward *f, const norm_backward *k, const norm_gate *gate,
+                                  norm_z z, const void *dy, size_t at, size_t count, size_t width, void *out,
+                                  size_t to, mq_dtype type);
+size_t norm_gated_values_avx512(const norm_forward *f, const norm_gate *gate, norm_z z, const void *dy,
+                                size_t at, mq_dtype dy_type, size_t count, size_t width, float *out);
+/* norm_rows.c's own, for every processor: the reference of these. */
+void norm_moments_plain(const float *z, size_t count, size_t width, double *sum, double *square);
+void norm_gated_products_plain(const norm_forward *f, const norm_gate *gate, const float *z, const void *dy,
+                               size_t at, mq_dtype dy_type, size_t count, size_t width, const double *mean,
+                               double *sum, double *product);
+void norm_gated_gradient_plain(const norm_forward *f, const norm_backward *k, const norm_gate *gate,
+                               const float *z, const void *dy, size_t at, size_t count, size_t width,
+                               void *out, size_t to, mq_dtype type);
+void norm_gated_values_plain(const norm_forward *f, const norm_gate *gate, const float *z, const void *dy,
+                             size_t at, mq_dtype dy_type, size_t count, size_t width, float *out);
 
 #endif

@@ -3,15 +3,12 @@
 #include "ops/pooled_norm.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
-#include <immintrin.h>
+#include "ops/norm_avx512.h"
 
-#define AVX512 __attribute__((target("avx512f")))
-#define INLINE static inline __attribute__((always_inline)) AVX512
-
-enum { LANES = 16 };
+enum { AHEAD = 1024 /* elements fetched ahead of what is read */ };
 
 bool pooled_norm_avx512(const pooled_norm *p) {
-    return p->c % LANES == 0 && __builtin_cpu_supports("avx512f");
+    return norm_avx512((size_t)p->c);
 }
 
 /* A position of a window is `row` rows and `column` pixels from its first, of whose z `at` is the place. */
@@ -24,19 +21,21 @@ INLINE __m512 normalised(const norm_forward *f, __m512 z, size_t c) {
     return _mm512_add_ps(_mm512_mul_ps(d, _mm512_loadu_ps(f->a + c)), _mm512_loadu_ps(f->b + c));
 }
 
-AVX512 void pooled_norm_forward_avx512(const pooled_norm *p, size_t row) {
+INLINE void forward(const pooled_norm *p, size_t row, bool whole) {
     const norm_forward *f = &p->forward;
     const size_t channels = (size_t)p->c, k = (size_t)p->kernel;
     for (size_t column = 0; column < (size_t)p->w; column++) {
         const size_t out = (row * (size_t)p->w + column) * channels;
         const size_t first = (row * k * (size_t)p->w + column) * k * channels;
         for (size_t c = 0; c < channels; c += LANES) {
-            __m512 kept = _mm512_loadu_ps(p->z + first + c), best = normalised(f, kept, c);
+            __m512 kept = load_z(p->z, first + c, whole), best = normalised(f, kept, c);
             __m512i index = _mm512_setzero_si512();
             for (int y = 0, i = 0; y < p->kernel; y++)
                 for (int x = 0; x < p->kernel; x++, i++) {
                     if (i == 0) continue;
-                    const __m512 z = _mm512_loadu_ps(p->z + place(p, first, y, x) + c);
+                    const size_t at = place(p, first, y, x) + c;
+                    fetch_z(p->z, at + AHEAD, whole);
+                    const __m512 z = load_z(p->z, at, whole);
                     const __m512 v = normalised(f, z, c);
                     const __mmask16 take =
                         _mm512_cmp_ps_mask(v, best, _CMP_GT_OQ) | _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
@@ -44,42 +43,90 @@ AVX512 void pooled_norm_forward_avx512(const pooled_norm *p, size_t row) {
                     kept = _mm512_mask_mov_ps(kept, take, z);
                     index = _mm512_mask_mov_epi32(index, take, _mm512_set1_epi32(i));
                 }
-            _mm512_storeu_ps(p->y + out + c, p->keep_z ? kept : best);
+            if (whole)
+                _mm256_storeu_si256((void *)((int16_t *)p->y + out + c),
+                                    _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(kept)));
+            else
+                _mm512_storeu_ps((float *)p->y + out + c, p->keep_z ? kept : best);
             _mm_storeu_si128((void *)(p->index + out + c), _mm512_cvtepi32_epi8(index));
         }
     }
 }
 
-INLINE void store(void *base, size_t at, __m512 v, bool bf16) {
-    if (!bf16) {
-        _mm512_storeu_ps((float *)base + at, v);
-        return;
+AVX512 static void forward_real(const pooled_norm *p, size_t row) {
+    forward(p, row, false);
+}
+
+AVX512 static void forward_whole(const pooled_norm *p, size_t row) {
+    forward(p, row, true);
+}
+
+/* Whether the normalised values of whole z of 16 bits are in the order of z, or all in the opposite one, no
+ * two of them equal: one step of z, |a|, is then more than what rounding does, 2^-6 |a| + 2^-24 |b| each. */
+INLINE bool ordered(const norm_forward *f, size_t channels) {
+    const __m512 least = _mm512_set1_ps(0x1p-22f);
+    __mmask16 all = 0xffff;
+    for (size_t c = 0; c < channels; c += LANES)
+        all &= _mm512_cmp_ps_mask(_mm512_abs_ps(_mm512_loadu_ps(f->a + c)),
+                                  _mm512_mul_ps(least, _mm512_abs_ps(_mm512_loadu_ps(f->b + c))), _CMP_GT_OQ);
+    return all == 0xffff;
+}
+
+/* Of whole z in order, the maxima by their z. */
+INLINE void forward_ordered(const pooled_norm *p, size_t row) {
+    const size_t channels = (size_t)p->c, k = (size_t)p->kernel;
+    const int16_t *z = p->z.values;
+    for (size_t column = 0; column < (size_t)p->w; column++) {
+        const size_t out = (row * (size_t)p->w + column) * channels;
+        const size_t first = (row * k * (size_t)p->w + column) * k * channels;
+        for (size_t c = 0; c < channels; c += LANES) {
+            const __m256i turned = _mm256_movm_epi16(
+                _mm512_cmp_ps_mask(_mm512_loadu_ps(p->forward.a + c), _mm512_setzero_ps(), _CMP_LT_OQ));
+            __m256i best = _mm256_set1_epi16(INT16_MIN), index = _mm256_setzero_si256();
+            for (int y = 0, i = 0; y < p->kernel; y++)
+                for (int x = 0; x < p->kernel; x++, i++) {
+                    const size_t at = place(p, first, y, x) + c;
+                    fetch_z(p->z, at + AHEAD, true);
+                    const __m256i v = _mm256_xor_si256(_mm256_loadu_si256((const void *)(z + at)), turned);
+                    const __mmask16 take = _mm256_cmpgt_epi16_mask(v, best);
+                    best = _mm256_max_epi16(best, v);
+                    index = _mm256_mask_mov_epi16(index, take, _mm256_set1_epi16((short)i));
+                }
+            _mm256_storeu_si256((void *)((int16_t *)p->y + out + c), _mm256_xor_si256(best, turned));
+            _mm_storeu_si128((void *)(p->index + out + c), _mm256_cvtepi16_epi8(index));
+        }
     }
-    const __m512i u = _mm512_castps_si512(v);
-    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
-    const __m512i sum = _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), odd);
-    _mm256_storeu_si256((void *)((uint16_t *)base + at), _mm512_cvtepi32_epi16(_mm512_srli_epi32(sum, 16)));
+}
+
+AVX512 void pooled_norm_forward_avx512(const pooled_norm *p, size_t row) {
+    if (p->z.whole && ordered(&p->forward, (size_t)p->c))
+        forward_ordered(p, row);
+    else
+        (p->z.whole ? forward_whole : forward_real)(p, row);
 }
 
 INLINE void gradient(const pooled_norm *p, size_t row, int column, int columns, const float *dy, void *out,
-                     bool bf16) {
+                     bool bf16, bool whole) {
     const norm_backward *f = &p->backward;
     const size_t channels = (size_t)p->c, k = (size_t)p->kernel;
     for (const int end = column + columns; column < end; column++, dy += channels) {
         const size_t small = (row * (size_t)p->w + (size_t)column) * channels;
         const size_t first = (row * k * (size_t)p->w + (size_t)column) * k * channels;
         for (size_t c = 0; c < channels; c += LANES) {
-            const __m512 a = _mm512_loadu_ps(f->a + c), b = _mm512_loadu_ps(f->b + c);
-            const __m512 slope = _mm512_loadu_ps(f->slope + c), mean = _mm512_loadu_ps(f->mean + c);
-            const __m512 d = _mm512_loadu_ps(dy + c);
+            const __m512 b = _mm512_loadu_ps(f->b + c), slope = _mm512_loadu_ps(f->slope + c);
+            const __m512 mean = _mm512_loadu_ps(f->mean + c);
+            const __m512 own = _mm512_mul_ps(_mm512_loadu_ps(f->a + c), _mm512_loadu_ps(dy + c));
+            const __m512 largest = _mm512_sub_ps(own, b), other = _mm512_sub_ps(_mm512_setzero_ps(), b);
             const __m512i index = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)(p->index + small + c)));
             for (int y = 0, i = 0; y < p->kernel; y++)
                 for (int x = 0; x < p->kernel; x++, i++) {
                     const size_t at = place(p, first, y, x) + c;
+                    fetch_z(p->z, at + AHEAD, whole);
                     const __mmask16 here = _mm512_cmpeq_epi32_mask(index, _mm512_set1_epi32(i));
-                    const __m512 g = _mm512_mul_ps(a, _mm512_maskz_mov_ps(here, d));
-                    const __m512 away = _mm512_sub_ps(_mm512_loadu_ps(p->z + at), mean);
-                    store(out, at, _mm512_sub_ps(_mm512_sub_ps(g, b), _mm512_mul_ps(slope, away)), bf16);
+                    const __m512 away = _mm512_sub_ps(load_z(p->z, at, whole), mean);
+                    store(out, at,
+                          _mm512_sub_ps(_mm512_mask_mov_ps(other, here, largest), _mm512_mul_ps(slope, away)),
+                          bf16);
                 }
         }
     }
@@ -87,12 +134,18 @@ INLINE void gradient(const pooled_norm *p, size_t row, int column, int columns, 
 
 AVX512 static void gradient_f32(const pooled_norm *p, size_t row, int column, int columns, const float *dy,
                                 void *out) {
-    gradient(p, row, column, columns, dy, out, false);
+    if (p->z.whole)
+        gradient(p, row, column, columns, dy, out, false, true);
+    else
+        gradient(p, row, column, columns, dy, out, false, false);
 }
 
 AVX512 static void gradient_bf16(const pooled_norm *p, size_t row, int column, int columns, const float *dy,
                                  void *out) {
-    gradient(p, row, column, columns, dy, out, true);
+    if (p->z.whole)
+        gradient(p, row, column, columns, dy, out, true, true);
+    else
+        gradient(p, row, column, columns, dy, out, true, false);
 }
 
 void pooled_norm_gradient_avx512(const pooled_norm *p, size_t row, int column, int columns, const float *dy,

@@ -17,6 +17,15 @@ typedef double lanes_f64 __attribute__((vector_size(LANES * sizeof(double))));
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* These passes read and write float32 alone. */
+INLINE const float *z_of(const pooled_norm *p) {
+    return p->z.values;
+}
+
+INLINE float *y_of(const pooled_norm *p) {
+    return p->y;
+}
+
 /* Where a row's windows lie on the large side, in elements. */
 typedef struct windows {
     size_t first, step; /* the first one; from one to the next */
@@ -44,7 +53,7 @@ INLINE void forward_row(const pooled_norm *p, size_t row, bool keep_z) {
     windows_of(p, row, &w);
     const int whole = p->c / LANES * LANES;
     for (int column = 0; column < p->w; column++) {
-        const float *z = p->z + w.first + (size_t)column * w.step;
+        const float *z = z_of(p) + w.first + (size_t)column * w.step;
         const size_t out = (row * (size_t)p->w + (size_t)column) * (size_t)p->c;
         for (int c = 0; c < whole; c += LANES) {
             lanes_f32 best, kept, mean, a, b;
@@ -65,7 +74,7 @@ INLINE void forward_row(const pooled_norm *p, size_t row, bool keep_z) {
             }
             const lanes_u8 bytes = __builtin_convertvector(place, lanes_u8);
             if (!keep_z) kept = best;
-            STORE(p->y + out + c, kept);
+            STORE(y_of(p) + out + c, kept);
             STORE(p->index + out + c, bytes);
         }
         for (int c = whole; c < p->c; c++) {
@@ -77,7 +86,7 @@ INLINE void forward_row(const pooled_norm *p, size_t row, bool keep_z) {
                 best = v;
                 place = i;
             }
-            p->y[out + (size_t)c] = keep_z ? z[w.at[place] + (size_t)c] : best;
+            y_of(p)[out + (size_t)c] = keep_z ? z[w.at[place] + (size_t)c] : best;
             p->index[out + (size_t)c] = (uint8_t)place;
         }
     }
@@ -95,8 +104,8 @@ MQ_CLONES static void forward_row_exact(const pooled_norm *p, size_t row) {
     windows w;
     windows_of(p, row, &w);
     for (int column = 0; column < p->w; column++) {
-        const float *z = p->z + w.first + (size_t)column * w.step;
-        float *best = p->y + (row * (size_t)p->w + (size_t)column) * (size_t)p->c;
+        const float *z = z_of(p) + w.first + (size_t)column * w.step;
+        float *best = y_of(p) + (row * (size_t)p->w + (size_t)column) * (size_t)p->c;
         for (int i = 0; i < w.count; i++)
             for (int c = 0; c < p->c; c++) {
                 const float v = (float)((double)z[w.at[i] + (size_t)c] * p->forward.ea[c] + p->forward.eb[c]);
@@ -111,8 +120,8 @@ MQ_CLONES static void forward_row_exact_z(const pooled_norm *p, size_t row) {
     windows w;
     windows_of(p, row, &w);
     for (int column = 0; column < p->w; column++) {
-        const float *z = p->z + w.first + (size_t)column * w.step;
-        float *kept = p->y + (row * (size_t)p->w + (size_t)column) * (size_t)p->c;
+        const float *z = z_of(p) + w.first + (size_t)column * w.step;
+        float *kept = y_of(p) + (row * (size_t)p->w + (size_t)column) * (size_t)p->c;
         memcpy(kept, z, (size_t)p->c * sizeof *kept);
         for (int i = 1; i < w.count; i++)
             for (int c = 0; c < p->c; c++) {
@@ -148,7 +157,7 @@ MQ_CLONES static void products_row(const pooled_norm *p, size_t row, const doubl
     const int whole = p->c / LANES * LANES;
     const size_t channels = (size_t)p->c, small = row * (size_t)p->w * channels;
     for (int column = 0; column < p->w; column++) {
-        const float *z = p->z + w.first + (size_t)column * w.step;
+        const float *z = z_of(p) + w.first + (size_t)column * w.step;
         const size_t at = small + (size_t)column * channels;
         for (int c = 0; c < whole; c += LANES) {
             lanes_f64 m, s, q;
@@ -216,7 +225,7 @@ INLINE void gradient_windows(const pooled_norm *p, size_t row, int column, int c
                 const size_t to = large + w.at[i] + (size_t)c;
                 const lanes_i32 here = place == i;
                 lanes_f32 z, g = (lanes_f32)(here & (lanes_i32)d);
-                LOAD(z, p->z + to);
+                LOAD(z, z_of(p) + to);
                 g = a * g - b - slope * (z - mean);
                 if (bf16) {
                     const lanes_u32 u = (lanes_u32)g;
@@ -232,7 +241,7 @@ INLINE void gradient_windows(const pooled_norm *p, size_t row, int column, int c
             for (int i = 0; i < w.count; i++) {
                 const size_t to = large + w.at[i] + (size_t)c;
                 const float d = p->index[at + (size_t)c] == i ? dy[c] : 0.0f;
-                const float g = f->a[c] * d - f->b[c] - f->slope[c] * (p->z[to] - f->mean[c]);
+                const float g = f->a[c] * d - f->b[c] - f->slope[c] * (z_of(p)[to] - f->mean[c]);
                 if (bf16)
                     ((uint16_t *)out)[to] = narrow(g);
                 else

@@ -11,11 +11,11 @@
 
 typedef struct pooled_norm {
     int h, w, c, kernel;
-    const float *z; /* large: the batch norm's input */
+    norm_z z; /* large: the batch norm's input; whole only with the passes of AVX-512 */
     norm_forward forward;
     norm_backward backward;
-    bool keep_z;     /* y gets the maxima's z instead */
-    float *y;        /* small: the maxima */
+    bool keep_z;     /* y gets the maxima's z instead, in the type of z */
+    void *y;         /* small: the maxima, float32 */
     uint8_t *index;  /* small, training: the first maximum's place in its window */
     const float *dy; /* small: dL/dy */
 } pooled_norm;

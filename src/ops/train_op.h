@@ -5,6 +5,7 @@
 #include "dnn/dnn.h"
 #include "ops/model.h"
 #include "ops/memory_plan.h"
+#include "ops/norm_rows.h"
 #include "quant/quant.h"
 
 typedef struct node_state {
@@ -29,6 +30,8 @@ typedef struct node_state {
     struct node_state *norm_behind;  /* of such a layer: the batch norm */
     struct node_state *layer_before; /* of such a batch norm: the layer */
     struct node_state *read_by;      /* of an activation: the layer, which computes it block by block */
+    /* Of such a layer, in the forward under way: its output, and that of the max pool behind, are int16. */
+    bool whole;
     int block; /* images; of a layer, whose gradient holds so many when a batch norm is behind it */
 } node_state;
 
@@ -96,17 +99,24 @@ typedef struct train_op {
 MQ_OPERATORS(TRAIN_OP_DECLARE)
 #undef TRAIN_OP_DECLARE
 
-/* Tasks of a batch norm: task t has `count` of `items` (pixels or rows) from `first` on. */
-enum { NORM_TASKS = 64, NORM_PIECE = 2048 /* elements normalised at a time */ };
-static inline void norm_share(size_t items, size_t task, size_t *first, size_t *count) {
-    const size_t per = (items + NORM_TASKS - 1) / NORM_TASKS;
-    *first = task * per < items ? task * per : items;
-    *count = items - *first < per ? items - *first : per;
+/* Tasks of a batch norm over `elements` values: so large that a task's float64 sums, of all channels, are
+ * little beside what it reads. A power of two, and items (pixels or rows) are spread evenly: neighbouring
+ * tasks run on one thread. Task t has `count` items from `first` on. */
+enum { NORM_TASKS = 64, NORM_GRAIN = 1 << 14, NORM_PIECE = 2048 /* elements normalised at a time */ };
+static inline size_t norm_tasks(size_t elements) {
+    size_t tasks = 1;
+    while (tasks < NORM_TASKS && tasks * NORM_GRAIN < elements) tasks *= 2;
+    return tasks;
+}
+static inline void norm_share(size_t items, size_t tasks, size_t task, size_t *first, size_t *count) {
+    *first = items * task / tasks;
+    *count = items * (task + 1) / tasks - *first;
 }
 
-/* batch_norm.c: for the layer in front, `count` images from `first` on: adds to the sums of z (cleared at
- * image 0), and dL/dz after the batch norm's backward, into out [count][h][w][c] of the layer's grad_type. */
-void batch_norm_add_moments(mq_model *model, node_state *s, int first, int count);
+/* batch_norm.c: for the layer in front, `count` images from `first` on: adds to the sums of z, float32 of
+ * these images (cleared at image 0), and stores z as int16 in the layer's output where that is whole; and
+ * dL/dz after the batch norm's backward, into out [count][h][w][c] of the layer's grad_type. */
+void batch_norm_add_moments(mq_model *model, node_state *s, const float *z, int first, int count);
 void batch_norm_input_gradient(mq_model *model, node_state *s, int first, int count, void *out);
 
 /* For the layer behind an activation with a batch norm inside: adds to the sums of dL/d(normalised) (cleared
@@ -121,6 +131,9 @@ bool batch_norm_fits_piece(const mq_node *node); /* whether an activation can co
 bool batch_norm_mix_rows(const mq_model *model, const node_state *s, mq_mix_rows *out);
 size_t batch_norm_width(const node_state *s); /* a piece is whole rows of so many elements, or the last */
 void batch_norm_piece(const mq_model *model, const node_state *s, const float *z, size_t count, float *y);
+/* The codes of an activation of `top` and `step` behind it, in training; false: not in one pass here. */
+bool batch_norm_codes(const mq_model *model, const node_state *s, norm_z z, size_t count, float top,
+                      float step, uint8_t *out);
 const float *batch_norm_factors(const node_state *s, size_t *count); /* of the last training forward */
 struct pooled_norm;
 void batch_norm_pooled(const mq_model *model, const node_state *s, struct pooled_norm *out);
@@ -134,9 +147,9 @@ void activation_gradient(const node_state *s, const float *x, size_t at, size_t 
  * norm's numbers are the caller's to set. */
 bool activation_mix_rows(const node_state *s, size_t width, mq_mix_rows *out);
 double *activation_sums(const node_state *s, size_t task); /* NULL unless searched */
-struct norm_gate;
 /* The gradient as one gate, or false: it is a mix. */
-bool activation_gate(const node_state *s, struct norm_gate *out);
+bool activation_gate(const node_state *s, norm_gate *out);
+uint32_t activation_most(const node_state *s); /* its largest code, of fixed bits */
 void activation_clear_sums(const node_state *s);
 void activation_collect(node_state *s, size_t tasks); /* the gradient of its alphas */
 /* pool.c: where the maxima of the last training forward were, [n][h][w][c] of the pool. */

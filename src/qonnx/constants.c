@@ -262,27 +262,46 @@ static mq_status fold_unary(mq_graph *g, const mq_known *x) {
     return finish(g, out);
 }
 
-/* Quant of constants: codes and scales are kept beside the values. */
+/* A Quant of constants: codes and scales are kept beside the values. */
+typedef struct coded {
+    mq_known *known;
+    float *real, *codes, *scale;
+    counter at; /* a: of the scale */
+} coded;
+
+static mq_status new_codes(mq_graph *g, const mq_known *x, const mq_known *scale, coded *out) {
+    mq_shape shape;
+    int64_t *whole;
+    if (!x->real) return mq_graph_fail(g, "real numbers expected");
+    if (!broadcast(&x->shape, &scale->shape, &shape) || !mq_shape_equal(&shape, &x->shape))
+        return mq_graph_fail(g, "scale: its shape does not go with the tensor's");
+    MQ_TRY(new_known(g, &x->shape, true, &out->known, &out->real, &whole));
+    MQ_TRY(mq_arena_alloc(g->arena, x->count, sizeof *out->codes, "an ONNX tensor", &out->codes, g->error));
+    MQ_TRY(mq_arena_alloc(g->arena, x->count, sizeof *out->scale, "an ONNX tensor", &out->scale, g->error));
+    out->known->codes = out->codes;
+    out->known->scale = out->scale;
+    out->at = (counter){.shape = &out->known->shape};
+    strides_of(&scale->shape, &out->known->shape, out->at.stride_a);
+    return MQ_OK;
+}
+
+static void put_code(coded *k, size_t i, float code, float scale) {
+    k->codes[i] = code;
+    k->scale[i] = scale;
+    k->real[i] = code * scale;
+    advance(&k->at);
+}
+
 static mq_status fold_quant(mq_graph *g, const mq_known *x) {
     mq_quant_params q;
-    mq_shape shape;
-    mq_known *out;
-    float *real, *codes, *scale;
-    int64_t *whole;
+    coded k;
     MQ_TRY(mq_quant_read(g, &q));
-    if (!x->real) return mq_graph_fail(g, "real numbers expected");
-    if (!broadcast(&x->shape, &q.scale->shape, &shape) || !mq_shape_equal(&shape, &x->shape))
-        return mq_graph_fail(g, "scale: its shape does not go with the tensor's");
-    MQ_TRY(new_known(g, &shape, true, &out, &real, &whole));
-    MQ_TRY(mq_arena_alloc(g->arena, out->count, sizeof *codes, "an ONNX tensor", &codes, g->error));
-    MQ_TRY(mq_arena_alloc(g->arena, out->count, sizeof *scale, "an ONNX tensor", &scale, g->error));
+    MQ_TRY(new_codes(g, x, q.scale, &k));
     const bool bipolar = q.bits == 1 && q.is_signed; /* as qonnx defines it: -1 and 1 */
     double high = ldexp(1, q.bits - q.is_signed) - 1 - (!q.is_signed && q.narrow);
     double low = !q.is_signed ? 0 : q.narrow ? -high : -high - 1;
-    counter k = {.shape = &shape};
-    strides_of(&q.scale->shape, &shape, k.stride_a);
-    for (size_t i = 0; i < out->count; i++, advance(&k)) {
-        float v = x->real[i] / q.scale->real[k.a];
+    for (size_t i = 0; i < x->count; i++) {
+        float scale = q.scale->real[k.at.a], v = x->real[i] / scale;
         if (!isfinite(v)) return mq_graph_fail(g, "element %zu: no finite number", i);
         if (bipolar)
             v = v >= 0 ? 1 : -1;
@@ -290,16 +309,27 @@ static mq_status fold_quant(mq_graph *g, const mq_known *x) {
             v = (float)high;
         else if (v < (float)low)
             v = (float)low;
-        codes[i] = q.rounding == MQ_ROUND_FLOOR ? floorf(v) : rintf(v);
-        scale[i] = q.scale->real[k.a];
-        real[i] = codes[i] * scale[i];
+        put_code(&k, i, q.rounding == MQ_ROUND_FLOOR ? floorf(v) : rintf(v), scale);
     }
-    out->codes = codes;
-    out->scale = scale;
-    out->bits = bipolar ? 2 : q.bits;
-    out->is_signed = q.is_signed;
-    out->narrow = q.narrow || bipolar;
-    return finish(g, out);
+    k.known->bits = bipolar ? 2 : q.bits;
+    k.known->is_signed = q.is_signed;
+    k.known->narrow = q.narrow || bipolar;
+    return finish(g, k.known);
+}
+
+/* BipolarQuant: 1 where the number is 0 or above, else -1, times the scale. */
+static mq_status fold_bipolar(mq_graph *g, const mq_known *x) {
+    const mq_known *scale;
+    coded k;
+    MQ_TRY(mq_graph_real(g, 1, "scale", &scale));
+    for (size_t i = 0; i < scale->count; i++)
+        if (!(scale->real[i] > 0 && scale->real[i] < 1e38f))
+            return mq_graph_fail(g, "scale: got %g, expected numbers above 0", (double)scale->real[i]);
+    MQ_TRY(new_codes(g, x, scale, &k));
+    for (size_t i = 0; i < x->count; i++) put_code(&k, i, x->real[i] >= 0 ? 1 : -1, scale->real[k.at.a]);
+    k.known->bits = 2;
+    k.known->is_signed = k.known->narrow = true;
+    return finish(g, k.known);
 }
 
 /* ---- shapes as numbers ---- */
@@ -413,6 +443,7 @@ mq_status mq_fold_node(mq_graph *g, bool *folded) {
     }
     *folded = true;
     if (mq_graph_quant(n) && all && in[0]) return fold_quant(g, in[0]->known);
+    if (mq_graph_bipolar(n) && all && in[0]) return fold_bipolar(g, in[0]->known);
     if (mq_graph_standard(n)) {
         if (strcmp(op, "Shape") == 0 && in[0]) return fold_shape(g, in[0]);
         if (strcmp(op, "Constant") == 0) return fold_constant(g);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 mq_status mq_graph_fail(const mq_graph *g, const char *format, ...) {
     char text[MQ_ERROR_TEXT / 2];
@@ -113,13 +114,20 @@ bool mq_graph_standard(const mq_onnx_node *node) {
     return !*node->domain || strcmp(node->domain, "ai.onnx") == 0;
 }
 
-bool mq_graph_quant(const mq_onnx_node *node) {
+static bool of_domain(const mq_onnx_node *node) {
     static const char *const domains[] = {"onnx.brevitas", "finn.custom_op.general",
                                           "qonnx.custom_op.general"};
-    bool known = false;
     for (size_t i = 0; i < sizeof domains / sizeof *domains; i++)
-        known = known || strcmp(node->domain, domains[i]) == 0;
-    return known && (strcmp(node->op, "Quant") == 0 || strcmp(node->op, "IntQuant") == 0);
+        if (strcmp(node->domain, domains[i]) == 0) return true;
+    return false;
+}
+
+bool mq_graph_quant(const mq_onnx_node *node) {
+    return of_domain(node) && (strcmp(node->op, "Quant") == 0 || strcmp(node->op, "IntQuant") == 0);
+}
+
+bool mq_graph_bipolar(const mq_onnx_node *node) {
+    return of_domain(node) && strcmp(node->op, "BipolarQuant") == 0;
 }
 
 mq_status mq_quant_read(const mq_graph *g, mq_quant_params *out) {
@@ -145,9 +153,9 @@ mq_status mq_quant_read(const mq_graph *g, mq_quant_params *out) {
     MQ_TRY(mq_graph_text(g, "rounding_mode", &rounding));
     out->is_signed = is_signed != 0;
     out->narrow = narrow != 0;
-    if (strcmp(rounding, "FLOOR") == 0)
+    if (strcasecmp(rounding, "FLOOR") == 0)
         out->rounding = MQ_ROUND_FLOOR;
-    else if (strcmp(rounding, "ROUND") == 0 || strcmp(rounding, "HALF_EVEN") == 0)
+    else if (strcasecmp(rounding, "ROUND") == 0 || strcasecmp(rounding, "HALF_EVEN") == 0)
         out->rounding = MQ_ROUND_EVEN;
     else
         return mq_graph_fail(g, "rounding_mode: got '%.20s', expected ROUND", rounding);

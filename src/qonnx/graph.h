@@ -40,6 +40,7 @@ typedef struct mq_stream {
     bool pooled; /* a max pool stands between the layer and the chain: only rising scalings commute */
     bool relu;   /* cut off below 0 */
     bool quantised;
+    long double factor; /* of quantised values: real = code * type.scale * factor */
     mq_affine chain;
     mq_real_input *input; /* the chain of the input itself, or NULL */
     mq_qtype type;        /* quantised */
@@ -110,6 +111,7 @@ mq_status mq_graph_ints(const mq_graph *g, const char *name, int64_t *out, size_
 
 bool mq_graph_standard(const mq_onnx_node *node); /* of ONNX's own domain */
 bool mq_graph_quant(const mq_onnx_node *node);    /* Quant or IntQuant of one of the three domains */
+bool mq_graph_bipolar(const mq_onnx_node *node);  /* BipolarQuant of one of them */
 
 /* The parameters of a Quant node. */
 typedef struct mq_quant_params {

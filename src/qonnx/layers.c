@@ -83,7 +83,7 @@ static mq_status result(mq_graph *g, const mq_stream *in, int index, long double
     mq_draft *d = &g->draft[index];
     d->input[d->input_count++] = in->from;
     d->in = in->type;
-    for (int c = 0; c < d->c; c++) a[c] *= in->type.scale;
+    for (int c = 0; c < d->c; c++) a[c] *= in->type.scale * in->factor;
     *out = (mq_stream){.from = index, .root = index, .chain = {.channels = d->c, .a = a, .b = b}};
     return MQ_OK;
 }
@@ -217,6 +217,12 @@ static mq_status on_linear(mq_graph *g, const mq_stream *in, const mq_known *w, 
     return MQ_OK;
 }
 
+static bool any_quant(const mq_graph *g) {
+    for (size_t i = 0; i < g->model->node_count; i++)
+        if (mq_graph_quant(&g->model->node[i])) return true;
+    return false;
+}
+
 mq_status mq_layer_node(mq_graph *g, const mq_stream *in, mq_stream *out) {
     const mq_named *first, *second;
     MQ_TRY(mq_graph_input(g, 0, &first));
@@ -225,7 +231,8 @@ mq_status mq_layer_node(mq_graph *g, const mq_stream *in, mq_stream *out) {
         return mq_graph_fail(g, "a computed value with constant weights expected");
     if (!second->known->real) return mq_graph_fail(g, "its weights are integers: real numbers expected");
     if (!in->quantised)
-        return mq_graph_fail(g, "its input is not quantised: a Quant node before it expected");
+        return mq_graph_fail(g, "its input is not quantised: a Quant node before it expected%s",
+                             any_quant(g) ? "" : " (the file has none: a float network)");
     bool conv = strcmp(g->node->op, "Conv") == 0;
     return conv ? on_conv(g, in, second->known, out) : on_linear(g, in, second->known, out);
 }

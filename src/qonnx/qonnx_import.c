@@ -43,6 +43,10 @@ static mq_status open_input(mq_graph *g) {
         s->dim[i] = dim;
         if (i) size[3 - found->rank + i] = (int)dim;
     }
+    if (found->rank == 2 && s->dim[1] <= MQ_REAL_CHANNELS) { /* features, each with scalings of its own */
+        size[0] = size[2];
+        size[2] = 1;
+    }
     g->draft[0] = (mq_draft){.op = MQ_OP_INPUT, .name = "input", .c = size[0], .h = size[1], .w = size[2]};
     g->draft_count = 1;
     return mq_graph_set(g, found->name, NULL, s);

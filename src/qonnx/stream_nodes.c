@@ -81,15 +81,19 @@ static mq_status scale_input(mq_graph *g, mq_stream *s, const mq_known *k, mq_re
 /* What all scalings of a layer's result need. */
 static mq_status check_scalable(const mq_graph *g, const mq_stream *s) {
     if (s->quantised)
-        return mq_graph_fail(g, "of quantised values: a layer or a Quant with the same scale expected next");
+        return mq_graph_fail(g, "of quantised values: only a factor above 0, the same for all, is folded");
     if (s->root < 0) return mq_graph_fail(g, "after a Concat or SpaceToDepth: expected before it");
     return MQ_OK;
 }
 
 static mq_status scale_stream(mq_graph *g, mq_stream *s, const mq_known *k, mq_real_op op) {
     if (s->from == 0 && !s->quantised) return scale_input(g, s, k, op);
-    MQ_TRY(check_scalable(g, s));
     bool single, factor = op == MQ_REAL_MUL || op == MQ_REAL_DIV;
+    if (s->quantised && factor && k->count == 1 && k->shape.rank <= s->rank && k->real[0] > 0) {
+        s->factor = op == MQ_REAL_MUL ? s->factor * k->real[0] : s->factor / k->real[0];
+        return MQ_OK;
+    }
+    MQ_TRY(check_scalable(g, s));
     int channels = s->chain.channels;
     long double *a, *b;
     MQ_TRY(spread(g, s, k, channels, &single));
@@ -209,7 +213,8 @@ static mq_status on_quant(mq_graph *g, mq_stream *s) {
     type.scale = (double)q.scale->real[0];
     if (!q.is_signed && q.narrow) return mq_graph_fail(g, "narrow: only signed codes can be");
     if (s->quantised) {
-        if (same_type(&type, &s->type) && (q.rounding == MQ_ROUND_FLOOR) == s->floor) return MQ_OK;
+        if (s->factor == 1 && same_type(&type, &s->type) && (q.rounding == MQ_ROUND_FLOOR) == s->floor)
+            return MQ_OK;
         return mq_graph_fail(g, "of values that are quantised already");
     }
     if (q.is_signed && q.bits == 1)
@@ -223,6 +228,7 @@ static mq_status on_quant(mq_graph *g, mq_stream *s) {
     s->type = type;
     s->floor = q.rounding == MQ_ROUND_FLOOR;
     s->quantised = true;
+    s->factor = 1;
     if (s->from == 0) return quantise_input(g, s);
     if (s->floor) return mq_graph_fail(g, "rounding_mode: got FLOOR, expected ROUND");
     return mq_stream_commit(g, s);
@@ -319,7 +325,8 @@ static mq_status on_concat(mq_graph *g, mq_stream *s) {
         MQ_TRY(need_image(g, &part));
         if (part.dim[2] != s->dim[2] || part.dim[3] != s->dim[3])
             return mq_graph_fail(g, "tensors of different sizes");
-        if (part.quantised != s->quantised || (part.quantised && !same_type(&part.type, &s->type)) ||
+        if (part.quantised != s->quantised ||
+            (part.quantised && (!same_type(&part.type, &s->type) || part.factor != s->factor)) ||
             part.relu != s->relu)
             return mq_graph_fail(g, "of values quantised in different ways");
         if (!part.quantised) MQ_TRY(mq_stream_commit(g, &part));
@@ -425,6 +432,8 @@ mq_status mq_stream_node(mq_graph *g) {
     mq_status (*run)(mq_graph *, mq_stream *) = mq_graph_quant(n) ? on_quant : NULL;
     for (size_t i = 0; !run && mq_graph_standard(n) && i < sizeof table / sizeof *table; i++)
         if (strcmp(table[i].op, n->op) == 0) run = table[i].run;
+    if (!run && mq_graph_bipolar(n))
+        return mq_graph_fail(g, "of computed values: codes -1 and 1 without 0 are not supported");
     if (!run)
         return mq_graph_fail(
             g, "operator not supported: Quant, Conv, MatMul, Gemm, BatchNormalization, Relu, MaxPool, "

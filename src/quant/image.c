@@ -2,9 +2,11 @@
  * floats. */
 #include "quant/quant.h"
 
+#include <string.h>
+
 #include "base/parallel.h"
 
-enum { LANES = 16 };
+enum { LANES = 16, BITS = 8, SHORT = 16 };
 
 MQ_CLONES static void scaled(const uint8_t *k, size_t n, int shift, float step, float *y) {
     for (size_t i = 0; i < n; i++) y[i] = (float)(k[i] >> shift) * step;
@@ -32,21 +34,42 @@ void mq_image_mix(const uint8_t *k, size_t n, const float softmax[MQ_BRANCHES], 
     look_up(k, n, table, y);
 }
 
-/* <dy, code>, float64 in fixed lanes */
-MQ_CLONES static double dot_codes(const uint8_t *k, const float *dy, size_t n, int shift) {
-    double lane[LANES] = {0}, sum = 0;
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int l = 0; l < LANES; l++)
-            lane[l] += (double)dy[i + (size_t)l] * (double)(k[i + (size_t)l] >> shift);
-    for (; i < n; i++) sum += (double)dy[i] * (double)(k[i] >> shift);
-    for (int l = 0; l < LANES; l++) sum += lane[l];
-    return sum;
+/* A window's sums of dy where a bit of k is set, one for each bit: in float32 over at most SHORT elements a
+ * lane, then in float64. */
+MQ_CLONES static void dot_bits(const uint8_t *k, const float *dy, size_t n, double sum[BITS]) {
+    float lane[BITS][LANES] = {{0}};
+    for (size_t i = 0; i < n; i += LANES) {
+        int32_t code[LANES], value[LANES];
+        for (int l = 0; l < LANES; l++) code[l] = (int32_t)((uint32_t)k[i + (size_t)l] << 24);
+        memcpy(value, dy + i, sizeof value);
+#pragma GCC unroll 8
+        for (int b = BITS - 1; b >= 0; b--)
+            for (int l = 0; l < LANES; l++) {
+                const int32_t taken = value[l] & (code[l] >> 31); /* the sign: bit b of k */
+                float f;
+                memcpy(&f, &taken, sizeof f);
+                lane[b][l] += f;
+                code[l] = (int32_t)((uint32_t)code[l] << 1);
+            }
+    }
+    for (int b = 0; b < BITS; b++)
+        for (int l = 0; l < LANES; l++) sum[b] += (double)lane[b][l];
 }
 
+/* <dy, k >> s> = sum over bits b >= s of 2^(b-s) times dy's sum where b is set. */
 void mq_image_mix_dot(const uint8_t *k, const float *dy, size_t n, double g[MQ_BRANCHES]) {
+    double sum[BITS] = {0};
+    size_t i = 0;
+    for (; i + LANES <= n;) {
+        const size_t rest = (n - i) / LANES * LANES, count = rest < SHORT * LANES ? rest : SHORT * LANES;
+        dot_bits(k + i, dy + i, count, sum);
+        i += count;
+    }
+    for (; i < n; i++)
+        for (int b = 0; b < BITS; b++)
+            if (k[i] >> b & 1) sum[b] += (double)dy[i];
     for (int j = 0; j < MQ_BRANCHES; j++) {
-        int bits = MQ_SEARCH_MIN + j;
-        g[j] += dot_codes(k, dy, n, 8 - bits) / (double)(1 << bits);
+        const int bits = MQ_SEARCH_MIN + j, shift = BITS - bits;
+        for (int b = shift; b < BITS; b++) g[j] += sum[b] * (double)(1 << (b - shift)) / (double)(1 << bits);
     }
 }

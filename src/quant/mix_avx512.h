@@ -10,7 +10,7 @@
 #define AVX512 __attribute__((target("avx512f")))
 #define INLINE static inline __attribute__((always_inline)) AVX512
 
-enum { MANY = 4 /* vectors at once */ };
+enum { MANY = MQ_MIX_GROUP /* vectors at once */ };
 
 /* Zero or a NaN stays what it is, whichever of the two zeros. */
 INLINE __m512 clipped(__m512 x, float top) {
@@ -85,8 +85,13 @@ INLINE void mix_of(const __m512 *x, int many, const mix_branch *b, __m512 *sum) 
     }
 }
 
+/* total + g*code, of one rounding where `fused`. */
+INLINE __m512 add_product(__m512 total, __m512 g, __m512 code, bool fused) {
+    return fused ? _mm512_fmadd_ps(g, code, total) : _mm512_add_ps(total, _mm512_mul_ps(g, code));
+}
+
 /* total[j] += g*code_j, vector after vector. */
-INLINE void add_products(const __m512 *x, const __m512 *g, int many, const mix_branch *b,
+INLINE void add_products(const __m512 *x, const __m512 *g, int many, const mix_branch *b, bool fused,
                          __m512 total[MQ_BRANCHES]) {
     __m512i bits[MANY], low = _mm512_setzero_si512();
     __m512 after[MQ_BRANCHES];
@@ -100,9 +105,9 @@ INLINE void add_products(const __m512 *x, const __m512 *g, int many, const mix_b
         after[j] = total[j];
 #pragma GCC unroll 4
         for (int k = 0; k < many; k++)
-            after[j] = _mm512_add_ps(
-                after[j],
-                _mm512_mul_ps(g[k], code_of(bits[k], top_of(&b[j]), _mm512_set1_ps(b[j].reciprocal), &low)));
+            after[j] =
+                add_product(after[j], g[k],
+                            code_of(bits[k], top_of(&b[j]), _mm512_set1_ps(b[j].reciprocal), &low), fused);
     }
     const bool again = __builtin_expect(in_doubt(low), 0);
 #pragma GCC unroll 7
@@ -110,7 +115,7 @@ INLINE void add_products(const __m512 *x, const __m512 *g, int many, const mix_b
         if (again) {
             after[j] = total[j];
             for (int k = 0; k < many; k++)
-                after[j] = _mm512_add_ps(after[j], _mm512_mul_ps(g[k], exact_code(x[k], &b[j])));
+                after[j] = add_product(after[j], g[k], exact_code(x[k], &b[j]), fused);
         }
         total[j] = after[j];
     }

@@ -1,6 +1,6 @@
 /* mix_rows.c - the mix behind a batch norm with AVX-512: what would be passes over pieces in the cache is one
- * register loop, so that arithmetic runs while memory is read. The results are those of the single passes, to
- * the bit: same operations, same order of sums. */
+ * register loop, so that arithmetic runs while memory is read. Values and gradients are those of the single
+ * passes, to the bit; sums are of another order. */
 #include "quant/mix.h"
 
 #include <math.h>
@@ -77,10 +77,24 @@ INLINE __m512 load(const void *base, size_t at, bool bf16) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
 }
 
-/* To the nearest, ties to even; a NaN stays one when asked for. */
-INLINE void store(void *base, size_t at, __m512 v, bool bf16, bool keep_nan) {
-    if (!bf16) {
+/* Types of results: the processor may have an instruction that rounds to bfloat16. */
+typedef enum result { REAL, ROUNDED, NATIVE } result;
+
+static result result_of(bool bf16) {
+    if (!bf16) return REAL;
+    return __builtin_cpu_supports("avx512bf16") ? NATIVE : ROUNDED;
+}
+
+/* To the nearest, ties to even; a NaN stays one when asked for (and natively always). */
+INLINE void store(void *base, size_t at, __m512 v, result type, bool keep_nan) {
+    if (type == REAL) {
         _mm512_storeu_ps((float *)base + at, v);
+        return;
+    }
+    if (type == NATIVE) {
+        __m256i near; /* not by its intrinsic, which asks for the instruction in all of the caller */
+        __asm__("vcvtneps2bf16 %1, %0" : "=v"(near) : "v"(v));
+        _mm256_storeu_si256((void *)((uint16_t *)base + at), near);
         return;
     }
     const __m512i u = _mm512_castps_si512(v), high = _mm512_srli_epi32(u, 16);
@@ -110,7 +124,7 @@ static rest rest_of(const float *z, const mq_mix_dy *dy, size_t at, size_t count
     return out;
 }
 
-INLINE void values(const mq_mix_rows *r, const float *z, size_t count, void *y, bool bf16) {
+INLINE void values(const mq_mix_rows *r, const float *z, size_t count, void *y, result type) {
     __m512 x[MANY], sum[MANY];
     size_t i = 0, c = 0;
     for (; i + MANY * LANES <= count; i += MANY * LANES) {
@@ -119,34 +133,37 @@ INLINE void values(const mq_mix_rows *r, const float *z, size_t count, void *y, 
             x[k] = normalised(r, _mm512_loadu_ps(z + i + k * LANES), c);
         mix_of(x, MANY, r->branch, sum);
 #pragma GCC unroll 4
-        for (size_t k = 0; k < MANY; k++) store(y, i + k * LANES, sum[k], bf16, true);
+        for (size_t k = 0; k < MANY; k++) store(y, i + k * LANES, sum[k], type, true);
     }
     for (; i + LANES <= count; i += LANES, c = next_column(r, c)) {
         x[0] = normalised(r, _mm512_loadu_ps(z + i), c);
         mix_of(x, 1, r->branch, sum);
-        store(y, i, sum[0], bf16, true);
+        store(y, i, sum[0], type, true);
     }
     if (i == count) return;
     rest last = rest_of(z, NULL, i, count);
     x[0] = normalised(r, _mm512_loadu_ps(last.z), c);
     mix_of(x, 1, r->branch, sum);
-    store(last.out, 0, sum[0], bf16, true);
-    memcpy((char *)y + bytes_of(i, bf16), last.out, bytes_of(count - i, bf16));
+    store(last.out, 0, sum[0], type, true);
+    memcpy((char *)y + bytes_of(i, type != REAL), last.out, bytes_of(count - i, type != REAL));
 }
 
-AVX512 static void values_f32(const mq_mix_rows *r, const float *z, size_t count, void *y) {
-    values(r, z, count, y, false);
+AVX512 static void values_real(const mq_mix_rows *r, const float *z, size_t count, void *y) {
+    values(r, z, count, y, REAL);
 }
 
-AVX512 static void values_bf16(const mq_mix_rows *r, const float *z, size_t count, void *y) {
-    values(r, z, count, y, true);
+AVX512 static void values_rounded(const mq_mix_rows *r, const float *z, size_t count, void *y) {
+    values(r, z, count, y, ROUNDED);
+}
+
+AVX512 static void values_native(const mq_mix_rows *r, const float *z, size_t count, void *y) {
+    values(r, z, count, y, NATIVE);
 }
 
 void mq_mix_rows_values(const mq_mix_rows *r, const float *z, size_t count, void *y, bool bf16) {
-    if (bf16)
-        values_bf16(r, z, count, y);
-    else
-        values_f32(r, z, count, y);
+    static void (*const of[])(const mq_mix_rows *, const float *, size_t, void *) = {
+        [REAL] = values_real, [ROUNDED] = values_rounded, [NATIVE] = values_native};
+    of[result_of(bf16)](r, z, count, y);
 }
 
 /* at[0..7] += v, float64. */
@@ -154,12 +171,16 @@ INLINE void add_to(double *at, __m512d v) {
     _mm512_storeu_pd(at, _mm512_add_pd(_mm512_loadu_pd(at), v));
 }
 
+INLINE __m512d low(__m512 v) {
+    return _mm512_cvtps_pd(_mm512_castps512_ps256(v));
+}
+
+INLINE __m512d high(__m512 v) {
+    return _mm512_cvtps_pd(_mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(v), 1)));
+}
+
 INLINE void add_columns(const double *centre, double *sum, double *product, __m512 z, __m512 dx) {
-    const __m256 dx_low = _mm512_castps512_ps256(dx), z_low = _mm512_castps512_ps256(z);
-    const __m256 dx_high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(dx), 1));
-    const __m256 z_high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(z), 1));
-    const __m512d g[2] = {_mm512_cvtps_pd(dx_low), _mm512_cvtps_pd(dx_high)};
-    const __m512d v[2] = {_mm512_cvtps_pd(z_low), _mm512_cvtps_pd(z_high)};
+    const __m512d g[2] = {low(dx), high(dx)}, v[2] = {low(z), high(z)};
 #pragma GCC unroll 2
     for (int h = 0; h < 2; h++) {
         add_to(sum + 8 * h, g[h]);
@@ -184,37 +205,58 @@ INLINE __m512 scaled(__m512 dx, float scale) {
     return _mm512_mul_ps(dx, _mm512_set1_ps(scale));
 }
 
+/* Four rows of 16 columns, whose dx and dx*(z - mean) are added in float32; what the mean lost of the centre
+ * comes back. */
+INLINE void add_group(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, bool bf16, size_t i,
+                      size_t c, const double *centre, double *sum, double *product,
+                      __m512 total[MQ_BRANCHES]) {
+    const __m512 m = _mm512_loadu_ps(r->mean + c), a = _mm512_loadu_ps(r->a + c),
+                 b = _mm512_loadu_ps(r->b + c);
+    __m512 d[MANY], x[MANY], g[MANY], s = _mm512_setzero_ps(), q = s;
+#pragma GCC unroll 4
+    for (size_t k = 0; k < MANY; k++) {
+        const size_t at = i + k * r->width + c;
+        _mm_prefetch((const char *)(z + at + MANY * r->width), _MM_HINT_T0);
+        d[k] = _mm512_sub_ps(_mm512_loadu_ps(z + at), m);
+        x[k] = _mm512_add_ps(_mm512_mul_ps(d[k], a), b);
+        g[k] = load(dy->values, at, bf16);
+    }
+    add_products(x, g, MANY, r->branch, true, total);
+#pragma GCC unroll 4
+    for (size_t k = 0; k < MANY; k++) {
+        const __m512 dx = scaled(passed(r, x[k], g[k]), dy->scale);
+        s = _mm512_add_ps(s, dx);
+        q = _mm512_add_ps(q, _mm512_mul_ps(dx, d[k]));
+    }
+    const __m512d sums[2] = {low(s), high(s)}, products[2] = {low(q), high(q)}, mean[2] = {low(m), high(m)};
+#pragma GCC unroll 2
+    for (size_t h = 0; h < 2; h++) {
+        const size_t at = c + 8 * h;
+        const __m512d lost = _mm512_mul_pd(sums[h], _mm512_sub_pd(mean[h], _mm512_loadu_pd(centre + at)));
+        add_to(sum + at, sums[h]);
+        add_to(product + at, _mm512_add_pd(products[h], lost));
+    }
+}
+
 INLINE void products(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, bool bf16, size_t count,
                      const double *centre, double *sum, double *product, float lanes[MQ_BRANCHES][LANES]) {
-    __m512 total[MQ_BRANCHES], v[MANY], x[MANY], g[MANY];
+    __m512 total[MQ_BRANCHES], v, x, g;
     size_t i = 0, c = 0;
     for (int j = 0; j < MQ_BRANCHES; j++) total[j] = _mm512_setzero_ps();
-    for (; i + MANY * LANES <= count; i += MANY * LANES) {
-        size_t column = c;
-#pragma GCC unroll 4
-        for (size_t k = 0; k < MANY; k++, c = next_column(r, c)) {
-            v[k] = _mm512_loadu_ps(z + i + k * LANES);
-            x[k] = normalised(r, v[k], c);
-            g[k] = load(dy->values, i + k * LANES, bf16);
-        }
-        add_products(x, g, MANY, r->branch, total);
-#pragma GCC unroll 4
-        for (size_t k = 0; k < MANY; k++, column = next_column(r, column))
-            add_columns(centre + column, sum + column, product + column, v[k],
-                        scaled(passed(r, x[k], g[k]), dy->scale));
-    }
-    for (; i < count; i += LANES, c = next_column(r, c)) {
+    for (; i + MANY * r->width <= count; i += MANY * r->width)
+        for (c = 0; c < r->width; c += LANES) add_group(r, z, dy, bf16, i, c, centre, sum, product, total);
+    for (c = 0; i < count; i += LANES, c = next_column(r, c)) {
         if (i + LANES <= count) {
-            v[0] = _mm512_loadu_ps(z + i);
-            g[0] = load(dy->values, i, bf16);
+            v = _mm512_loadu_ps(z + i);
+            g = load(dy->values, i, bf16);
         } else {
             const rest last = rest_of(z, dy, i, count);
-            v[0] = _mm512_loadu_ps(last.z);
-            g[0] = load(last.dy, 0, bf16);
+            v = _mm512_loadu_ps(last.z);
+            g = load(last.dy, 0, bf16);
         }
-        x[0] = normalised(r, v[0], c);
-        add_products(x, g, 1, r->branch, total);
-        add_columns(centre + c, sum + c, product + c, v[0], scaled(passed(r, x[0], g[0]), dy->scale));
+        x = normalised(r, v, c);
+        add_products(&x, &g, 1, r->branch, true, total);
+        add_columns(centre + c, sum + c, product + c, v, scaled(passed(r, x, g), dy->scale));
     }
     for (int j = 0; j < MQ_BRANCHES; j++) _mm512_storeu_ps(lanes[j], total[j]);
 }
@@ -259,42 +301,65 @@ INLINE __m512 gradient_of(const mq_mix_rows *r, const own_gradient *o, __m512 z,
 }
 
 INLINE void gradient(const mq_mix_rows *r, const own_gradient *o, const float *z, const mq_mix_dy *dy,
-                     bool dy_bf16, size_t count, void *dz, bool bf16) {
+                     bool dy_bf16, size_t count, void *dz, result type) {
     size_t i = 0, c = 0;
     for (; i + LANES <= count; i += LANES, c = next_column(r, c))
         store(dz, i, gradient_of(r, o, _mm512_loadu_ps(z + i), load(dy->values, i, dy_bf16), dy->scale, c),
-              bf16, false);
+              type, false);
     if (i == count) return;
     rest last = rest_of(z, dy, i, count);
     store(last.out, 0, gradient_of(r, o, _mm512_loadu_ps(last.z), load(last.dy, 0, dy_bf16), dy->scale, c),
-          bf16, false);
-    memcpy((char *)dz + bytes_of(i, bf16), last.out, bytes_of(count - i, bf16));
+          type, false);
+    memcpy((char *)dz + bytes_of(i, type != REAL), last.out, bytes_of(count - i, type != REAL));
 }
 
-AVX512 static void gradient_same_f32(const mq_mix_rows *r, const own_gradient *o, const float *z,
-                                     const mq_mix_dy *dy, size_t count, void *dz) {
-    gradient(r, o, z, dy, false, count, dz, false);
+AVX512 static void gradient_real(const mq_mix_rows *r, const own_gradient *o, const float *z,
+                                 const mq_mix_dy *dy, size_t count, void *dz) {
+    gradient(r, o, z, dy, false, count, dz, REAL);
 }
 
-AVX512 static void gradient_same_bf16(const mq_mix_rows *r, const own_gradient *o, const float *z,
-                                      const mq_mix_dy *dy, size_t count, void *dz) {
-    gradient(r, o, z, dy, true, count, dz, true);
+AVX512 static void gradient_native(const mq_mix_rows *r, const own_gradient *o, const float *z,
+                                   const mq_mix_dy *dy, size_t count, void *dz) {
+    gradient(r, o, z, dy, true, count, dz, NATIVE);
 }
 
 AVX512 static void gradient_mixed(const mq_mix_rows *r, const own_gradient *o, const float *z,
-                                  const mq_mix_dy *dy, size_t count, void *dz, bool bf16) {
-    gradient(r, o, z, dy, dy->bf16, count, dz, bf16);
+                                  const mq_mix_dy *dy, size_t count, void *dz, result type) {
+    gradient(r, o, z, dy, dy->bf16, count, dz, type);
 }
 
 void mq_mix_rows_gradient(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, size_t count,
                           const float *factor, const float *offset, const float *slope, void *dz, bool bf16) {
     const own_gradient o = {factor, offset, slope};
-    if (dy->bf16 != bf16)
-        gradient_mixed(r, &o, z, dy, count, dz, bf16);
-    else if (bf16)
-        gradient_same_bf16(r, &o, z, dy, count, dz);
+    const result type = result_of(bf16);
+    if (type == NATIVE && dy->bf16)
+        gradient_native(r, &o, z, dy, count, dz);
+    else if (type == REAL && !dy->bf16)
+        gradient_real(r, &o, z, dy, count, dz);
     else
-        gradient_same_f32(r, &o, z, dy, count, dz);
+        gradient_mixed(r, &o, z, dy, count, dz, type);
+}
+
+INLINE void slopes(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, bool bf16, size_t count,
+                   float *dx) {
+    size_t i = 0, c = 0;
+    for (; i + LANES <= count; i += LANES, c = next_column(r, c)) {
+        const __m512 x = normalised(r, _mm512_loadu_ps(z + i), c);
+        _mm512_storeu_ps(dx + i, scaled(passed(r, x, load(dy->values, i, bf16)), dy->scale));
+    }
+    if (i == count) return;
+    const rest last = rest_of(z, dy, i, count);
+    const __m512 x = normalised(r, _mm512_loadu_ps(last.z), c);
+    _mm512_mask_storeu_ps(dx + i, lanes_left(count - i),
+                          scaled(passed(r, x, load(last.dy, 0, bf16)), dy->scale));
+}
+
+AVX512 void mq_mix_rows_slope(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, size_t count,
+                              float *dx) {
+    if (dy->bf16)
+        slopes(r, z, dy, true, count, dx);
+    else
+        slopes(r, z, dy, false, count, dx);
 }
 
 #else
@@ -311,5 +376,9 @@ void mq_mix_rows_products(const mq_mix_rows *r, const float *z, const mq_mix_dy 
 void mq_mix_rows_gradient(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, size_t count,
                           const float *factor, const float *offset, const float *slope, void *dz, bool bf16) {
     (void)r, (void)z, (void)dy, (void)count, (void)factor, (void)offset, (void)slope, (void)dz, (void)bf16;
+}
+
+void mq_mix_rows_slope(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, size_t count, float *dx) {
+    (void)r, (void)z, (void)dy, (void)count, (void)dx;
 }
 #endif

@@ -126,14 +126,18 @@ void mq_activation_mix_slope(const float *x, const float *dy, size_t n, mq_quant
  *
  * Elements z stand in rows of `width` columns (channels); x = (z - mean[c])*a[c] + b[c]. `count` elements are
  * whole rows and at most one part of a row behind them. float32 in the order written: the same to the bit as
- * the passes above, one after the other. Only where mq_mix_rows_fast says so. */
+ * the passes above, one after the other, but for the order of sums. Only where mq_mix_rows_fast says so. */
 typedef struct mq_mix_branch {
     float top, step;
     float reciprocal; /* the smallest float32 not below 1/step */
     float gate;       /* the gradient passes from 0 to here */
     float weight;     /* softmax */
 } mq_mix_branch;
-enum { MQ_MIX_CELLS = 16 };
+enum {
+    MQ_MIX_CELLS = 16,
+    MQ_MIX_GROUP = 4,    /* rows whose sums are of float32 first */
+    MQ_MIX_WINDOW = 4096 /* the most elements of one call that sums */
+};
 typedef struct mq_mix_rows {
     mq_mix_branch branch[MQ_BRANCHES];
     /* The slope sum_j softmax[j]*[0 <= x <= gate_j] by look-up: cell min(x*cells, 15) rounded down holds one
@@ -152,12 +156,15 @@ typedef struct mq_mix_dy {
 bool mq_mix_rows_fast(size_t width); /* this processor, and a width of whole vectors */
 void mq_mix_rows_set(mq_mix_rows *r, mq_quantizer quantizer,
                      const float softmax[MQ_BRANCHES]); /* all but the norm's numbers */
-/* y[count] = the mix of x, float32 or rounded to bfloat16. */
+/* y[count] = the mix of x, float32 or rounded to bfloat16 (as everywhere here, what is below 2^-126 may
+ * become 0 then). */
 void mq_mix_rows_values(const mq_mix_rows *r, const float *z, size_t count, void *y, bool bf16);
-/* With dx of mq_activation_mix_gradient, of at most 4096 elements: sum[c] += dx, product[c] += dx*(z -
- * centre[c]), float64; g[j] as there. */
+/* With dx of mq_activation_mix_gradient, of at most MQ_MIX_WINDOW elements: sum[c] += dx, product[c] += dx*(z
+ * - centre[c]), float64; g[j] as there. */
 void mq_mix_rows_products(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, size_t count,
                           const double *centre, double *sum, double *product, double g[MQ_BRANCHES]);
+/* dx alone, float32[count]. */
+void mq_mix_rows_slope(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, size_t count, float *dx);
 /* The batch norm's own gradient: dz[count] = factor[c]*dx - offset[c] - slope[c]*(z - mean[c]), float32 or
  * bfloat16. */
 void mq_mix_rows_gradient(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, size_t count,

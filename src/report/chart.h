@@ -16,13 +16,17 @@ typedef struct mq_chart_series {
     char name[MQ_CHART_NAME];
     int count;
     const double *x, *y; /* [count]; NaN: left out */
-    bool points;         /* marks alone; else a line */
+    /* [count] or NULL: bars from x - spread_x to x + spread_x; 0 or NaN: none */
+    const double *spread_x, *spread_y;
+    bool points; /* marks alone; else a line */
 } mq_chart_series;
 
 typedef struct mq_chart {
     const char *title, *x_label, *y_label;
     bool whole; /* x are whole numbers */
-    int count;  /* of series, at most MQ_CHART_SERIES; more are not drawn */
+    bool log_x; /* logarithmic x, all positive; else linear */
+    bool large;
+    int count; /* of series, at most MQ_CHART_SERIES; more are not drawn */
     mq_chart_series series[MQ_CHART_SERIES];
 } mq_chart;
 

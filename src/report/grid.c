@@ -120,8 +120,8 @@ void mq_chart_text(const mq_chart *chart, int width, mq_page *page) {
         for (int i = 0; i < chart->series[s].count; i++) {
             double px = chart->series[s].x[i], py = chart->series[s].y[i];
             if (isnan(px) || isnan(py)) continue;
-            int c = (int)lround((px - x.low) / (x.high - x.low) * (columns - 1));
-            int r = (int)lround((y.high - py) / (y.high - y.low) * (PLOT_ROWS - 1));
+            int c = (int)lround(mq_axis_part(&x, px) * (columns - 1));
+            int r = (int)lround((1 - mq_axis_part(&y, py)) * (PLOT_ROWS - 1));
             plot[r][c] = marks[s];
         }
     for (int r = 0; r < PLOT_ROWS; r++) {
@@ -135,8 +135,11 @@ void mq_chart_text(const mq_chart *chart, int width, mq_page *page) {
     }
     mq_page_say(page, "%10s +", "");
     for (int c = 0; c < columns; c++) mq_page_say(page, "-");
-    mq_page_say(page, "\n%12s%-.*f%*.*f  %s\n", "", x.decimals, x.low, columns - 8, x.decimals, x.high,
-                chart->x_label);
+    char low[32], high[32];
+    mq_axis_text(&x, x.low, low);
+    mq_axis_text(&x, x.high, high);
+    mq_page_say(page, "\n%12s%s%*s  %s%s\n", "", low, columns - (int)strlen(low), high, chart->x_label,
+                x.step > 0 ? "" : " (log)");
     mq_page_say(page, "%12s", chart->y_label);
     for (int s = 0; s < chart->count; s++) mq_page_say(page, "  %c %s", marks[s], chart->series[s].name);
     mq_page_say(page, "\n");

@@ -20,9 +20,10 @@ static const char STYLE[] =
     "h1{font-size:1.5em}h2{border-bottom:2px solid #999;margin-top:2em}h3{margin:1.4em 0 .4em}"
     "a{color:#0b55a0}code{font-size:.9em;overflow-wrap:anywhere}"
     "table{border-collapse:collapse;font-size:.88em}th,td{padding:.2em "
-    ".6em;text-align:left;border-bottom:1px solid #ccc;"
+    ".45em;text-align:left;border-bottom:1px solid #ccc;"
     "vertical-align:top}thead th{border-bottom:2px solid #777}tbody th{font-weight:600}.n{text-align:right;"
-    "font-variant-numeric:tabular-nums;white-space:nowrap}.k{white-space:nowrap}.wide{overflow-x:auto}"
+    "font-variant-numeric:tabular-nums;white-space:nowrap}.v{display:inline-block;min-width:4em}.k{white-"
+    "space:nowrap}.wide{overflow-x:auto}"
     "figure{margin:.6em 0;overflow-x:auto}.pair{display:flex;flex-wrap:wrap;gap:.5em}"
     "dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(15em,1fr));gap:.1em 1em;font-size:.88em}"
     "dl div{display:flex;gap:.5em;border-bottom:1px solid #ddd}dt{color:#555}dd{margin:0 0 0 "
@@ -38,7 +39,7 @@ static const char STYLE[] =
 
 mq_status mq_report_add(mq_report *report, const char *path, mq_error *error) {
     char file[MQ_PATH];
-    if (report->run_count + report->net_count == MQ_REPORT_FOLDERS)
+    if (report->sweep_count + report->run_count + report->net_count == MQ_REPORT_FOLDERS)
         return mq_fail(error, MQ_USAGE, "a report of more than %d folders", MQ_REPORT_FOLDERS);
     MQ_TRY(mq_path_join(path, "run.json", file, error));
     if (mq_path_exists(file)) {
@@ -46,10 +47,19 @@ mq_status mq_report_add(mq_report *report, const char *path, mq_error *error) {
         report->run_count++;
         return MQ_OK;
     }
+    MQ_TRY(mq_path_join(path, "sweep.json", file, error));
+    if (mq_path_exists(file)) {
+        MQ_TRY(mq_sweep_data_read(path, &report->sweep[report->sweep_count], error));
+        report->sweep_count++;
+        return MQ_OK;
+    }
     MQ_TRY(mq_path_join(path, MQ_INET_NET_FILE, file, error));
     if (!mq_path_exists(file))
-        return mq_fail(error, MQ_BAD_INPUT,
-                       "%s: neither the folder of a run (run.json) nor of a network (net.json)", path);
+        return mq_fail(
+            error, MQ_BAD_INPUT,
+            "%s: neither the folder of a run (run.json), nor of a sweep (sweep.json), nor of a network "
+            "(net.json)",
+            path);
     MQ_TRY(mq_net_data_read(path, &report->net[report->net_count], error));
     report->net_count++;
     return MQ_OK;
@@ -58,7 +68,8 @@ mq_status mq_report_add(mq_report *report, const char *path, mq_error *error) {
 void mq_report_clear(mq_report *report) {
     for (int i = 0; i < report->run_count; i++) mq_run_data_clear(&report->run[i]);
     for (int i = 0; i < report->net_count; i++) mq_net_data_clear(&report->net[i]);
-    report->run_count = report->net_count = 0;
+    for (int i = 0; i < report->sweep_count; i++) mq_sweep_data_clear(&report->sweep[i]);
+    report->run_count = report->net_count = report->sweep_count = 0;
 }
 
 /* ---- runs ---- */
@@ -122,14 +133,15 @@ static void setting(const char *key, const json_t *value, mq_page *page) {
 }
 
 static void settings(const mq_run_data *r, mq_page *page) {
-    static const char *const own[] = {"version", "threads"}, *const cpu[] = {"name", "features"};
+    static const char *const own[] = {"version", "threads"}, *const cpu[] = {"name", "features"},
+                             *const of_cpu[] = {"cpu", "cpu features"};
     json_t *all = json_object_get(r->run, "settings"), *value;
     const char *key;
     mq_page_say(page, "<h3>Settings</h3><dl>\n");
     json_object_foreach(all, key, value) if (!json_is_null(value)) setting(key, value, page);
     for (int i = 0; i < 2; i++) setting(own[i], json_object_get(r->run, own[i]), page);
     for (int i = 0; i < 2; i++)
-        setting(cpu[i], json_object_get(json_object_get(r->run, "cpu"), cpu[i]), page);
+        setting(of_cpu[i], json_object_get(json_object_get(r->run, "cpu"), cpu[i]), page);
     mq_page_say(page, "</dl>\n");
     if (r->best[0]) mq_page_say(page, "<p>best.safetensors <code>%s</code></p>\n", r->best);
 }
@@ -163,13 +175,19 @@ static mq_status run_section(const mq_report *report, int i, mq_page *page, mq_e
 
 static void contents(const mq_report *report, mq_page *page) {
     mq_page_say(page, "<nav aria-label=\"contents\"><p>");
+    for (int i = 0; i < report->sweep_count; i++) {
+        mq_page_say(page, "%s<a href=\"#sweep%d\">", i ? " &middot; " : "", i);
+        mq_page_text(page, report->sweep[i].name);
+        mq_page_say(page, "</a>");
+    }
     for (int i = 0; i < report->run_count; i++) {
-        mq_page_say(page, "%s<a href=\"#run%d\">", i ? " &middot; " : "", i);
+        mq_page_say(page, "%s<a href=\"#run%d\">", i || report->sweep_count ? " &middot; " : "", i);
         mq_page_text(page, report->run[i].name);
         mq_page_say(page, "</a>");
     }
     for (int i = 0; i < report->net_count; i++) {
-        mq_page_say(page, "%s<a href=\"#net%d\">", i || report->run_count ? " &middot; " : "", i);
+        mq_page_say(page, "%s<a href=\"#net%d\">",
+                    i || report->run_count || report->sweep_count ? " &middot; " : "", i);
         mq_page_text(page, report->net[i].name);
         mq_page_say(page, "</a>");
     }
@@ -210,6 +228,7 @@ static mq_status write_page(const mq_report *report, mq_page *page, mq_error *er
         summary(report, page);
         MQ_TRY(front(report, page, error));
     }
+    for (int i = 0; i < report->sweep_count; i++) MQ_TRY(mq_sweep_section(&report->sweep[i], i, page, error));
     for (int i = 0; i < report->run_count; i++) MQ_TRY(run_section(report, i, page, error));
     for (int i = 0; i < report->net_count; i++) mq_report_net(report, i, page);
     mq_page_say(page, "</main><footer><p>Written by mixq %s.</p></footer></body></html>\n", mq_version());
@@ -228,6 +247,11 @@ mq_status mq_report_html(const mq_report *report, char **out, mq_error *error) {
 
 static mq_status write_text(const mq_report *report, mq_page *page, mq_error *error) {
     bool drawn;
+    for (int i = 0; i < report->sweep_count; i++) {
+        MQ_TRY(
+            mq_figure_sweep(report->sweep[i].results, MQ_SWEEP_DSP_OPS, MQ_FIGURE_TEXT, page, &drawn, error));
+        mq_page_say(page, drawn ? "\n" : "%s: no trained point yet\n\n", report->sweep[i].name);
+    }
     for (int i = 0; i < report->run_count; i++) {
         const mq_run_data *r = &report->run[i];
         if (mq_run_data_epochs(r)) {

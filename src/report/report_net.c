@@ -158,13 +158,13 @@ static void resource_row(const json_t *name, const json_t *cycles, const json_t 
         mq_page_say(page, "<td></td>");
     for (int r = 0; r < RESOURCES; r++) {
         long long v = number(counts, resources[r]);
-        mq_page_say(page, "<td class=n>%lld", v);
+        mq_page_say(page, "<td class=n>");
         if (most && most[r] > 0)
             mq_page_say(page,
-                        " <svg class=mq aria-hidden=true width=%d height=10><rect class=m0 width=%.1f "
+                        "<svg class=mq aria-hidden=true width=%d height=10><rect class=m0 width=%.1f "
                         "height=10 /></svg>",
                         BAR, (double)BAR * (double)(v < 0 ? 0 : v) / (double)most[r]);
-        mq_page_say(page, "</td>");
+        mq_page_say(page, "<span class=v>%lld</span></td>", v);
     }
     mq_page_say(page, "</tr>\n");
 }
@@ -183,9 +183,10 @@ static void build(const mq_net_data *d, mq_page *page) {
     mq_page_say(page, " (");
     mq_page_text(page, text_of(d->build, "part"));
     mq_page_say(page,
-                ") at %g MHz.</p><div class=wide><table><thead><tr><th>stage</th><th>cycles of a frame</th>",
+                ") at %g MHz.</p><div class=wide><table><thead><tr><th>stage</th><th class=n>cycles of a "
+                "frame</th>",
                 json_number_value(json_object_get(d->build, "clock_mhz")));
-    for (int r = 0; r < RESOURCES; r++) mq_page_say(page, "<th>%s</th>", resource_heads[r]);
+    for (int r = 0; r < RESOURCES; r++) mq_page_say(page, "<th class=n>%s</th>", resource_heads[r]);
     mq_page_say(page, "</tr></thead><tbody>\n");
     json_array_foreach(stages, i, stage)
         resource_row(json_object_get(stage, "node"), json_object_get(stage, "cycles"),

@@ -14,8 +14,7 @@
 #define CERTIFICATE_FILE "certificate.json"
 enum { MAX_METRICS = 1 << 28 };
 
-/* The last part of a path, control characters replaced. */
-static void folder_name(const char *path, char out[MQ_REPORT_NAME]) {
+void mq_folder_name(const char *path, char out[MQ_REPORT_NAME]) {
     size_t end = strlen(path);
     while (end > 1 && path[end - 1] == '/') end--;
     size_t start = end;
@@ -87,7 +86,7 @@ static mq_status read_run(mq_run_data *r, mq_error *error) {
 
 mq_status mq_run_data_read(const char *path, mq_run_data *out, mq_error *error) {
     *out = (mq_run_data){.path = path, .model = "", .mode = "", .quality = "accuracy"};
-    folder_name(path, out->name);
+    mq_folder_name(path, out->name);
     mq_status status = read_run(out, error);
     if (status != MQ_OK) mq_run_data_clear(out);
     return status;
@@ -167,7 +166,7 @@ static mq_status read_net(mq_net_data *n, mq_error *error) {
 
 mq_status mq_net_data_read(const char *path, mq_net_data *out, mq_error *error) {
     *out = (mq_net_data){.path = path};
-    folder_name(path, out->name);
+    mq_folder_name(path, out->name);
     mq_status status = read_net(out, error);
     if (status != MQ_OK) mq_net_data_clear(out);
     return status;

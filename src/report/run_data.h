@@ -11,6 +11,9 @@
 
 enum { MQ_REPORT_LAYERS = 512, MQ_REPORT_NAME = 64, MQ_REPORT_EPOCHS = 100000 };
 
+/* The last part of a path, control characters replaced. */
+void mq_folder_name(const char *path, char out[MQ_REPORT_NAME]);
+
 /* A folder of search or train (docs/training.md). */
 typedef struct mq_run_data {
     char name[MQ_REPORT_NAME]; /* of the folder, printable */

@@ -18,10 +18,16 @@ enum {
     PAIRS = MQ_BRANCHES * MQ_BRANCHES
 };
 
+/* Cycles next to the frame's: within it, and beyond; 0: none. */
+typedef struct step_pair {
+    int64_t within, beyond;
+} step_pair;
+
 /* Stages of one layer that are fast enough: used[r] / usable[r]. */
 typedef struct stage_set {
     int count;
     double (*share)[MQ_RESOURCES]; /* owned */
+    step_pair step;                /* of all stages looked at */
 } stage_set;
 
 typedef struct job {
@@ -30,6 +36,7 @@ typedef struct job {
     mq_resources budget;
     bool symmetric;
     mq_device_price *out;
+    step_pair step[PAIRS], pinned_step;
     mq_status status[PAIRS];
     mq_error error[PAIRS];
 } job;
@@ -60,6 +67,24 @@ mq_status mq_device_price_reach(const mq_net *net, const mq_bits *bits, bool sym
     return status;
 }
 
+mq_status mq_device_price_reaches(const mq_net *net, const mq_bits *bits, bool symmetric,
+                                  const mq_device *device, double clock_mhz, double fps, bool *out,
+                                  mq_error *error) {
+    const mq_accel_request request = {
+        .device = device, .clock_mhz = clock_mhz, .target_fps = fps, .only_target = true};
+    mq_inet *inet;
+    mq_inet_plan *plan = NULL;
+    mq_error refused = {0};
+    MQ_TRY(mq_shape_network(net, bits, symmetric, &inet, error));
+    mq_status status = mq_accel_allocate(inet, &request, &plan, &refused);
+    mq_inet_plan_free(plan);
+    mq_inet_free(inet);
+    *out = status == MQ_OK;
+    if (status == MQ_OK || status == MQ_BAD_INPUT) return MQ_OK;
+    if (error) *error = refused;
+    return status;
+}
+
 /* The rate at 4 bits everywhere, or whether 2 bits reach the one that is asked for. */
 static mq_status find_cycles(job *j, mq_error *error) {
     mq_device_price *p = j->out;
@@ -77,6 +102,26 @@ static mq_status find_cycles(job *j, mq_error *error) {
     return MQ_OK;
 }
 
+/* ---- steps of the rate ---- */
+
+static void note_step(int64_t limit, int64_t cycles, step_pair *steps) {
+    if (cycles <= limit && cycles > steps->within) steps->within = cycles;
+    if (cycles > limit && (!steps->beyond || cycles < steps->beyond)) steps->beyond = cycles;
+}
+
+static void add_steps(int64_t limit, const step_pair *more, step_pair *steps) {
+    if (more->within) note_step(limit, more->within, steps);
+    if (more->beyond) note_step(limit, more->beyond, steps);
+}
+
+/* Nodes without multipliers take a beat per pixel, or less often as more go in parallel. */
+static void note_edges(const mq_inet *inet, int64_t limit, step_pair *steps) {
+    for (int i = 0; i < inet->node_count; i++) {
+        const mq_inet_edge *e = &inet->nodes[i].edge;
+        for (int p = 1; p <= 32; p *= 2) note_step(limit, (int64_t)e->h * ((e->w + p - 1) / p), steps);
+    }
+}
+
 /* ---- stages of a layer ---- */
 
 /* slow: all of them, as many side by side as the cycles need. */
@@ -84,6 +129,7 @@ static mq_status collect(const job *j, const mq_candidates *from, bool slow, sta
                          mq_error *error) {
     const int64_t cycles = j->out->cycles;
     out->count = 0;
+    for (int k = 0; k < from->count; k++) note_step(cycles, from->item[k].cycles, &out->step);
     MQ_TRY(mq_alloc((size_t)from->count + 1, sizeof *out->share, "stages", &out->share, error));
     for (int k = 0; k < from->count; k++) {
         const mq_candidate *c = &from->item[k];
@@ -188,7 +234,10 @@ static mq_status find_weights(job *j, mq_error *error) {
     }
     if (status == MQ_OK) weigh(set, layers, p->weight);
     for (int l = 0; l < layers; l++) {
-        if (status == MQ_OK && j->net->layers[l].pinned) p->pinned += least(&set[l], p->weight, NULL);
+        if (status == MQ_OK && j->net->layers[l].pinned) {
+            p->pinned += least(&set[l], p->weight, NULL);
+            add_steps(p->cycles, &set[l].step, &j->pinned_step);
+        }
         free_set(&set[l]);
     }
     mq_inet_free(inet);
@@ -199,7 +248,7 @@ static mq_status find_weights(job *j, mq_error *error) {
 
 /* ---- the table ---- */
 
-static mq_status price_pair(const job *j, int weight, int activation, mq_error *error) {
+static mq_status price_pair(const job *j, int weight, int activation, step_pair *steps, mq_error *error) {
     mq_pack_explorer *explorer;
     mq_inet *inet = NULL;
     MQ_TRY(mq_pack_explorer_create(&explorer, error));
@@ -209,9 +258,12 @@ static mq_status price_pair(const job *j, int weight, int activation, mq_error *
         node = next_layer(inet, node);
         if (j->net->layers[l].pinned) continue;
         status = stages_of(j, explorer, inet, node, &set, error);
-        if (status == MQ_OK) j->out->share[l][weight][activation] = least(&set, j->out->weight, NULL);
-        if (status == MQ_OK) free_set(&set);
+        if (status != MQ_OK) break;
+        j->out->share[l][weight][activation] = least(&set, j->out->weight, NULL);
+        add_steps(j->out->cycles, &set.step, steps);
+        free_set(&set);
     }
+    if (status == MQ_OK) note_edges(inet, j->out->cycles, steps);
     mq_inet_free(inet);
     mq_pack_explorer_free(explorer);
     return status;
@@ -220,7 +272,7 @@ static mq_status price_pair(const job *j, int weight, int activation, mq_error *
 static void price_task(void *context, size_t task) {
     job *j = context;
     j->status[task] = price_pair(j, MQ_SEARCH_MIN + (int)task / MQ_BRANCHES,
-                                 MQ_SEARCH_MIN + (int)task % MQ_BRANCHES, &j->error[task]);
+                                 MQ_SEARCH_MIN + (int)task % MQ_BRANCHES, &j->step[task], &j->error[task]);
 }
 
 /* A stage for more bits serves fewer. */
@@ -241,6 +293,10 @@ static mq_status make(job *j, mq_error *error) {
             if (error) *error = j->error[i];
             return j->status[i];
         }
+    step_pair steps = j->pinned_step;
+    for (int i = 0; i < PAIRS; i++) add_steps(j->out->cycles, &j->step[i], &steps);
+    if (steps.within) j->out->rate_above = j->out->clock_mhz * 1e6 / (double)steps.within;
+    if (steps.beyond) j->out->rate_below = j->out->clock_mhz * 1e6 / (double)steps.beyond;
     for (int l = 0; l < j->net->layer_count; l++) make_monotone(j->out->share[l]);
     return MQ_OK;
 }

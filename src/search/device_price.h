@@ -20,6 +20,9 @@ typedef struct mq_device_price {
     int64_t cycles; /* of a frame, at most */
     double weight[MQ_RESOURCES];
     double pinned; /* sum over the pinned layers */
+    /* Frames a second come in steps, for the slowest stage sets them: the rates of stages next to the target,
+     * of any layer at any bits: the least that is not below it, the largest below it (0: none). */
+    double rate_above, rate_below;
     double share[MQ_MAX_LAYERS][MQ_BITS_MAX + 1]
                 [MQ_BITS_MAX + 1]; /* by weighted layer, bits 2..8; 0 for
                                       pinned ones; more bits never cost less */
@@ -35,6 +38,10 @@ mq_status mq_device_price_make(const mq_net *net, bool symmetric, const mq_devic
 mq_status mq_device_price_reach(const mq_net *net, const mq_bits *bits, bool symmetric,
                                 const mq_device *device, double clock_mhz, double target_fps, int64_t *cycles,
                                 double *fps, mq_error *error) MQ_MUST_CHECK;
+/* Whether the allocation reaches a rate at these bits. */
+mq_status mq_device_price_reaches(const mq_net *net, const mq_bits *bits, bool symmetric,
+                                  const mq_device *device, double clock_mhz, double fps, bool *out,
+                                  mq_error *error) MQ_MUST_CHECK;
 /* The share of the whole network at chosen bits (2..8). */
 double mq_device_price_at(const mq_device_price *price, const mq_net *net, const mq_bits *bits);
 

@@ -106,18 +106,18 @@ static void one_box(const mq_head *head, int anchor, const float *z, const doubl
     if (!held_h) d[MQ_HEAD_H] += (float)(gain * (o.h * ph - turn));
 }
 
-static int cell_of(double place, int grid) {
-    int cell = place > 0 ? (int)fmin(floor(place), (double)grid - 1) : 0;
+static int cell_of(double at, int grid) {
+    int cell = at > 0 ? (int)fmin(floor(at), (double)grid - 1) : 0;
     return cell;
 }
 
-typedef struct assigned {
+typedef struct place {
     int row, column;
-} assigned;
+} place;
 
-static assigned cell_of_target(const mq_head *head, const mq_target *t) {
-    return (assigned){cell_of((double)t->box.y * head->grid_h, head->grid_h),
-                      cell_of((double)t->box.x * head->grid_w, head->grid_w)};
+static place cell_of_target(const mq_head *head, const mq_target *t) {
+    return (place){cell_of((double)t->box.y * head->grid_h, head->grid_h),
+                   cell_of((double)t->box.x * head->grid_w, head->grid_w)};
 }
 
 /* Mean over one image's cells and anchors. */
@@ -131,7 +131,7 @@ static double objectness(const mq_head *head, const float *output, const mq_targ
         for (int column = 0; column < head->grid_w; column++) {
             bool wanted = false;
             for (size_t t = 0; t < count; t++) {
-                assigned cell = cell_of_target(head, &targets[t]);
+                place cell = cell_of_target(head, &targets[t]);
                 wanted |= cell.row == row && cell.column == column;
             }
             for (int a = 0; a < head->anchors; a++, at += (size_t)fields) {
@@ -147,6 +147,13 @@ static double objectness(const mq_head *head, const float *output, const mq_targ
 
 mq_detection_sums mq_detection_loss(const mq_head *head, const float *output, size_t n,
                                     const mq_target *targets, size_t count, double scale, float *d_output) {
+    return mq_detection_loss_of(head, output, n, targets, count, n, count * (size_t)head->anchors, scale,
+                                d_output);
+}
+
+mq_detection_sums mq_detection_loss_of(const mq_head *head, const float *output, size_t n,
+                                       const mq_target *targets, size_t count, size_t images, size_t assigned,
+                                       double scale, float *d_output) {
     mq_detection_sums sums = {.assigned = count * (size_t)head->anchors};
     size_t values = mq_head_values(head), channels = (size_t)mq_head_channels(head), next = 0;
     if (d_output) memset(d_output, 0, n * values * sizeof *d_output);
@@ -155,16 +162,16 @@ mq_detection_sums mq_detection_loss(const mq_head *head, const float *output, si
         while (next < count && (size_t)targets[next].image == i) next++;
         const float *z = output + i * values;
         float *d = d_output ? d_output + i * values : NULL;
-        sums.objectness += objectness(head, z, targets + first, next - first, scale / (double)n, d);
+        sums.objectness += objectness(head, z, targets + first, next - first, scale / (double)images, d);
         for (size_t t = first; t < next; t++) {
             const mq_target *one = &targets[t];
-            assigned cell = cell_of_target(head, one);
+            place cell = cell_of_target(head, one);
             const double target[4] = {(double)one->box.x * head->grid_w - cell.column,
                                       (double)one->box.y * head->grid_h - cell.row,
                                       (double)one->box.w * head->grid_w, (double)one->box.h * head->grid_h};
             size_t at = (size_t)(cell.row * head->grid_w + cell.column) * channels;
             for (int a = 0; a < head->anchors; a++, at += (size_t)mq_head_fields(head))
-                one_box(head, a, z + at, target, scale / (double)sums.assigned, &sums, d ? d + at : NULL);
+                one_box(head, a, z + at, target, scale / (double)assigned, &sums, d ? d + at : NULL);
         }
     }
     return sums;

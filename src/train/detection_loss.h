@@ -29,4 +29,10 @@ typedef struct mq_detection_sums {
 mq_detection_sums mq_detection_loss(const mq_head *head, const float *output, size_t n,
                                     const mq_target *targets, size_t count, double scale, float *d_output);
 
+/* The same where these images are some of `images`, and their targets x anchors some of `assigned`: the means
+ * in box and objectness are over all of them. */
+mq_detection_sums mq_detection_loss_of(const mq_head *head, const float *output, size_t n,
+                                       const mq_target *targets, size_t count, size_t images, size_t assigned,
+                                       double scale, float *d_output);
+
 #endif

@@ -22,42 +22,89 @@ mq_status mq_check_dataset(const mq_net *net, const mq_dataset *d, mq_error *err
     return MQ_OK;
 }
 
-static mq_status evaluate_batches(mq_model *model, mq_loader *loader, const mq_dataset *dataset,
-                                  const mq_objective *objective, const mq_answers *answers, mq_scores *out,
+typedef struct evaluation {
+    mq_model *model;
+    const mq_objective *objective;
+    const mq_answers *answers;
+    mq_scores scores; /* of this rank's shares */
+    size_t first;     /* images before the batch under way */
+} evaluation;
+
+static mq_status judge(evaluation *e, const mq_batch *batch, mq_error *error) {
+    const mq_net *net = mq_model_net(e->model);
+    const mq_node *head = mq_net_output(net);
+    const size_t each = (size_t)head->h * (size_t)head->w * (size_t)head->c;
+    const mq_answers *answers = e->answers;
+    const float *output;
+    mq_answers here = {0};
+    if (batch->count == 0) return MQ_OK;
+    if (answers && answers->classes) here.classes = answers->classes + e->first;
+    if (answers && answers->found) here.found = answers->found + e->first;
+    MQ_TRY(mq_model_forward(e->model, batch->images, (int)batch->count, false, &output, error));
+    if (answers && answers->outputs)
+        memcpy(answers->outputs + e->first * each, output, batch->count * each * sizeof *output);
+    e->objective->loss(net, output, batch, NULL, &e->scores, &here);
+    return MQ_OK;
+}
+
+mq_status mq_evaluate_goes_on(mq_ranks *ranks, mq_status status, mq_error *error) {
+    double told[] = {status != MQ_OK, mq_stop_requested()};
+    if (ranks) MQ_TRY(mq_ranks_sum(ranks, told, 2, error));
+    if (told[0] > 0) return mq_ranks_agree(ranks, status, error);
+    return told[1] > 0 ? mq_fail(error, MQ_INTERRUPTED, "interrupted") : MQ_OK;
+}
+
+static mq_status evaluate_batches(evaluation *e, mq_loader *loader, const mq_dataset *dataset,
                                   mq_error *error) {
-    const mq_node *head = mq_net_output(mq_model_net(model));
-    size_t first = 0, each = (size_t)head->h * (size_t)head->w * (size_t)head->c;
+    mq_ranks *ranks = mq_model_get_options(e->model)->ranks;
     mq_loader_epoch(loader, 0);
-    for (const mq_batch *batch; (batch = mq_loader_next(loader)); first += batch->count) {
-        const float *output;
-        mq_answers here = {0};
-        if (answers && answers->classes) here.classes = answers->classes + first;
-        if (answers && answers->found) here.found = answers->found + first;
-        MQ_TRY(mq_model_forward(model, batch->images, (int)batch->count, false, &output, error));
-        if (answers && answers->outputs)
-            memcpy(answers->outputs + first * each, output, batch->count * each * sizeof *output);
-        objective->loss(mq_model_net(model), output, batch, NULL, out, &here);
-        mq_progress("test", first + batch->count, dataset->count, "%s %.4f", objective->quality_name,
-                    mq_scores_quality(out));
-        if (mq_stop_requested()) return mq_fail(error, MQ_INTERRUPTED, "interrupted");
+    for (const mq_batch *batch; (batch = mq_loader_next(loader)); e->first += batch->total) {
+        const mq_status status = judge(e, batch, error);
+        mq_progress("test", e->first + batch->total, dataset->count, "%s %.4f", e->objective->quality_name,
+                    mq_scores_quality(&e->scores));
+        MQ_TRY(mq_evaluate_goes_on(ranks, status, error));
     }
-    return mq_loader_status(loader, error);
+    const mq_status status = mq_loader_status(loader, error);
+    return ranks ? mq_evaluate_goes_on(ranks, status, error) : status;
+}
+
+/* The scores of all ranks. */
+static mq_status add_up(const evaluation *e, mq_scores *out, mq_error *error) {
+    mq_ranks *ranks = mq_model_get_options(e->model)->ranks;
+    double values[MQ_SCORES_VALUES];
+    *out = e->scores;
+    if (!ranks) return MQ_OK;
+    mq_scores_values(&e->scores, values);
+    MQ_TRY(mq_ranks_sum(ranks, values, MQ_SCORES_VALUES, error));
+    *out = (mq_scores){0};
+    mq_scores_add(e->objective, out, values);
+    return MQ_OK;
+}
+
+void mq_evaluate_shares(const mq_model *model, mq_loader_options *options) {
+    const mq_model_options *o = mq_model_get_options(model);
+    const int ranks = mq_ranks_count(o->ranks), batch = o->batch * ranks;
+    options->batch = batch < MQ_LOADER_BATCH ? batch : MQ_LOADER_BATCH;
+    options->share = mq_ranks_number(o->ranks);
+    options->shares = ranks;
 }
 
 mq_status mq_evaluate(mq_model *model, const mq_dataset *dataset, mq_scores *out, const mq_answers *answers,
                       mq_error *error) {
     const mq_net *net = mq_model_net(model);
-    const mq_objective *objective;
-    mq_loader *loader;
+    const mq_model_options *o = mq_model_get_options(model);
+    evaluation e = {.model = model, .answers = answers};
+    mq_loader *loader = NULL;
+    mq_loader_options options = {.batch = 0}; /* file order, as they are */
+    mq_evaluate_shares(model, &options);
     *out = (mq_scores){0};
-    MQ_TRY(mq_objective_for(net, &objective, error));
-    MQ_TRY(mq_check_dataset(net, dataset, error));
-    const mq_loader_options options = {.batch =
-                                           mq_model_get_options(model)->batch}; /* file order, as they are */
-    MQ_TRY(mq_loader_start(dataset, &options, &loader, error));
-    mq_status status = evaluate_batches(model, loader, dataset, objective, answers, out, error);
+    mq_status status = mq_objective_for(net, &e.objective, error);
+    if (status == MQ_OK) status = mq_check_dataset(net, dataset, error);
+    if (status == MQ_OK) status = mq_loader_start(dataset, &options, &loader, error);
+    status = mq_ranks_agree(o->ranks, status, error);
+    if (status == MQ_OK) status = evaluate_batches(&e, loader, dataset, error);
     mq_loader_stop(loader);
-    return status;
+    return status == MQ_OK ? add_up(&e, out, error) : status;
 }
 
 mq_status mq_model_load(mq_model *model, const mq_checkpoint *checkpoint, mq_error *error) {

@@ -5,9 +5,10 @@
 
 #include "train/detection_loss.h"
 
-double mq_cross_entropy(const float *logits, const int32_t *labels, size_t n, int classes, float *d_logits,
-                        uint64_t *correct) {
-    double total = 0;
+/* The sum over n images; the gradient of that over `total`. */
+static double cross_entropy(const float *logits, const int32_t *labels, size_t n, size_t total, int classes,
+                            float *d_logits, uint64_t *correct) {
+    double loss = 0;
     *correct = 0;
     for (size_t i = 0; i < n; i++) {
         const float *z = logits + i * (size_t)classes;
@@ -17,14 +18,19 @@ double mq_cross_entropy(const float *logits, const int32_t *labels, size_t n, in
         *correct += best == labels[i];
         double sum = 0, top = (double)z[best];
         for (int c = 0; c < classes; c++) sum += exp((double)z[c] - top);
-        total += log(sum) + (top - (double)z[labels[i]]);
+        loss += log(sum) + (top - (double)z[labels[i]]);
         if (!d_logits) continue;
         for (int c = 0; c < classes; c++) {
             double p = exp((double)z[c] - top) / sum;
-            d_logits[i * (size_t)classes + (size_t)c] = (float)((p - (c == labels[i])) / (double)n);
+            d_logits[i * (size_t)classes + (size_t)c] = (float)((p - (c == labels[i])) / (double)total);
         }
     }
-    return total / (double)n;
+    return loss;
+}
+
+double mq_cross_entropy(const float *logits, const int32_t *labels, size_t n, int classes, float *d_logits,
+                        uint64_t *correct) {
+    return cross_entropy(logits, labels, n, n, classes, d_logits, correct) / (double)n;
 }
 
 double mq_scores_loss(const mq_scores *scores) {
@@ -40,11 +46,27 @@ double mq_scores_part(const mq_scores *scores, int part) {
     return p->count ? p->sum / (double)p->count : 0;
 }
 
+void mq_scores_values(const mq_scores *s, double out[MQ_SCORES_VALUES]) {
+    const double first[] = {s->loss, s->quality, (double)s->images, (double)s->judged};
+    for (int i = 0; i < 4; i++) out[i] = first[i];
+    for (int i = 0; i < MQ_LOSS_PARTS; i++) {
+        out[4 + 2 * i] = s->part[i].sum;
+        out[5 + 2 * i] = (double)s->part[i].count;
+    }
+}
+
+/* Samples that the loss is normalised by. */
+static size_t total_of(const mq_batch *batch) {
+    return batch->total ? batch->total : batch->count;
+}
+
 static double classification(const mq_net *net, const float *output, const mq_batch *batch, float *d_output,
                              mq_scores *scores, const mq_answers *answers) {
     uint64_t correct;
-    double loss = mq_cross_entropy(output, batch->labels, batch->count, net->classes, d_output, &correct);
-    scores->loss += loss * (double)batch->count;
+    const size_t total = total_of(batch), n = batch->count;
+    double sum = cross_entropy(output, batch->labels, n, total, net->classes, d_output, &correct);
+    double loss = sum / (double)total;
+    scores->loss += n == total ? loss * (double)n : sum;
     scores->quality += (double)correct;
     scores->images += batch->count;
     scores->judged += batch->count;
@@ -74,15 +96,23 @@ void mq_net_head(const mq_net *net, mq_head *out) {
 
 enum { BOX, OBJECTNESS, MEAN_IOU };
 
+/* By the sums: the same for any batch size. */
+static void set_detection_loss(mq_scores *scores) {
+    scores->loss =
+        (double)scores->images * (mq_scores_part(scores, BOX) + mq_scores_part(scores, OBJECTNESS));
+}
+
 /* The published loss is that of 64 images, whatever the batch. */
 static double detection(const mq_net *net, const float *output, const mq_batch *batch, float *d_output,
                         mq_scores *scores, const mq_answers *answers) {
     mq_head head;
     mq_net_head(net, &head);
-    size_t n = batch->count, next = 0;
-    double scale = (double)n / 64;
-    mq_detection_sums sums =
-        mq_detection_loss(&head, output, n, batch->targets, batch->target_count, scale, d_output);
+    size_t n = batch->count, next = 0, total = total_of(batch);
+    size_t targets = batch->target_total ? batch->target_total : batch->target_count;
+    size_t assigned = targets * (size_t)head.anchors;
+    double scale = (double)total / 64;
+    mq_detection_sums sums = mq_detection_loss_of(&head, output, n, batch->targets, batch->target_count,
+                                                  total, assigned, scale, d_output);
     scores->images += n;
     scores->part[BOX].sum += sums.box;
     scores->part[BOX].count += sums.assigned;
@@ -90,9 +120,7 @@ static double detection(const mq_net *net, const float *output, const mq_batch *
     scores->part[OBJECTNESS].count += n;
     scores->part[MEAN_IOU].sum += sums.iou;
     scores->part[MEAN_IOU].count += sums.assigned;
-    /* by the sums: the same for any batch size */
-    scores->loss =
-        (double)scores->images * (mq_scores_part(scores, BOX) + mq_scores_part(scores, OBJECTNESS));
+    set_detection_loss(scores);
     for (size_t i = 0; i < n; i++) {
         size_t first = next;
         while (next < batch->target_count && (size_t)batch->targets[next].image == i) next++;
@@ -102,8 +130,20 @@ static double detection(const mq_net *net, const float *output, const mq_batch *
         scores->judged++;
         scores->quality += mq_head_iou(&head, &found, batch->targets + first, next - first);
     }
-    double box = sums.assigned ? sums.box / (double)sums.assigned : 0;
-    return scale * (box + sums.objectness / (double)n);
+    double box = assigned ? sums.box / (double)assigned : 0;
+    return scale * (box + sums.objectness / (double)total);
+}
+
+void mq_scores_add(const mq_objective *objective, mq_scores *to, const double values[MQ_SCORES_VALUES]) {
+    to->loss += values[0];
+    to->quality += values[1];
+    to->images += (uint64_t)values[2];
+    to->judged += (uint64_t)values[3];
+    for (int i = 0; i < MQ_LOSS_PARTS; i++) {
+        to->part[i].sum += values[4 + 2 * i];
+        to->part[i].count += (uint64_t)values[5 + 2 * i];
+    }
+    if (objective->task == MQ_TASK_DETECTION) set_detection_loss(to);
 }
 
 static const mq_objective OBJECTIVES[] = {

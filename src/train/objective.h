@@ -31,6 +31,9 @@ typedef struct mq_scores {
 double mq_scores_loss(const mq_scores *scores);
 double mq_scores_quality(const mq_scores *scores);
 double mq_scores_part(const mq_scores *scores, int part);
+enum { MQ_SCORES_VALUES = 4 + 2 * MQ_LOSS_PARTS };
+/* As numbers that add up, counts below 2^53 exactly. */
+void mq_scores_values(const mq_scores *scores, double out[MQ_SCORES_VALUES]);
 
 /* What a network says about images; a task fills its own. */
 typedef struct mq_answers {
@@ -45,13 +48,17 @@ typedef struct mq_objective {
     const char *part_names[MQ_LOSS_PARTS]; /* NULL = no such part */
     /* output float32 [n][h][w][c] of the network's last layer for the n = batch->count valid samples. Returns
      * what is minimised for this batch, writes its gradient (same shape; NULL: not wanted) and adds to the
-     * scores. answers (may be NULL): of these n images. */
+     * scores. answers (may be NULL): of these n images. Of a share of a batch (data/loader.h) it is the share
+     * of what is minimised for batch->total samples. */
     double (*loss)(const mq_net *net, const float *output, const mq_batch *batch, float *d_output,
                    mq_scores *scores, const mq_answers *answers);
     /* What is minimised is a mean over the batch's images (classification) or, as published, grows with them
      * (detection: batch/64): how gradients of several batches add up to one. */
     bool mean;
 } mq_objective;
+
+/* Adds other images' scores. */
+void mq_scores_add(const mq_objective *objective, mq_scores *to, const double values[MQ_SCORES_VALUES]);
 
 /* MQ_USAGE for a detector of several classes: the published class loss is none. */
 mq_status mq_objective_for(const mq_net *net, const mq_objective **out, mq_error *error) MQ_MUST_CHECK;

@@ -38,15 +38,30 @@ static void state_text(const run *r, char *text, size_t size) {
                       s->scores.part[i].count);
 }
 
+/* What the hooks remember: numbers of %a. */
+static mq_status add_memory(const run *r, mq_st_writer *writer, mq_error *error) {
+    enum { NUMBER = 32 };
+    if (!r->hooks || !r->hooks->memory_count) return MQ_OK;
+    char *text;
+    size_t used = 0, size = r->hooks->memory_count * NUMBER;
+    MQ_TRY(mq_alloc(size, 1, "state of the search", &text, error));
+    for (size_t i = 0; i < r->hooks->memory_count; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%a", i ? " " : "", r->hooks->memory[i]);
+    mq_status status = mq_st_add_meta(writer, "hook_state", text, error);
+    mq_free(text);
+    return status;
+}
+
 static mq_status describe(const run *r, mq_st_writer *writer, bool with_optimiser, mq_error *error) {
     const mq_model_options *o = mq_model_get_options(r->model);
     mq_bits bits;
     mq_model_chosen_bits(r->model, &bits);
+    const mq_bits *chosen = r->hooks && r->hooks->chosen ? r->hooks->chosen(r->hooks->context) : NULL;
     mq_checkpoint_info info = {.net = r->net,
                                .mode = o->mode,
                                .share = o->mode != MQ_MODE_SEARCH || o->share,
                                .symmetric = o->symmetric,
-                               .bits = &bits,
+                               .bits = chosen ? chosen : &bits,
                                .epoch = r->state.epoch,
                                .precision = o->compute == MQ_BF16 ? "bf16" : "f32"};
     MQ_TRY(mq_checkpoint_describe(writer, &info, error));
@@ -54,6 +69,7 @@ static mq_status describe(const run *r, mq_st_writer *writer, bool with_optimise
     char text[512];
     state_text(r, text, sizeof text);
     MQ_TRY(mq_st_add_meta(writer, "train_state", text, error));
+    MQ_TRY(add_memory(r, writer, error));
     char *settings = mq_json_line(r->settings->settings);
     if (!settings) return mq_fail_memory(error, "settings", 0);
     mq_status status = mq_st_add_meta(writer, "train_settings", settings, error);
@@ -120,9 +136,10 @@ static mq_status write_run_json(const run *r, mq_error *error) {
     MQ_TRY(in_folder(r, "run.json", path, error));
     mq_cpu_name(cpu);
     mq_cpu_features(features);
-    json_t *root = json_pack("{s:s, s:s, s:O, s:i, s:{s:s, s:s}}", "format", "mixq-run-1", "version",
-                             mq_version(), "settings", r->settings->settings, "threads", mq_threads(), "cpu",
-                             "name", cpu, "features", features);
+    json_t *root =
+        json_pack("{s:s, s:s, s:O, s:i, s:i, s:{s:s, s:s}}", "format", "mixq-run-1", "version", mq_version(),
+                  "settings", r->settings->settings, "threads", mq_threads(), "ranks",
+                  mq_ranks_count(r->settings->model.ranks), "cpu", "name", cpu, "features", features);
     if (!root) return mq_fail_memory(error, "run.json", 0);
     mq_status status = mq_json_save(path, root, error);
     json_decref(root);
@@ -214,12 +231,24 @@ static bool read_state(const char *text, run *r) {
            (s->step > 0) == (s->scores.images > 0) && s->scores.judged <= s->scores.images;
 }
 
+static bool read_memory(const char *text, const mq_train_hooks *hooks) {
+    if (!hooks || !hooks->memory_count) return !text;
+    for (size_t i = 0; i < hooks->memory_count && text; i++) {
+        int used = 0;
+        if (sscanf(text, "%la%n", &hooks->memory[i], &used) != 1 || !isfinite(hooks->memory[i])) return false;
+        text += used;
+    }
+    return text && !*text;
+}
+
 static mq_status load_last(run *r, const char *path, mq_error *error) {
     mq_checkpoint c;
     MQ_TRY(mq_checkpoint_load(path, &c, error));
     mq_status status = same_settings(r, &c, error);
     if (status == MQ_OK && !read_state(mq_st_meta(c.file, "train_state"), r))
         status = mq_fail(error, MQ_BAD_INPUT, "cannot resume: %s: metadata 'train_state' is damaged", path);
+    if (status == MQ_OK && !read_memory(mq_st_meta(c.file, "hook_state"), r->hooks))
+        status = mq_fail(error, MQ_BAD_INPUT, "cannot resume: %s: metadata 'hook_state' is damaged", path);
     int count;
     mq_param *params = mq_model_params(r->model, &count);
     for (int i = 0; i < count && status == MQ_OK; i++) {
@@ -279,7 +308,7 @@ void run_close(run *r) {
 }
 
 /* Sums in another order end with other last bits: the user should know. */
-static void warn_of_threads(const run *r) {
+static void warn_of_order(const run *r) {
     char path[MQ_PATH];
     json_t *root = NULL;
     if (in_folder(r, "run.json", path, NULL) != MQ_OK || mq_json_load(path, &root, NULL) != MQ_OK) return;
@@ -288,6 +317,12 @@ static void warn_of_threads(const run *r) {
         mq_log(MQ_LOG_WARN,
                "%s began with --threads %lld and goes on with %d: the result may differ in the last bits",
                r->settings->out, (long long)before, mq_threads());
+    const int ranks = mq_ranks_count(r->settings->model.ranks);
+    before = json_integer_value(json_object_get(root, "ranks"));
+    if (before > 0 && before != ranks)
+        mq_log(MQ_LOG_WARN,
+               "%s began on %lld rank%s and goes on on %d: the result may differ in the last bits",
+               r->settings->out, (long long)before, before == 1 ? "" : "s", ranks);
     json_decref(root);
 }
 
@@ -311,7 +346,7 @@ mq_status run_open(run *r, bool *resumed, mq_error *error) {
         MQ_TRY(lock_folder(r, error));
         mq_remove_leftovers(settings->out, NULL); /* of a run that was killed */
         MQ_TRY(load_last(r, last, error));
-        warn_of_threads(r);
+        warn_of_order(r);
         *resumed = true;
         return trim_metrics(r, error);
     }

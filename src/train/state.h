@@ -22,7 +22,8 @@ typedef struct run {
     mq_model *model;
     mq_optimizer *optimizer;
     run_state state;
-    int lock; /* the run folder, held open and locked against a second writer; -1 = none */
+    int lock;     /* the run folder, held open and locked against a second writer; -1 = none */
+    bool drifted; /* ranks' parameters have differed */
 } run;
 
 /* Whether run_open will load the last checkpoint: then no other weights are needed. */

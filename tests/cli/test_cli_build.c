@@ -159,7 +159,7 @@ static void refused(void **state) {
     cli_fails(state, 3, "ultra96v2", "build e --device kv260 --target rtl --plan b/plan.json --out x");
     cli_fails(state, 3, "nowhere", "build nowhere --device ultra96v2 --target rtl --out x");
     cli_fails(state, 3, "/proc", BUILD " --out /proc/nowhere/x");
-    cli_fails(state, 2, "export folder", "verify e --stalls");
+    cli_fails(state, 2, "e: no accelerator|--stalls", "verify e --stalls");
     cli_fails(state, 3, "mixq build", "synth e");
     cli_fails(state, 2, "--layer|pool0", "synth b --layer pool1");
     assert_false(cli_exists(state, "x"));

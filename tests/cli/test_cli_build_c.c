@@ -2,6 +2,10 @@
  * refusals. */
 #include "helper_cli.h"
 
+#include <stdbool.h>
+
+#include "base/digest.h"
+
 /* A command line in the test's folder; what it says goes to shell.txt. */
 static int shell(void **state, const char *line) {
     char command[512];
@@ -41,6 +45,92 @@ static void program(void **state) {
     assert_int_equal(shell(state, "./bench"), 0);
 }
 
+/* One bit of a file flipped; with `hash` manifest.json is told. */
+static void flip(void **state, const char *name, const char *after, size_t offset, int bit, bool hash) {
+    char path[64], old[MQ_DIGEST_TEXT], new[MQ_DIGEST_TEXT];
+    size_t size, manifest_size;
+    snprintf(path, sizeof path, "verified/%s", name);
+    uint8_t *bytes = cli_get(state, path, &size),
+            *manifest = cli_get(state, "verified/manifest.json", &manifest_size);
+    mq_sha256(bytes, size, old);
+    if (after) {
+        uint8_t *at = memmem(bytes, size, after, strlen(after));
+        assert_non_null(at);
+        offset += (size_t)(at - bytes) + strlen(after);
+    }
+    bytes[offset] ^= (uint8_t)(1 << bit);
+    mq_sha256(bytes, size, new);
+    cli_put(state, path, bytes, size);
+    if (hash) {
+        uint8_t *at = memmem(manifest, manifest_size, old, 64);
+        assert_non_null(at);
+        memcpy(at, new, 64);
+        cli_put(state, "verified/manifest.json", manifest, manifest_size);
+    }
+    free(manifest);
+    free(bytes);
+}
+
+static void verified(void **state) {
+    cli_works(state, "export run --out net3 --data mnist:data --vectors 5");
+    cli_works(state, "build net3 --target c --out verified");
+    cli_contains("verify", cli_works(state, "verify verified")->out,
+                 "files        passed|certificate  passed|trained      passed   5 images|integer      passed|"
+                 "c            passed   5 images; compiled with ");
+    json_t *r = cli_json(state, "verify verified --images 2 --work work");
+    assert_int_equal(cli_number(r, "images"), 2);
+    json_decref(r);
+    assert_true(cli_exists(state, "work/cc/program") || cli_exists(state, "work/gcc/program"));
+    cli_fails(state, 2, "no accelerator|--stalls", "verify verified --stalls");
+
+    /* any bit of any file, by its hash */
+    json_error_t where;
+    json_t *manifest = json_load_file(temp_dir_path(state, "verified/manifest.json"), 0, &where), *item;
+    size_t i;
+    assert_non_null(manifest);
+    json_array_foreach(json_object_get(manifest, "files"), i, item) {
+        const char *name = json_string_value(json_object_get(item, "name"));
+        flip(state, name, NULL, 5, 0, false);
+        cli_result *v = cli_finish(state, cli_start(state, "verify verified", 0));
+        assert_int_equal(v->code, 1);
+        cli_contains("verify", v->err, name);
+        flip(state, name, NULL, 5, 0, false);
+    }
+    assert_true(i >= 8);
+    json_decref(manifest);
+
+    /* with the hashes right: a weight of the program, what it does not compile with, an expected code */
+    static const struct {
+        const char *name, *after;
+        size_t offset;
+        int bit;
+        const char *said;
+    } CASES[] = {{"tiny.c", "_weights[", 0, 6, "does not compile"},
+                 {"tiny.c", "] = {\n    ", 0, 0, "c (|linear0: image 0, channel "},
+                 {"vectors/conv0.npy", "  \n", 7, 0, "conv0: image 0, channel 0"}};
+    for (size_t k = 0; k < sizeof CASES / sizeof *CASES; k++) {
+        flip(state, CASES[k].name, CASES[k].after, CASES[k].offset, CASES[k].bit, true);
+        cli_result *v = cli_finish(state, cli_start(state, "verify verified", 0));
+        assert_int_equal(v->code, 1);
+        cli_contains("verify", v->err, CASES[k].said);
+        flip(state, CASES[k].name, CASES[k].after, CASES[k].offset, CASES[k].bit, true);
+    }
+    cli_works(state, "verify verified");
+
+    /* without a compiler, and without vectors */
+    char *path = strdup(getenv("PATH"));
+    setenv("PATH", "/nowhere", 1);
+    cli_result *v = cli_finish(state, cli_start(state, "verify verified", 0));
+    assert_int_equal(v->code, 1);
+    cli_contains("verify", v->err, "no C compiler on PATH");
+    cli_works(state, "verify verified --upto integer");
+    setenv("PATH", path, 1);
+    free(path);
+    cli_works(state, "export run --out net4");
+    cli_works(state, "build net4 --target c --out drawn");
+    cli_contains("verify", cli_works(state, "verify drawn")->out, "c            passed   3 images");
+}
+
 static void refusals(void **state) {
     cli_works(state, "export run --out net2");
     cli_fails(state, 2, "--target", "build net2 --out never");
@@ -64,6 +154,7 @@ static void refusals(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(program), cmocka_unit_test(refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(program), cmocka_unit_test(verified),
+                                       cmocka_unit_test(refusals)};
     return cmocka_run_group_tests(tests, tiny_make, temp_dir_remove);
 }

@@ -27,8 +27,9 @@ static void price_moves_bits(void **state) {
     const json_t *settings = json_object_get(run, "settings");
     assert_string_equal(json_string_value(json_object_get(settings, "device")), "little");
     json_decref(run);
-    cli_result *text = cli_works(
-        state, "search " TINY_RUN " --device little.yaml --target-fps 2000 --clock 50 --epochs 1 --out t");
+    cli_result *text =
+        cli_works(state, "search " TINY_RUN
+                         " --device little.yaml --target-fps 2000 --cd 3e-5 --clock 50 --epochs 1 --out t");
     cli_contains("search", text->out, "% of little at 50 MHz and 2000.0 frames a second");
     cli_works(state, "train " TINY_RUN " --bits t --init t --epochs 1 --out main");
 }

@@ -109,7 +109,10 @@ static void float_network(void **state) {
     cli_fails(state, 2, "fl: the folder exists", "export floating --format onnx --out fl");
     cli_fails(state, 3, "a float checkpoint has no integer network",
               "export floating --format qonnx --out fl2");
-    cli_fails(state, 3, "node conv0 (Conv): its input is not quantised",
+    cli_fails(state, 3,
+              "node conv0 (Conv): its input is not quantised: a Quant node before it expected (the file has "
+              "none: a "
+              "float network)",
               "import fl/float.onnx --out no.safetensors");
     assert_false(cli_exists(state, "no.safetensors") || cli_exists(state, "no.safetensors.partial"));
 }
@@ -164,7 +167,11 @@ static void folding(void **state) {
     char *text = (char *)cli_get(state, "fold0/folding_config.json", &size);
     assert_non_null(strstr(text, "\"conv0\": {\n    \"PE\": 4,\n    \"SIMD\": 3\n  }"));
     free(text);
-    cli_works(state, "export run --out fold1 --parallelism fold0/folding_config.json --format hls");
+    cli_works(state, "export run --out fold1 --parallelism fold0/folding_config.json --format hls,folding");
+    cli_same_file(state, "fold0/config_simd_pe.txt", "fold1/config_simd_pe.txt");
+    cli_same_file(state, "fold0/folding_config.json", "fold1/folding_config.json");
+    cli_works(state, "export run --out fold3 --parallelism fold0/config_simd_pe.txt --format folding");
+    cli_same_file(state, "fold0/folding_config.json", "fold3/folding_config.json");
     cli_same_file(state, "fold0/weights.hpp", "fold1/weights.hpp");
     cli_put_text(
         state, "finn.json",

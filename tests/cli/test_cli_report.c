@@ -127,7 +127,7 @@ static void resources(void **state) {
     char *text = text_of(state, "built.html");
     has(text, "some&lt;dev&gt;");
     has(text, "<td class=n>1234</td>");
-    has(text, "<td class=n>765");
+    has(text, "<span class=v>765</span></td>");
     has(text, "70000");
     free(text);
     unlink(temp_dir_path(state, "net/build.json"));

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/log.h"
 #include "data/export.h"
 #include "data/loader.h"
@@ -443,6 +444,17 @@ static void test_exported_classes(void **state) {
     assert_int_equal(written, 6);
     path_of("2/000005.png", path);
     assert_true(mq_path_exists(path));
+    /* Names that are paths, as labels could hold them, stay names. */
+    static const char *const names[] = {"../x", "..", "/tmp/x"}, *const folders[] = {"_._x", "_.", "_tmp_x"};
+    assert_int_equal(mq_alloc(3, MQ_DATA_NAME, "names", &set->class_names, &error), MQ_OK);
+    for (int i = 0; i < 3; i++) strcpy(set->class_names[i], names[i]);
+    assert_int_equal(mq_dataset_export(set, folder, &written, &error), MQ_OK);
+    for (int i = 0; i < 3; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s/%06d.png", folders[i], i);
+        path_of(name, path);
+        if (!mq_path_exists(path)) fail_msg("%s", path);
+    }
     mq_dataset_free(set);
 }
 

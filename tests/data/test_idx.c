@@ -110,6 +110,24 @@ static void test_requests(void **state) {
     end(f);
 }
 
+/* A .gz of some hundred bytes holds so many images of one pixel that, padded, they would be gigabytes. */
+static void test_tiny_images(void **state) {
+    (void)state;
+    enum { MANY = 1 << 20 };
+    fixture *f = begin();
+    uint8_t *images = calloc(16 + MANY, 1), *labels = calloc(8 + MANY, 1);
+    const uint32_t header[] = {0x803, MANY, 1, 1};
+    for (int i = 0; i < 4; i++) be32(images + 4 * i, header[i]);
+    be32(labels, 0x801);
+    be32(labels + 4, MANY);
+    put_file(f->folder, "train-images-idx3-ubyte.gz", images, 16 + MANY);
+    put_file(f->folder, "train-labels-idx1-ubyte.gz", labels, 8 + MANY);
+    expect_failure(f->spec, &whole, MQ_BAD_INPUT, "1048576 images of 1 x 1, expected at most 65536");
+    free(images);
+    free(labels);
+    end(f);
+}
+
 static void damaged(int packed, void (*change)(fixture *), size_t images, size_t labels, const char *words) {
     fixture *f = begin();
     if (change) change(f);
@@ -222,9 +240,9 @@ static void test_two_members(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),        cmocka_unit_test(test_requests),
-        cmocka_unit_test(test_damage),      cmocka_unit_test(test_damaged_gzip),
-        cmocka_unit_test(test_two_members),
+        cmocka_unit_test(test_good),         cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_tiny_images),  cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_damaged_gzip), cmocka_unit_test(test_two_members),
     };
     return cmocka_run_group_tests_name("idx", tests, NULL, NULL);
 }

@@ -8,8 +8,10 @@
 
 #include "base/file.h"
 #include "base/temp_dir.h"
+#include "data/export.h"
 #include "io/jpeg.h"
 #include "io/npy.h"
+#include "io/npz.h"
 #include "io/png.h"
 
 static const mq_data_request small = {.height = 4, .width = 4, .channels = 3},
@@ -246,10 +248,76 @@ static void bad_arrays(void **state) {
     expect_failure(arrays(state, "x.npy,y.npy"), &less, MQ_USAGE, "padding only");
 }
 
+static mq_tensor view(mq_dtype dtype, mq_shape shape, void *data) {
+    return (mq_tensor){.dtype = dtype, .shape = shape, .data = data};
+}
+
+static void put_archive(void **state, const char *name, const mq_npz_array *arrays, size_t count) {
+    mq_error error = {0};
+    if (mq_npz_save(temp_dir_path(state, name), arrays, count, true, &error) != MQ_OK)
+        fail_msg("%s", error.text);
+}
+
+static void archives(void **state) {
+    uint8_t bytes[20][1][2][2];
+    int32_t label[20];
+    for (int n = 0; n < 20; n++) {
+        memset(bytes[n], n, 4);
+        label[n] = n % 5;
+    }
+    mq_tensor x = view(MQ_U8, mq_shape4(20, 1, 2, 2), bytes), y = view(MQ_I32, mq_shape1(20), label),
+              x2 = view(MQ_U8, mq_shape4(3, 1, 2, 2), bytes[5]), y2 = view(MQ_I32, mq_shape1(3), label + 5);
+    const mq_npz_array pair[] = {{"y", &y}, {"other", &y}, {"x", &x}},
+                       plain[] = {{"arr_0", &x}, {"arr_1", &y}},
+                       split[] = {{"x_train", &x}, {"y_train", &y}, {"x_test", &x2}, {"y_test", &y2}},
+                       second[] = {{"images", &x2}, {"labels", &y2}}, none[] = {{"a", &x}, {"b", &y}},
+                       half[] = {{"x", &x}, {"b", &y}}, wrong[] = {{"x", &x}, {"y", &y2}};
+    put_archive(state, "pair.npz", pair, 3);
+    put_archive(state, "plain.npz", plain, 2);
+    put_archive(state, "split.npz", split, 4);
+    put_archive(state, "second.npz", second, 2);
+    put_archive(state, "none.npz", none, 2);
+    put_archive(state, "half.npz", half, 2);
+    put_archive(state, "wrong.npz", wrong, 2);
+    const mq_data_request fit = {.height = 2, .width = 2, .channels = 1},
+                          test = {.split = MQ_SPLIT_TEST, .height = 2, .width = 2, .channels = 1};
+    static const struct {
+        const char *names;
+        size_t train, test;
+    } CASES[] = {
+        {"pair.npz", 18, 2}, {"plain.npz", 18, 2}, {"split.npz", 20, 3}, {"pair.npz,second.npz", 20, 3}};
+    for (size_t i = 0; i < 8; i++) {
+        mq_dataset *set = expect_open(arrays(state, CASES[i / 2].names), i % 2 ? &test : &fit);
+        assert_int_equal(set->count, i % 2 ? CASES[i / 2].test : CASES[i / 2].train);
+        assert_int_equal(set->classes, 5);
+        for (size_t n = 0; n < set->count; n++) assert_int_equal(set->labels[n], set->images[4 * n] % 5);
+        mq_dataset_free(set);
+    }
+    expect_failure(arrays(state, "none.npz"), &fit, MQ_BAD_INPUT, "none.npz: arrays a, b: x and y, x_train");
+    expect_failure(arrays(state, "half.npz"), &fit, MQ_BAD_INPUT, "half.npz: no array y: it has x, b");
+    expect_failure(arrays(state, "wrong.npz"), &fit, MQ_BAD_INPUT,
+                   "wrong.npz: array y: got 3 labels of 1 dimensions, expected [20]");
+    expect_failure(arrays(state, "pair.npz,y.npy"), &fit, MQ_USAGE, "F.npz or TRAIN.npz,TEST.npz");
+    expect_failure(arrays(state, "pair.npz,pair.npz,pair.npz"), &fit, MQ_USAGE,
+                   "F.npz or TRAIN.npz,TEST.npz");
+    expect_failure(arrays(state, "absent.npz"), &fit, MQ_BAD_INPUT, "absent.npz");
+
+    /* and back: what the set holds as arrays */
+    mq_dataset *set = expect_open(arrays(state, "split.npz"), &fit);
+    mq_tensor xs, ys;
+    assert_int_equal(mq_dataset_arrays(set, &xs, &ys, NULL), MQ_OK);
+    assert_memory_equal(xs.data, bytes, sizeof bytes);
+    assert_memory_equal(ys.data, label, sizeof label);
+    mq_tensor_free(&xs);
+    mq_tensor_free(&ys);
+    mq_dataset_free(set);
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, temp_dir_make, temp_dir_remove)
 
 int main(void) {
     const struct CMUnitTest tests[] = {IN_FOLDER(own_splits), IN_FOLDER(divided), IN_FOLDER(grey_and_sizes),
-                                       IN_FOLDER(damaged),    IN_FOLDER(layouts), IN_FOLDER(bad_arrays)};
+                                       IN_FOLDER(damaged),    IN_FOLDER(layouts), IN_FOLDER(bad_arrays),
+                                       IN_FOLDER(archives)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -91,11 +91,41 @@ static void test_refused(void **state) {
     json_decref(r);
 }
 
+/* A classification set as one .npz, and read again: the same images and labels. */
+static void test_archive(void **state) {
+    cli_put_data(state, "data", 20, 12, 8);
+    json_t *r = cli_json(state, "data export mnist:data digits.npz"), *made, *again;
+    assert_int_equal(cli_number(r, "train"), 20);
+    assert_int_equal(cli_number(r, "test"), 12);
+    json_decref(r);
+    made = cli_json(state, "data info mnist:data");
+    again = cli_json(state, "data info npy:digits.npz");
+    for (int test = 0; test < 2; test++) {
+        json_t *a = json_object_get(made, test ? "test" : "train"),
+               *b = json_object_get(again, test ? "test" : "train");
+        assert_true(json_equal(json_object_get(a, "images_sha256"), json_object_get(b, "images_sha256")));
+        assert_true(json_equal(json_object_get(a, "labels_sha256"), json_object_get(b, "labels_sha256")));
+    }
+    json_decref(made);
+    json_decref(again);
+    cli_fails(state, 2, "digits.npz|exists", "data export mnist:data digits.npz");
+    cli_fails(state, 2, "shapes|one class each", "data export shapes:70 scenes.npz");
+    cli_fails(state, 3, "data/t10k|No such file", "data info npy:data/t10k.npz");
+    cli_fails(state, 2, "TRAIN.npz,TEST.npz", "data info npy:digits.npz,y.npy");
+    size_t size;
+    uint8_t *bytes = cli_get(state, "digits.npz", &size);
+    bytes[size / 3] ^= 4;
+    cli_put(state, "digits.npz", bytes, size);
+    free(bytes);
+    cli_fails(state, 3, "digits.npz|damaged", "data info npy:digits.npz");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_info, temp_dir_make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(test_export, temp_dir_make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(test_draw, temp_dir_make, temp_dir_remove),
+        cmocka_unit_test_setup_teardown(test_archive, temp_dir_make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(test_refused, temp_dir_make, temp_dir_remove),
     };
     return cmocka_run_group_tests_name("cli_data", tests, NULL, NULL);

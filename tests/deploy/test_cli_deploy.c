@@ -5,6 +5,7 @@
 #include "base/digest.h"
 #include "inet/inet.h"
 #include "io/npy.h"
+#include "io/npz.h"
 
 enum { SIDE = 8, PIXELS = SIDE * SIDE, CLASSES = 10, IMAGES = 30 };
 
@@ -79,6 +80,16 @@ static void simulate(void **state) {
     assert_string_equal(cli_text(r, "output_sha256"), digest);
     assert_null(json_object_get(r, "accuracy"));
     json_decref(r);
+    const mq_npz_array in = {"x", &file};
+    assert_int_equal(mq_npz_save(temp_dir_path(state, "i.npz"), &in, 1, true, &error), MQ_OK);
+    r = cli_json(state, "simulate net --input i.npz --output o.npz");
+    assert_string_equal(cli_text(r, "output_sha256"), digest);
+    json_decref(r);
+    static const char *const names[] = {"outputs", NULL};
+    assert_int_equal(mq_array_load(temp_dir_path(state, "o.npz"), names, &out, &error), MQ_OK);
+    assert_memory_equal(out.data, expected, sizeof expected);
+    mq_tensor_free(&out);
+    cli_fails(state, 2, "i.txt|.npz", "simulate net --input i.txt");
     cli_contains("simulate", cli_works(state, "simulate net --data mnist:data --limit 5")->out,
                  "tenths|accuracy 1.0000|5 images|sha256");
     free(images);

@@ -216,7 +216,6 @@ static void knows_weights(void **state) {
 
 static void refuses(void **state) {
     cli_fails(state, 2, "--kernel|from 1 to 31", "pack table --kernel 0");
-    cli_fails(state, 2, "--kernel", "pack table");
     cli_fails(state, 2, "unknown DSP 'dsp49'|dsp48e2", "pack table --kernel 3 --dsp dsp49");
     cli_fails(state, 2, "--class|iv|i, ii, iii", "pack table --kernel 3 --class iv");
     cli_fails(state, 2, "--wbit|from 1 to 8", "pack show --wbit 9 --abit 4 --kernel 3");

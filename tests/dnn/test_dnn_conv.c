@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CASES = 44 };
+enum { CASES = 46 };
 
 static int make_cases(mq_dnn_conv_spec out[CASES]) {
     int n = 0;
@@ -20,6 +20,8 @@ static int make_cases(mq_dnn_conv_spec out[CASES]) {
     out[n++] = spec_of(2, 15, 15, 6, 10, 5, 2, 2, 1);
     out[n++] = spec_of(2, 14, 14, 6, 16, 5, 1, 0, 1); /* LeNet's second */
     out[n++] = spec_of(2, 32, 32, 3, 6, 5, 1, 0, 1);
+    out[n++] = spec_of(2, 7, 33, 4, 10, 3, 1, 1, 1); /* few channels in: our own source gradient */
+    out[n++] = spec_of(3, 6, 21, 2, 8, 7, 1, 3, 1);
     out[n++] = spec_of(3, 5, 6, 19, 36, 1, 1, 0, 1);
     out[n++] = spec_of(2, 10, 20, 64, 36, 1, 1, 0, 1); /* a detector's head */
     out[n++] = spec_of(2, 9, 9, 20, 24, 1, 2, 0, 1);

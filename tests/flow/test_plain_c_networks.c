@@ -9,7 +9,7 @@
 
 #include "base/temp_dir.h"
 #include "flow/helper_networks.h"
-#include "gen/plain_c_run.h"
+#include "gen/helper_plain_c.h"
 #include "lower/lower.h"
 
 static void compare(void **state, const char *model, uint64_t seed, const char *compiler, bool compat) {

@@ -298,6 +298,57 @@ static void flipped_memories(void **state) {
     assert_int_equal(first_wrong(&bench, 1), -1);
 }
 
+/* Breaks a library module of a copied build: `from` becomes `to`. */
+static void break_module(const char *dir, const char *module, const char *from, const char *to) {
+    char path[MQ_PATH], name[64];
+    mq_error error = {0};
+    uint8_t *text;
+    size_t size;
+    snprintf(name, sizeof name, "rtl/%s.v", module);
+    must(mq_path_join(dir, name, path, &error), &error);
+    must(mq_file_read(path, 1 << 20, &text, &size, &error), &error);
+    const char *at = strstr((char *)text, from);
+    if (!at) fail_msg("%s: no '%s'", path, from);
+    char *changed = malloc(size + strlen(to) + 1);
+    int n = sprintf(changed, "%.*s%s%s", (int)(at - (char *)text), (char *)text, to, at + strlen(from));
+    must(mq_file_write(path, changed, (size_t)n, &error), &error);
+    free(changed);
+    mq_free(text);
+}
+
+/* The right codes over a port that breaks its handshake: said by the bench, by name of what it is. */
+static void handshakes_are_watched(void **state) {
+    static const struct {
+        const char *module, *from, *to, *words;
+    } cases[] = {
+        {"mixq_output", "assign out_last = n == LAST;", "assign out_last = n != LAST;",
+         "m_axis: tlast wrong at"},
+        {"mixq_output", "assign out_data = in_data;",
+         "reg odd = 0;\n  always @(posedge clk) odd <= !odd;\n"
+         "  assign out_data = in_data ^ (out_ready ? 0 : odd);",
+         "changes of a beat that waited"},
+        {"mixq_image", "assign out_valid = in_valid;",
+         "reg odd = 0;\n  always @(posedge clk) odd <= !odd;\n"
+         "  assign out_valid = in_valid && (out_ready || odd);",
+         "image: valid fell before ready"},
+    };
+    mq_error error = {0};
+    mq_rtl_measure m;
+    if (without(MQ_RTL_ICARUS)) skip();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char path[700];
+        mq_build *copy;
+        snprintf(path, sizeof path, "%s", temp_dir_path(state, "shake"));
+        must(write_build(path, true, &copy, &error), &error);
+        mq_rtl_bench bench = bench_of(path, MQ_RTL_ICARUS);
+        break_module(path, cases[i].module, cases[i].from, cases[i].to);
+        must(mq_rtl_compile(&bench, &error), &error);
+        assert_int_equal(run(&bench, IMAGES, 40, 1, &m, &error), MQ_CHECK_FAILED);
+        if (!strstr(error.text, cases[i].words)) fail_msg("'%s' expected: %s", cases[i].words, error.text);
+        mq_build_free(copy);
+    }
+}
+
 /* Without the FIFO that the concat needs nothing moves any more, and that is said. */
 static void deadlock_is_reported(void **state) {
     char path[700];
@@ -358,10 +409,11 @@ static void yosys_counts_a_stage(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(folder_is_whole),   cmocka_unit_test(refusals),
-        cmocka_unit_test(verilator_agrees),  cmocka_unit_test(icarus_agrees),
-        cmocka_unit_test(flipped_memories),  cmocka_unit_test(deadlock_is_reported),
-        cmocka_unit_test(cells_are_counted), cmocka_unit_test(yosys_counts_a_stage),
+        cmocka_unit_test(folder_is_whole),        cmocka_unit_test(refusals),
+        cmocka_unit_test(verilator_agrees),       cmocka_unit_test(icarus_agrees),
+        cmocka_unit_test(flipped_memories),       cmocka_unit_test(deadlock_is_reported),
+        cmocka_unit_test(handshakes_are_watched), cmocka_unit_test(cells_are_counted),
+        cmocka_unit_test(yosys_counts_a_stage),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -9,7 +9,7 @@
 
 #include "base/file.h"
 #include "base/temp_dir.h"
-#include "gen/plain_c_run.h"
+#include "gen/helper_plain_c.h"
 #include "inet/small_net.h"
 
 static const char *const compilers[] = {"gcc", "clang"};

@@ -1,12 +1,13 @@
 /* test_golden_cli.c - the commands on published checkpoints: import, export --compat anypacking, simulate.
- * Headers byte for byte, integer outputs number for number. Cases are found by their files. */
+ * Headers byte for byte, integer outputs number for number; through QONNX and back. Cases are found by their
+ * files. */
 #include "cli_run.h"
 
 #include "golden_files.h"
 #include "io/npy.h"
 #include "io/safetensors.h"
 
-static int cases;
+static int cases, rounds;
 
 static bool present(const char *folder, const char *name, char path[GOLDEN_PATH]) {
     return golden_path(path, folder, name) && access(path, F_OK) == 0;
@@ -61,6 +62,14 @@ static void one_folder(const char *folder, void *context) {
     cli_works(state, "export c.safetensors --out e --force --compat anypacking --format hls%s%s",
               headers ? " --parallelism " : "", headers ? parallelism : "");
     if (headers) same_header(state, "e/config.h", path);
+    if (headers) { /* written as it was read */
+        cli_works(state, "export c.safetensors --out f --force --format folding --parallelism %s",
+                  parallelism);
+        char *a = read_text(temp_dir_path(state, "f/config_simd_pe.txt")), *b = read_text(parallelism);
+        assert_string_equal(a, b);
+        free(a);
+        free(b);
+    }
     if (headers && present(folder, "weights.hpp", path)) same_header(state, "e/weights.hpp", path);
     if (present(folder, "simulate.safetensors", path)) {
         json_t *r = cli_json(state, "simulate e --input %s --output o.npy", path);
@@ -69,6 +78,38 @@ static void one_folder(const char *folder, void *context) {
         same_outputs(state, path);
     }
     cases++;
+}
+
+/* .pt -> mixq -> QONNX -> mixq -> export: every file of both exports is the same. */
+static void one_round(const char *folder, void *context) {
+    void **state = context;
+    char path[GOLDEN_PATH], a[64], b[64];
+    if (!present(folder, "checkpoint.pt", path)) return;
+    cli_works(state, "import %s --out c.safetensors", path);
+    cli_works(state, "export c.safetensors --out one --force --format hls,qonnx,onnx");
+    json_t *back = cli_json(state, "import one/qonnx.onnx --out d.safetensors");
+    assert_true(json_is_true(json_object_get(back, "own")));
+    json_decref(back);
+    cli_same_file(state, "c.safetensors", "d.safetensors");
+    cli_works(state, "export d.safetensors --out two --force --format hls,qonnx,onnx");
+    static const char *const files[] = {
+        "net.json",    "weights.safetensors", "certificate.json", "plan.json",    "config.h",
+        "weights.hpp", "qonnx.onnx",          "plain.onnx",       "manifest.json"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(a, sizeof a, "one/%s", files[i]);
+        snprintf(b, sizeof b, "two/%s", files[i]);
+        cli_same_file(state, a, b);
+    }
+    rounds++;
+}
+
+static void there_and_back(void **state) {
+    golden_each("checkpoint.pt", one_round, state);
+    if (rounds == 0) {
+        print_message("no golden checkpoint.pt below %s: skipped\n", golden_root());
+        skip();
+    }
+    print_message("%d checkpoints\n", rounds);
 }
 
 static void published_checkpoints(void **state) {
@@ -83,6 +124,7 @@ static void published_checkpoints(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(published_checkpoints, temp_dir_make, temp_dir_remove),
+        cmocka_unit_test_setup_teardown(there_and_back, temp_dir_make, temp_dir_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

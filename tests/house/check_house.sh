@@ -2,7 +2,7 @@
 # The order of the house, read from the files: check_house.sh [ROOT]
 #   - a module includes only itself and what CMakeLists.txt's mixq_module(... USES ...) grants it, and only modules that
 #     stand above it there (no circles); src/cli may include all; every folder of src/ has its row
-#   - oneDNN's header in src/dnn only
+#   - oneDNN's header in src/dnn only, MPI's in src/ranks
 #   - memory from base/memory.h: no malloc outside src/base; the library never prints or exits: that is src/cli's
 #   - file names unique in src/, no file of C above 800 lines
 #   - every header guarded by MIXQ_<PATH>_H
@@ -54,6 +54,13 @@ while IFS=: read -r file line _; do
     *) fault "$file:$line: oneDNN belongs to src/dnn alone" ;;
     esac
 done < <(grep -rnE '#[[:space:]]*include[[:space:]]*[<"](oneapi/)?[a-z/]*dnnl' src)
+
+while IFS=: read -r file line _; do
+    case $file in
+    src/ranks/*) ;;
+    *) fault "$file:$line: MPI belongs to src/ranks alone" ;;
+    esac
+done < <(grep -rnE '#[[:space:]]*include[[:space:]]*[<"]mpi\.h' src)
 
 # Calls, not words in comments.
 calls() {

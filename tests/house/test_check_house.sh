@@ -52,6 +52,8 @@ mkdir src/other
 expect 'src/other: no row'
 echo '#include <oneapi/dnnl/dnnl.h>' >>src/io/read.c
 expect 'oneDNN belongs to src/dnn'
+echo '#include <mpi.h>' >>src/io/read.c
+expect 'MPI belongs to src/ranks'
 echo 'void *g(void) { return calloc(1, 1); }' >>src/io/read.c
 expect 'memory comes from base/memory.h'
 echo 'void h(void) { fprintf(stderr, "x"); }' >>src/io/read.c

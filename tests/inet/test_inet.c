@@ -117,6 +117,24 @@ static void inferred_edges(void **state) {
     mq_inet_free(net);
 }
 
+/* Small files must not be able to ask for much: channels double with every concat. */
+static void many_channels(void **state) {
+    (void)state;
+    mq_error error = {0};
+    mq_inet *net = start(1, 1, 1 << 16, 4);
+    mq_inet_node n = {.kind = MQ_INET_CONCAT, .input_count = 2};
+    mq_status status = MQ_OK;
+    int count = 0;
+    for (; status == MQ_OK && count < 100; count++) {
+        snprintf(n.name, sizeof n.name, "concat%d", count);
+        status = mq_inet_add(net, &n, NULL, &error);
+    }
+    assert_int_equal(status, MQ_BAD_INPUT);
+    assert_non_null(strstr(error.text, "channels of all results so far: got 8454144, expected 1 to 8388608"));
+    assert_int_equal(count, 64);
+    mq_inet_free(net);
+}
+
 static void refused_places(void **state) {
     (void)state;
     mq_inet *net = start(4, 4, 2, 4);
@@ -347,9 +365,10 @@ static void refused_wholes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(inferred_edges), cmocka_unit_test(refused_places),
-        cmocka_unit_test(refused_layers), cmocka_unit_test(refused_requantisations),
-        cmocka_unit_test(refused_shapes), cmocka_unit_test(refused_wholes),
+        cmocka_unit_test(inferred_edges),          cmocka_unit_test(many_channels),
+        cmocka_unit_test(refused_places),          cmocka_unit_test(refused_layers),
+        cmocka_unit_test(refused_requantisations), cmocka_unit_test(refused_shapes),
+        cmocka_unit_test(refused_wholes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

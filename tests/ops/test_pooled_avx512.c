@@ -34,7 +34,7 @@ static void check(int channels, int kernel, bool keep_z, mq_dtype type) {
                      .w = WIDTH,
                      .c = channels,
                      .kernel = kernel,
-                     .z = z,
+                     .z = {z, false},
                      .forward = {.mean = m, .a = a, .b = b},
                      .backward = {.mean = m, .a = b + c, .b = b + 2 * c, .slope = b + 3 * c},
                      .keep_z = keep_z};
@@ -76,6 +76,59 @@ static void same_bits(void **state) {
                 check(channels[i], kernel, mask & 1, mask & 2 ? MQ_BF16 : MQ_F32);
 }
 
+/* Of int16 what float32 gives. */
+static void check_whole(bool ordered) {
+    enum { CHANNELS = 48, SMALL = ROWS * WIDTH * CHANNELS, LARGE = 4 * SMALL };
+    float *z = ops_normal(LARGE, 4), *dy = ops_normal(SMALL, 5), *numbers = ops_normal(7 * CHANNELS, 6);
+    int16_t *narrowed = bytes(LARGE * sizeof *narrowed), *kept = bytes(SMALL * sizeof *kept);
+    for (size_t i = 0; i < LARGE; i++) z[i] = narrowed[i] = (int16_t)lrintf(30 * z[i]);
+    z[0] = narrowed[0] = INT16_MAX;
+    z[1] = narrowed[1] = -INT16_MAX;
+    for (size_t c = 0; c < CHANNELS; c++) numbers[CHANNELS + c] += numbers[CHANNELS + c] < 0 ? -1 : 1;
+    if (!ordered) numbers[CHANNELS + 3] = 0; /* every position is as large */
+    const float *m = numbers, *a = m + CHANNELS, *b = a + CHANNELS;
+    pooled_norm p = {
+        .h = ROWS,
+        .w = WIDTH,
+        .c = CHANNELS,
+        .kernel = 2,
+        .z = {z, false},
+        .forward = {.mean = m, .a = a, .b = b},
+        .backward = {.mean = m, .a = b + CHANNELS, .b = b + 2 * CHANNELS, .slope = b + 3 * CHANNELS},
+        .keep_z = true};
+    if (pooled_norm_avx512(&p))
+        for (int type = 0; type < 2; type++) {
+            side real = {bytes(SMALL * sizeof(float)), bytes(SMALL), bytes(LARGE * sizeof(float))};
+            side whole = {NULL, bytes(SMALL), bytes(LARGE * sizeof(float))};
+            for (size_t row = 0; row < ROWS; row++) {
+                const float *d = dy + row * WIDTH * CHANNELS;
+                p.z = (norm_z){z, false};
+                p.y = real.y;
+                p.index = real.index;
+                pooled_norm_forward(&p, row);
+                pooled_norm_gradient(&p, row, 0, WIDTH, d, real.out, type ? MQ_BF16 : MQ_F32);
+                p.z = (norm_z){narrowed, true};
+                p.y = kept;
+                p.index = whole.index;
+                pooled_norm_forward(&p, row);
+                pooled_norm_gradient(&p, row, 0, WIDTH, d, whole.out, type ? MQ_BF16 : MQ_F32);
+            }
+            for (size_t i = 0; i < SMALL; i++) assert_true(real.y[i] == (float)kept[i]);
+            assert_memory_equal(real.index, whole.index, SMALL);
+            assert_memory_equal(real.out, whole.out, LARGE * sizeof(float));
+            void *all[] = {real.y, real.index, real.out, whole.index, whole.out};
+            for (size_t i = 0; i < sizeof all / sizeof *all; i++) mq_free(all[i]);
+        }
+    void *all[] = {z, dy, numbers, narrowed, kept};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) mq_free(all[i]);
+}
+
+static void same_of_whole(void **state) {
+    (void)state;
+    check_whole(true);
+    check_whole(false);
+}
+
 static void chosen(void **state) {
     (void)state;
     const pooled_norm whole = {.c = 48}, part = {.c = 40};
@@ -84,6 +137,7 @@ static void chosen(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits), cmocka_unit_test(chosen)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits), cmocka_unit_test(same_of_whole),
+                                       cmocka_unit_test(chosen)};
     return cmocka_run_group_tests(tests, ops_one_thread, NULL);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # compare.sh MIXQ SOURCE: a network trained for a moment, exported, executed by the qonnx package on real images and compared
-# code by code with mixq; and the files of tests/qonnx/files. Skipped where no python has onnx and qonnx: MIXQ_PYTHON
-# names one to try first.
+# code by code with mixq; its plain ONNX and a float one by onnx and onnxruntime; the files of tests/qonnx/files; random
+# networks. Skipped where no python has onnx and qonnx: MIXQ_PYTHON names one to try first.
 set -euo pipefail
 mixq=$1
 here=$2/tests/qonnx
@@ -34,6 +34,11 @@ if "$mixq" train --model net.yaml --data fashion-mnist --limit 600 --epochs 1 --
     --threads 1 --quiet >/dev/null 2>&1; then
     "$mixq" export run --out net --format qonnx,onnx --vectors 20 --data fashion-mnist >/dev/null
     "$python" "$here/compare_qonnx.py" "$mixq" net/qonnx.onnx net --own --pixels net/vectors/images.npy
+    "$mixq" train --model net.yaml --data fashion-mnist --limit 600 --epochs 1 --batch 20 --float --out float-run --threads 1 \
+        --quiet >/dev/null 2>&1
+    "$mixq" export float-run --format onnx --out float >/dev/null
+    "$python" "$here/check_plain.py" net/plain.onnx net/vectors
+    "$python" "$here/check_plain.py" float/float.onnx net/vectors --float
 else
     echo "no Fashion-MNIST here: the files alone"
 fi
@@ -41,3 +46,4 @@ for file in small own; do
     "$mixq" import "$here/files/$file.onnx" --out $file.safetensors >/dev/null
     "$python" "$here/compare_qonnx.py" "$mixq" "$here/files/$file.onnx" $file.safetensors
 done
+"$python" "$here/random_networks.py" "$mixq" 25 --seed 1

@@ -235,7 +235,7 @@ static void op_residual(const char *input, const char *output) {
 static void op_scale(const char *input, const char *output) {
     char both[128];
     snprintf(both, sizeof both, "%s odd.k", input);
-    scalar("odd.k", 2);
+    scalar("odd.k", -2);
     graph_node("", "Mul", "odd", both, output);
 }
 static void op_quant2(const char *input, const char *output) {
@@ -300,14 +300,14 @@ static void refusals(void **state) {
         {"sigmoid", op_sigmoid, "node odd (Sigmoid): operator not supported", 2},
         {"depth", op_depth, "node odd (DepthToSpace): operator not supported", 3},
         {"residual", op_residual, "node odd (Add): of two computed values", 2},
-        {"scale", op_scale, "node odd (Mul): of quantised values", 3},
+        {"scale", op_scale, "node odd (Mul): of quantised values: only a factor above 0", 3},
         {"zero", op_quant2, "node odd (|Quant): zero point: got 3, expected 0", 2},
         {"twice", op_requant, "node odd (|quantised already", 3},
         {"wide", op_wide, "node odd (|12 bits: activations of 1 to 8", 2},
         {"channels", op_channels, "node odd (|scale: 4 numbers for an activation", 2},
         {"rounding", op_rounding, "node odd (|rounding_mode: got 'CEIL'", 2},
-        {"bipolar", op_bipolar, "node odd (qonnx.custom_op.general::BipolarQuant): operator not supported",
-         2},
+        {"bipolar", op_bipolar,
+         "node odd (qonnx.custom_op.general::BipolarQuant): of computed values: codes -1 and 1 without 0", 2},
         {"pool", op_pool, "node odd (MaxPool): padding", 3},
         {"reshape", op_reshape, "node odd (Reshape): to shape [2, 32]", 3},
         {"missing", op_missing, "node odd (Relu): input 'nothing' is made by no node", 2},

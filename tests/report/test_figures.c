@@ -81,6 +81,61 @@ static void axes(void **state) {
     }
 }
 
+/* Logarithmic: ends inside, equal factors at equal distances, round ticks within. */
+static void log_axes(void **state) {
+    (void)state;
+    static const double ends[][2] = {{1, 10},     {0.9, 93},      {14, 16}, {5, 5},
+                                     {1e-7, 1e6}, {10.05, 10.06}, {2, 9}};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        const mq_axis a = mq_axis_log(ends[i][0], ends[i][1]);
+        double tick[MQ_AXIS_TICKS];
+        const int n = mq_axis_ticks(&a, tick);
+        assert_true(a.low < ends[i][0] && a.high > ends[i][1] && a.low > 0);
+        assert_true(n >= 2 && n <= MQ_AXIS_TICKS);
+        for (int t = 0; t < n; t++) {
+            char text[32];
+            assert_true(tick[t] >= a.low && tick[t] <= a.high && (t == 0 || tick[t] > tick[t - 1]));
+            mq_axis_text(&a, tick[t], text);
+            if (n > 2) assert_true(fabs(strtod(text, NULL) / tick[t] - 1) < 1e-9);
+        }
+        const double whole = mq_axis_part(&a, sqrt(a.low * a.high));
+        assert_true(fabs(whole - 0.5) < 1e-9);
+        assert_true(mq_axis_part(&a, 0) == 0 && mq_axis_part(&a, -1) == 0 &&
+                    mq_axis_part(&a, 2 * a.high) == 1);
+    }
+}
+
+/* Bars of a spread are in the picture, and within its frame. */
+static void spreads(void **state) {
+    (void)state;
+    const double x[] = {1, 10, 100}, y[] = {0.5, 0.6, 0.7}, dx[] = {5, 0, NAN}, dy[] = {0.1, NAN, 0.2};
+    mq_chart chart = {.title = "t", .x_label = "x", .y_label = "y", .count = 1, .log_x = true, .large = true};
+    mq_axis ax, ay;
+    mq_page page;
+    chart.series[0] = (mq_chart_series){.name = "a", .count = 3, .x = x, .y = y};
+    mq_page_begin(&page, NULL);
+    mq_chart_svg(&chart, true, &page);
+    char *text = taken(&page);
+    parse(text);
+    assert_null(strstr(text, "class=\"spread "));
+    mq_free(text);
+    chart.series[0].spread_x = dx;
+    chart.series[0].spread_y = dy;
+    mq_chart_svg(&chart, true, &page);
+    text = taken(&page);
+    parse(text);
+    int bars = 0;
+    for (const char *c = text; (c = strstr(c, "class=\"spread ")); c++) bars++;
+    assert_int_equal(bars, 3);
+    mq_free(text);
+    assert_true(mq_axis_ranges(&chart, &ax, &ay));
+    assert_true(ax.low > 0 && ax.low < 1 && ax.high > 100 && ay.low <= 0.4 && ay.high >= 0.9);
+    mq_chart_text(&chart, 60, &page);
+    text = taken(&page);
+    assert_non_null(strstr(text, "x (log)"));
+    mq_free(text);
+}
+
 static void charts(void **state) {
     (void)state;
     const double x[] = {1, 2, 3, 4}, y[] = {0.5, NAN, 0.7, 0.9}, far[] = {10, 20, 30, NAN};
@@ -183,7 +238,8 @@ static void bit_fields(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(words_of_others), cmocka_unit_test(axes),
-                                       cmocka_unit_test(charts), cmocka_unit_test(grids),
+                                       cmocka_unit_test(charts),          cmocka_unit_test(log_axes),
+                                       cmocka_unit_test(spreads),         cmocka_unit_test(grids),
                                        cmocka_unit_test(bit_fields)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

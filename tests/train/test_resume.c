@@ -46,6 +46,93 @@ static void in_an_unshared_search(void **state) {
     check_mode(state, MQ_MODE_SEARCH, false, NULL);
 }
 
+static double (*plain_gradients)(void *context, mq_model *model);
+static uint64_t begun[2];
+
+/* A force on the alphas that depends on all updates before. */
+static double with_memory(void *context, mq_model *model) {
+    test_run *run = context;
+    double *memory = run->hooks.memory;
+    memory[0] = 0.9 * memory[0] + 1 / (1 + memory[1]);
+    memory[1] += 1.0 / 3;
+    const double extra = plain_gradients(context, model);
+    mq_model_param(model, run->net->layers[0].node, MQ_PARAM_ALPHA_WEIGHT, -1)->grad[2] += (float)memory[0];
+    return extra + memory[0];
+}
+
+static mq_status note_begin(void *context, mq_model *model, uint64_t updates, uint64_t done,
+                            mq_error *error) {
+    (void)context, (void)model, (void)error;
+    begun[0] = updates;
+    begun[1] = done;
+    return MQ_OK;
+}
+
+static void begin_with_memory(test_run *run, void **state, const char *name, double *memory) {
+    run_begin(run, state, name, MQ_MODE_SEARCH, true);
+    plain_gradients = run->hooks.after_backward;
+    run->hooks.after_backward = with_memory;
+    run->hooks.begin = note_begin;
+    run->hooks.memory = memory;
+    run->hooks.memory_count = 2;
+    memory[0] = memory[1] = 0;
+}
+
+static void hooks_remember(void **state) {
+    test_run a, b;
+    double memory_a[2], memory_b[3];
+    begin_with_memory(&a, state, "undisturbed", memory_a);
+    run_well(&a);
+    assert_true(begun[0] == RUN_STEPS && begun[1] == 0);
+    begin_with_memory(&b, state, "stopped", memory_b);
+    mq_status status;
+    int calls = 0;
+    do {
+        b.stop_step = 5;
+        status = run_train(&b);
+        b.settings.resume = true;
+        calls++;
+        if (status == MQ_INTERRUPTED) memory_b[0] = memory_b[1] = 1e9; /* another process */
+        assert_true(begun[0] == RUN_STEPS && begun[1] == 5 * (uint64_t)(calls - 1));
+    } while (status == MQ_INTERRUPTED);
+    run_expect(&b, status, MQ_OK, "");
+    assert_true(calls > 3 && memory_a[0] == memory_b[0] && memory_a[1] == memory_b[1]);
+    run_same_end(&a, &b);
+    b.hooks.memory_count = 3;
+    run_expect(&b, run_train(&b), MQ_BAD_INPUT, "hook_state");
+    b.hooks.memory_count = 0;
+    run_expect(&b, run_train(&b), MQ_BAD_INPUT, "hook_state");
+    run_end(&a);
+    run_end(&b);
+}
+
+/* A hook that is interrupted after the epoch's steps: the resumed run ends the epoch again. */
+static mq_status (*plain_epoch)(void *context, mq_model *model, json_t *metrics, mq_error *error);
+static int interrupted_epochs;
+
+static mq_status epoch_interrupted(void *context, mq_model *model, json_t *metrics, mq_error *error) {
+    MQ_TRY(plain_epoch(context, model, metrics, error));
+    if (interrupted_epochs++ % 2 == 0) return mq_fail(error, MQ_INTERRUPTED, "interrupted");
+    return MQ_OK;
+}
+
+static void in_the_hook_of_an_epoch(void **state) {
+    test_run a, b;
+    run_begin(&a, state, "undisturbed", MQ_MODE_SEARCH, true);
+    run_well(&a);
+    run_begin(&b, state, "stopped", MQ_MODE_SEARCH, true);
+    plain_epoch = b.hooks.epoch;
+    b.hooks.epoch = epoch_interrupted;
+    for (int e = 1; e <= 3; e++) {
+        run_expect(&b, run_train(&b), MQ_INTERRUPTED, "after the steps of epoch");
+        b.settings.resume = true;
+    }
+    run_well(&b);
+    run_same_end(&a, &b);
+    run_end(&a);
+    run_end(&b);
+}
+
 static void at_the_end_of_an_epoch(void **state) {
     test_run a, b;
     run_begin(&a, state, "undisturbed", MQ_MODE_FIXED, true);
@@ -214,6 +301,8 @@ int main(void) {
         IN_FOLDER(at_fixed_bits),
         IN_FOLDER(in_a_search),
         IN_FOLDER(in_an_unshared_search),
+        IN_FOLDER(hooks_remember),
+        IN_FOLDER(in_the_hook_of_an_epoch),
         IN_FOLDER(at_the_end_of_an_epoch),
         IN_FOLDER(after_a_crash),
         IN_FOLDER(resume_without_a_run),

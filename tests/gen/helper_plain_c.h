@@ -1,6 +1,6 @@
-/* plain_c_run.h - the plain C of a network, compiled and compared with the reference simulator. */
-#ifndef MIXQ_TESTS_GEN_PLAIN_C_RUN_H
-#define MIXQ_TESTS_GEN_PLAIN_C_RUN_H
+/* helper_plain_c.h - the plain C of a network, compiled and compared with the reference simulator. */
+#ifndef MIXQ_TESTS_GEN_HELPER_PLAIN_C_H
+#define MIXQ_TESTS_GEN_HELPER_PLAIN_C_H
 
 #include <dlfcn.h>
 #include <stdio.h>

@@ -1,0 +1,190 @@
+/* dnn_narrow.c - the source gradient of convolutions of few channels in, as a network's first layer is: a
+ * search wants it for the image's branches.
+ *
+ * oneDNN fills vectors of 16 channels, of which three are wanted. Here the lanes of a vector are a kernel
+ * row's columns and channels, kw*ic of them: 9 of 16. What output position x' gives to the source's row y is
+ *   t[q][i] = sum over r, o of diff_dst[y + pad_h - r][x'][o] * w[o][i][r][q],
+ * and diff_src[y][x][i] is the sum of t[q][i] of x' = x + pad_w - q: a register to which the positions' t are
+ * added in turn gives off ic lanes after each and moves down by as many. A task is a row of the source, so
+ * the result does not depend on the thread count. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/parallel.h"
+#include "dnn/dnn_internal.h"
+
+enum { LANES = 16, LEAST = 8 /* lanes in use */, MOST_CHANNELS = 4, POSITIONS = 8 /* at once */ };
+
+struct mq_dnn_narrow {
+    mq_dnn_conv_spec spec;
+    /* [kh][oc][LANES] float32, or [kh][oc/2][LANES][2] bfloat16: two channels out side by side */
+    void *weights;
+};
+
+static bool supported(const mq_dnn_conv_spec *s) {
+#if defined(__x86_64__) && defined(__GNUC__)
+    if (s->compute == MQ_BF16 && !__builtin_cpu_supports("avx512bf16")) return false;
+    return __builtin_cpu_supports("avx512f") != 0;
+#else
+    (void)s;
+    return false;
+#endif
+}
+
+bool mq_dnn_narrow_wanted(const mq_dnn_conv_spec *s) {
+    const int lanes = s->kw * s->ic;
+    return s->backward_data && s->groups == 1 && s->stride == 1 && s->ic <= MOST_CHANNELS && lanes >= LEAST &&
+           lanes <= LANES && s->diff_src == MQ_F32 && s->oc % 2 == 0 && supported(s);
+}
+
+mq_status mq_dnn_narrow_create(const mq_dnn_conv_spec *spec, mq_dnn_narrow **out, mq_error *error) {
+    mq_dnn_narrow *n;
+    MQ_TRY(mq_alloc(1, sizeof *n, "a convolution's gradient", out, error));
+    n = *out;
+    n->spec = *spec;
+    return mq_alloc((size_t)spec->kh * (size_t)spec->oc * LANES, mq_dtype_size(spec->compute),
+                    "convolution weights", &n->weights, error);
+}
+
+void mq_dnn_narrow_destroy(mq_dnn_narrow *n) {
+    if (!n) return;
+    mq_free(n->weights);
+    mq_free(n);
+}
+
+void mq_dnn_narrow_set_weights(mq_dnn_narrow *n, const float *w) {
+    const mq_dnn_conv_spec *s = &n->spec;
+    const size_t ic = (size_t)s->ic, kh = (size_t)s->kh, kw = (size_t)s->kw, oc = (size_t)s->oc;
+    for (size_t r = 0; r < kh; r++)
+        for (size_t o = 0; o < oc; o++)
+            for (size_t q = 0; q < kw; q++)
+                for (size_t i = 0; i < ic; i++) {
+                    const float v = w[((o * ic + i) * kh + r) * kw + q];
+                    const size_t lane = q * ic + i;
+                    if (s->compute == MQ_BF16)
+                        ((uint16_t *)n->weights)[((r * oc + o / 2 * 2) * LANES) + 2 * lane + o % 2] =
+                            mq_f32_to_bf16(v);
+                    else
+                        ((float *)n->weights)[(r * oc + o) * LANES + lane] = v;
+                }
+}
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+
+#define AVX512 __attribute__((target("avx512f,avx512vl,avx512bf16")))
+#define INLINE static inline __attribute__((always_inline)) AVX512
+
+/* A row of the source: what meets it. */
+typedef struct row {
+    const mq_dnn_conv_spec *spec;
+    const char *diff_dst; /* its image's */
+    const char *weights;
+    float *out;        /* [iw][ic] */
+    int y, first, end; /* kernel rows [first, end) whose output row exists */
+} row;
+
+/* t += a pair of channels, or one, times its weights. */
+INLINE __m512 multiply(__m512 t, __m512 w, const char *at, bool bf16) {
+    if (bf16) {
+        int pair;
+        memcpy(&pair, at, sizeof pair);
+        return _mm512_dpbf16_ps(t, (__m512bh)w, (__m512bh)_mm512_set1_epi32(pair));
+    }
+    float one;
+    memcpy(&one, at, sizeof one);
+    return _mm512_fmadd_ps(w, _mm512_set1_ps(one), t);
+}
+
+/* t of `count` positions from x on. */
+INLINE void terms(const row *l, int x, int count, bool bf16, __m512 *t) {
+    const mq_dnn_conv_spec *s = l->spec;
+    const size_t step = bf16 ? 2 : 1, oc = (size_t)s->oc, pixel = oc * (bf16 ? 2 : 4);
+    for (int k = 0; k < count; k++) t[k] = _mm512_setzero_ps();
+    for (int r = l->first; r < l->end; r++) {
+        const size_t dst_row = (size_t)(l->y + s->pad_h - r) * (size_t)s->ow + (size_t)x;
+        const char *from = l->diff_dst + dst_row * pixel, *w = l->weights + (size_t)r * pixel * LANES;
+        for (size_t o = 0; o < oc; o += step, from += 4, w += sizeof(__m512)) {
+            const __m512 weights = _mm512_loadu_ps(w);
+#pragma GCC unroll 8
+            for (int k = 0; k < count; k++) t[k] = multiply(t[k], weights, from + (size_t)k * pixel, bf16);
+        }
+    }
+}
+
+/* The lanes that are complete, of the source's column. Four are stored where the next column's come behind.
+ */
+INLINE void give(const row *l, int column, __m512 sum) {
+    const mq_dnn_conv_spec *s = l->spec;
+    float *to = l->out + (ptrdiff_t)column * s->ic;
+    if (column < 0 || column >= s->iw) return;
+    if ((column + 1) * s->ic + MOST_CHANNELS <= s->iw * s->ic)
+        _mm_storeu_ps(to, _mm512_castps512_ps128(sum));
+    else
+        _mm_mask_storeu_ps(to, (__mmask8)((1 << s->ic) - 1), _mm512_castps512_ps128(sum));
+}
+
+INLINE void whole_row(const row *l, bool bf16) {
+    static const int count[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const mq_dnn_conv_spec *s = l->spec;
+    const __m512i down = _mm512_add_epi32(_mm512_loadu_si512(count), _mm512_set1_epi32(s->ic));
+    const __mmask16 stay = (__mmask16)(0xffff >> s->ic);
+    __m512 sum = _mm512_setzero_ps(), t[POSITIONS];
+    int x = 0;
+    for (int many; x < s->ow; x += many) {
+        many = s->ow - x >= POSITIONS ? POSITIONS : 1;
+        if (many == POSITIONS)
+            terms(l, x, POSITIONS, bf16, t);
+        else
+            terms(l, x, 1, bf16, t);
+        for (int k = 0; k < many; k++) {
+            sum = _mm512_add_ps(sum, t[k]);
+            give(l, x + k - s->pad_w, sum);
+            sum = _mm512_maskz_permutexvar_ps(stay, down, sum);
+        }
+    }
+    for (; x - s->pad_w < s->iw; x++) {
+        give(l, x - s->pad_w, sum);
+        sum = _mm512_maskz_permutexvar_ps(stay, down, sum);
+    }
+}
+
+AVX512 static void row_f32(const row *l) {
+    whole_row(l, false);
+}
+
+AVX512 static void row_bf16(const row *l) {
+    whole_row(l, true);
+}
+
+typedef struct job {
+    const mq_dnn_narrow *narrow;
+    const void *diff_dst;
+    float *diff_src;
+} job;
+
+static void run_row(void *context, size_t task) {
+    const job *j = context;
+    const mq_dnn_conv_spec *s = &j->narrow->spec;
+    const size_t image = task / (size_t)s->ih, element = mq_dtype_size(s->compute);
+    row l = {.spec = s,
+             .diff_dst =
+                 (const char *)j->diff_dst + image * (size_t)s->oh * (size_t)s->ow * (size_t)s->oc * element,
+             .weights = j->narrow->weights,
+             .out = j->diff_src + task * (size_t)s->iw * (size_t)s->ic,
+             .y = (int)(task % (size_t)s->ih)};
+    l.first = l.y + s->pad_h - (s->oh - 1) > 0 ? l.y + s->pad_h - (s->oh - 1) : 0;
+    l.end = l.y + s->pad_h + 1 < s->kh ? l.y + s->pad_h + 1 : s->kh;
+    (s->compute == MQ_BF16 ? row_bf16 : row_f32)(&l);
+}
+
+void mq_dnn_narrow_run(const mq_dnn_narrow *n, const void *diff_dst, float *diff_src) {
+    job j = {n, diff_dst, diff_src};
+    mq_parallel((size_t)n->spec.n * (size_t)n->spec.ih, run_row, &j);
+}
+
+#else
+void mq_dnn_narrow_run(const mq_dnn_narrow *n, const void *diff_dst, float *diff_src) {
+    (void)n, (void)diff_dst, (void)diff_src;
+}
+#endif
