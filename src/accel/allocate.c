@@ -291,14 +291,17 @@ static mq_status make_plan(job *j, mq_inet_plan **out) {
     return status;
 }
 
-/* What the streams' FIFOs take beyond the budget is taken off it. */
+/* What the streams' FIFOs take beyond the budget is taken off what the stages may use: less than these did.
+ */
 static mq_status excess(job *j, const mq_inet_plan *plan, bool *fits) {
     mq_estimate e;
     mq_resources budget = mq_device_budget(j->device);
     MQ_TRY(mq_estimate_make(j->net, plan, j->device, j->clock_mhz, &e, j->error));
     *fits = e.fits;
     for (int i = 0; i < MQ_RESOURCES; i++)
-        if (e.used.of[i] > budget.of[i]) j->budget.of[i] -= e.used.of[i] - budget.of[i];
+        if (e.used.of[i] > budget.of[i])
+            j->budget.of[i] = (j->best.used.of[i] < j->budget.of[i] ? j->best.used.of[i] : j->budget.of[i]) -
+                              (e.used.of[i] - budget.of[i]);
     mq_estimate_free(&e);
     return MQ_OK;
 }

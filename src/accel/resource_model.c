@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "accel/weight_word.h"
 #include "base/bit_length.h"
 
 /* What is not counted from the structure. "layers" are the synthesised ones of docs/accelerator.md (Yosys
@@ -98,13 +99,6 @@ mq_resources mq_model_fifo(const mq_stream *s, int64_t depth) {
 
 /* ---- kernel rows ---- */
 
-/* Weight bits of a slice in memory: raw codes where the pre-adder packs them, else the port's word. */
-static int word_bits(const mq_packing *p) {
-    int w = mq_bit_length((int64_t)p->weight_codes.high - p->weight_codes.low);
-    int raw = p->weights * w;
-    return p->weights_wide || raw < p->dsp.narrow ? raw : p->dsp.narrow;
-}
-
 void mq_row_model_make(int kernel, int kinds, const int *count, const int *taps,
                        const mq_packing *const *packing, mq_row_model *out) {
     *out = (mq_row_model){.kernel = kernel, .longest = INT64_MAX};
@@ -121,7 +115,7 @@ void mq_row_model_make(int kernel, int kinds, const int *count, const int *taps,
         if (longest < out->longest) out->longest = longest;
         out->repair += (double)count[i] * p->luts;
         if (p->shared_luts > out->shared) out->shared = p->shared_luts;
-        out->word += count[i] * word_bits(p);
+        out->word += count[i] * mq_weight_word_of(p).bits;
         for (int f = 0; f < p->fields; f++)
             if (p->field[f].high - p->field[f].low > out->span)
                 out->span = p->field[f].high - p->field[f].low;

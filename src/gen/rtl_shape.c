@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "accel/weight_word.h"
 #include "base/bit_length.h"
 #include "base/memory.h"
 #include "gen/packed_slice.h"
@@ -66,48 +67,9 @@ static int steps_of(const mq_pack_operand *operand, int count) {
     return most + 1;
 }
 
-/* Whether the pre-adder can put the codes into their places: low bits in d, signs in a, none over another;
- * and the offset's one bit. */
-static bool by_pre_adder(rtl_kind *k) {
-    const mq_packing *p = k->p;
-    int bits = 1 + mq_bit_length(-p->weight_codes.low > p->weight_codes.high + 1 ? -p->weight_codes.low - 1
-                                                                                 : p->weight_codes.high);
-    uint64_t d = 0, a = 0;
-    for (int i = 0; i < p->weights; i++) {
-        uint64_t low = rtl_low(-1, bits - 1) << p->weight[i].position;
-        uint64_t sign = (uint64_t)1 << (p->weight[i].position + bits - 1);
-        if ((d & low) || (a & sign)) return false;
-        d |= low;
-        a |= sign;
-    }
-    if (k->offset && !k->weights_c) return false; /* C takes the packed word */
-    if (k->offset) {
-        uint64_t one = (uint64_t)1 << p->fix_shift;
-        if ((p->fix_sign > 0 ? d : a) & one) return false;
-        k->place = p->fix_sign * (int64_t)one;
-    }
-    k->weight_bits = bits;
-    return true;
-}
-
-/* Whether the lowest bit of a weight can be seen in the packed word: it is the bit there but for the borrow
- * of what stands below, which is the sign of that, the bit under it. */
-static bool borrow_is_seen(const mq_packing *p) {
-    for (int i = 0; i < p->weights; i++) {
-        int64_t low = 0, high = 0;
-        int s = p->weight[i].position;
-        for (int k = 0; k < p->weights; k++)
-            if (p->weight[k].position < s) {
-                low += (int64_t)p->weight_codes.low * ((int64_t)1 << p->weight[k].position);
-                high += (int64_t)p->weight_codes.high * ((int64_t)1 << p->weight[k].position);
-            }
-        if (s > 0 && (low < -((int64_t)1 << (s - 1)) || high >= (int64_t)1 << (s - 1))) return false;
-    }
-    return true;
-}
-
 static mq_status make_kind(rtl_shape *x, const mq_plan_piece *piece, rtl_kind *k, mq_error *error) {
     const mq_packing *p = &piece->packing;
+    const mq_weight_word word = mq_weight_word_of(p);
     const char *name = x->node->name;
     *k = (rtl_kind){.p = p, .taps = piece->taps, .per_group = steps_of(p->activation, p->activations)};
     if (p->dsp.wide != 27 || p->dsp.narrow != 18 || p->dsp.accumulator != 48)
@@ -125,18 +87,14 @@ static mq_status make_kind(rtl_shape *x, const mq_plan_piece *piece, rtl_kind *k
     }
     k->offset = p->fix == MQ_PORT_OFFSET;
     k->weights_c = p->fix_weights;
-    k->pre_add = !p->weights_wide;
+    k->pre_add = !p->weights_wide || word.raw;
+    k->raw = word.raw;
+    k->low_bits = word.low_bits;
+    k->weight_bits = word.bits;
+    k->place = word.place;
     k->per_slice = (int64_t)(mq_slice_constant(p) - (uint64_t)p->bias);
     int64_t by = k->offset && !p->fix_weights ? p->fix_sign * ((int64_t)1 << p->fix_shift) : 0;
     k->constant = p->zero_word - by;
-    if (p->weights_wide && by_pre_adder(k)) {
-        k->raw = k->pre_add = true;
-        k->weight_bits *= p->weights;
-        return MQ_OK;
-    }
-    k->weight_bits = p->weights_wide ? p->dsp.wide : p->dsp.narrow;
-    k->low_bits = k->parity && (!borrow_is_seen(p) || (k->offset && p->fix_weights));
-    if (k->low_bits) k->weight_bits += p->weights;
     return MQ_OK;
 }
 
