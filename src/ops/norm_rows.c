@@ -88,7 +88,7 @@ INLINE float load(const void *base, size_t at, bool bf16) {
 
 /* What passes through the gate at a normalised y. */
 INLINE float gated(const norm_gate *gate, float y, float dy) {
-    return ((y >= gate->low) & (y <= gate->high) ? dy : 0) * gate->scale;
+    return (((y >= gate->low) & (y <= gate->high)) ? dy : 0) * gate->scale;
 }
 
 INLINE void gated_products(const norm_forward *f, const norm_gate *through, const float *z, const void *dy,
