@@ -60,7 +60,7 @@ static mq_status create(const pareto_setup *s, const cli_args *args, bool join, 
                            cli_value(args, "--out"));
         MQ_TRY(rehearse(s, error));
         MQ_TRY(mq_make_dirs(s->out, error));
-        for (double waited = 0; claim < 0 && waited < WAIT_SECONDS; waited += 0.05) {
+        for (int tries = 0; claim < 0 && tries < 20 * WAIT_SECONDS; tries++) {
             MQ_TRY(mq_claim_take(lock, &claim, error));
             if (claim < 0) nanosleep(&(struct timespec){0, 50000000L}, NULL);
         }
@@ -88,9 +88,9 @@ static mq_status create(const pareto_setup *s, const cli_args *args, bool join, 
 static mq_status await(const cli_args *args, mq_error *error) {
     char path[MQ_PATH];
     MQ_TRY(sweep_file(args, path, error));
-    for (double waited = 0; !mq_path_exists(path); waited += 0.1) {
+    for (int tries = 0; !mq_path_exists(path); tries++) {
         if (mq_stop_requested()) return mq_fail(error, MQ_INTERRUPTED, "interrupted before the sweep began");
-        if (waited >= WAIT_SECONDS)
+        if (tries >= 10 * WAIT_SECONDS)
             return mq_fail(error, MQ_BAD_INPUT, "%s: not made by the first process within %d seconds", path,
                            WAIT_SECONDS);
         nanosleep(&(struct timespec){0, 100000000L}, NULL);

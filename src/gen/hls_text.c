@@ -48,7 +48,6 @@ void mq_hls_comment(mq_hls_text *t, int indent, const char *format, ...) {
             used = 2 + indent;
             at += n;
             length -= n;
-            n = 0;
         }
         mq_hls_say(t, "%s%.*s", used == 2 ? " " : "", (int)length, at);
         used += (int)length + (used == 2);
