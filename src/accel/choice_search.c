@@ -181,7 +181,7 @@ static void offer(mq_choice_job *s, const mq_resources *used, int in_pixels) {
 static void find_scarce(mq_choice_job *s, const mq_price_vector mu) {
     for (int r = 0; r < MQ_RESOURCES; r++) {
         int before = 0;
-        for (int i = 0; i < MQ_RESOURCES; i++) before += mu[i] > mu[r] || (mu[i] == mu[r] && i < r);
+        for (int i = 0; i < MQ_RESOURCES; i++) before += mu[i] > mu[r] || (i < r && mu[i] == mu[r]);
         s->scarce[r] = before < 2;
     }
 }

@@ -124,7 +124,7 @@ static const double ALMOST_ALL = 0.7;
 /* The resource of which the largest share is used, and that share. */
 static int limit(const mq_estimate *e, double *of) {
     int most = 0;
-    double unused, *share = of ? of : &unused;
+    double unused = 0, *share = of ? of : &unused;
     *share = -1;
     for (int i = 0; i < MQ_RESOURCES; i++) {
         double s = e->budget.of[i] > 0 ? (double)e->used.of[i] / (double)e->budget.of[i] : 0;

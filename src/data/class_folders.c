@@ -252,7 +252,7 @@ static mq_status drop_damaged(folders *f, bool strict, mq_error *error) {
         if (kept != i) memmove(set->images + kept * bytes, set->images + i * bytes, bytes);
         set->labels[kept++] = p->label;
     }
-    if (kept == 0) return mq_fail(error, MQ_BAD_INPUT, "%s", first->why->text);
+    if (kept == 0 && first) return mq_fail(error, MQ_BAD_INPUT, "%s", first->why->text);
     if (first)
         mq_log(MQ_LOG_WARN, "%s: %zu of %zu images left out as damaged; the first: %s", f->root,
                set->count - kept, set->count, first->why->text);

@@ -125,7 +125,8 @@ static mq_status put_IMAGE(exporter *x, int index) {
         const mq_real_step *s = &image->real->step[i];
         bool last = i == image->real->count; /* the scale, so that codes come out in steps of 1 */
         float scale = (float)image->scale;
-        mq_shape operand = last || s->count == 1 ? (mq_shape){0} : mq_shape4(1, s->count, 1, 1);
+        mq_shape operand = {0};
+        if (!last && s->count > 1) operand = mq_shape4(1, s->count, 1, 1);
         snprintf(what, sizeof what, "value%d", i);
         mq_onnx_add_real(x->w, name_of(n->name, what, value), &operand, last ? &scale : s->value);
         snprintf(what, sizeof what, "step%d", i);

@@ -45,7 +45,7 @@ MQ_CLONES static void dot_bits(const uint8_t *k, const float *dy, size_t n, doub
 #pragma GCC unroll 8
         for (int b = BITS - 1; b >= 0; b--)
             for (int l = 0; l < LANES; l++) {
-                const int32_t taken = value[l] & (code[l] >> 31); /* the sign: bit b of k */
+                const int32_t taken = value[l] & -(code[l] < 0); /* the sign: bit b of k */
                 float f;
                 memcpy(&f, &taken, sizeof f);
                 lane[b][l] += f;

@@ -188,9 +188,10 @@ static void build(const mq_net_data *d, mq_page *page) {
                 json_number_value(json_object_get(d->build, "clock_mhz")));
     for (int r = 0; r < RESOURCES; r++) mq_page_say(page, "<th class=n>%s</th>", resource_heads[r]);
     mq_page_say(page, "</tr></thead><tbody>\n");
-    json_array_foreach(stages, i, stage)
+    json_array_foreach(stages, i, stage) {
         resource_row(json_object_get(stage, "node"), json_object_get(stage, "cycles"),
                      json_object_get(stage, "estimate"), most, page);
+    }
     json_t *all = json_string("all"), *have = json_string("of the device, to be used");
     resource_row(all, json_object_get(d->build, "cycles"), json_object_get(d->build, "estimate"), NULL, page);
     if (number(budget, "lut") > 0) resource_row(have, NULL, budget, NULL, page);

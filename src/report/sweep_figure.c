@@ -224,7 +224,9 @@ mq_status mq_sweep_section(const mq_sweep_data *sweep, int i, mq_page *page, mq_
         mq_page_say(page, "</th><th>+-</th><th>M DSP operations</th><th>+-</th><th>cycles</th><th>frames a "
                           "second</th><th></th>"
                           "</tr></thead><tbody>\n");
-        json_array_foreach(json_object_get(sweep->results, "groups"), k, g) group_row(g, page);
+        json_array_foreach(json_object_get(sweep->results, "groups"), k, g) {
+            group_row(g, page);
+        }
         mq_page_say(page, "</tbody></table></div><p>Bits are those of the best seed.</p>\n");
     }
     mq_page_say(page, "</section>\n");
