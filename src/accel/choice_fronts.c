@@ -29,13 +29,11 @@ typedef struct exact {
     int left;
 } exact;
 
+/* No way from the start can make this a way that fits. */
 static bool hopeless(const mq_choice_job *s, const double *come, const int32_t used[MQ_RESOURCES]) {
-    for (int b = 0; b < s->bounds; b++) {
-        double limit =
-            s->bound[b].limit + (s->optimise && s->out->found ? s->out->price * (1 - MQ_CHOICE_ROUNDING) : 0);
-        if (s->optimise && !s->out->found) limit += MQ_RESOURCES; /* no share above 1 */
-        if (come[b] + mq_cost32(s->bound[b].price, used) > limit + MQ_CHOICE_ROUNDING) return true;
-    }
+    for (int b = 0; b < s->bounds; b++)
+        if (come[b] + mq_cost32(s->bound[b].price, used) > s->bound[b].limit + MQ_CHOICE_ROUNDING)
+            return true;
     return false;
 }
 

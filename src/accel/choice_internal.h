@@ -15,7 +15,7 @@ typedef double mq_price_vector[MQ_RESOURCES];
 /* Cost to come of every state under one price. */
 typedef struct mq_choice_bound {
     mq_price_vector price;
-    double limit;  /* a way worth having costs less (optimise) or at most this */
+    double limit;  /* a way that fits costs at most this */
     double **come; /* [steps][states] */
 } mq_choice_bound;
 
