@@ -1,6 +1,6 @@
 /* mix_rows.c - the mix behind a batch norm with AVX-512: what would be passes over pieces in the cache is one
- * register loop, so that arithmetic runs while memory is read. Values and gradients are those of the single
- * passes, to the bit; sums are of another order. */
+ * register loop, so that arithmetic runs while memory is read. Gradients are those of the single passes, to
+ * the bit; values as quant.h says, and sums are of another order. */
 #include "quant/mix.h"
 
 #include <math.h>
@@ -48,6 +48,12 @@ static void set_cells(mq_mix_rows *r) {
 
 void mq_mix_rows_set(mq_mix_rows *r, mq_quantizer quantizer, const float softmax[MQ_BRANCHES]) {
     mq_mix_set_branches(quantizer, softmax, r->branch);
+    for (int j = 0; j < MQ_BRANCHES; j++) {
+        const double step = mq_activation_step(quantizer, MQ_SEARCH_MIN + j);
+        r->inverse[j] = (float)(1 / step);
+        r->last[j] = MQ_MIX_WHOLE + (float)mq_code_high(MQ_SEARCH_MIN + j, false);
+        r->unit[j] = r->branch[j].weight * r->branch[j].step;
+    }
     set_cells(r);
 }
 
@@ -75,6 +81,53 @@ INLINE __m512 load(const void *base, size_t at, bool bf16) {
     if (!bf16) return _mm512_loadu_ps((const float *)base + at);
     const __m256i half = _mm256_loadu_si256((const void *)((const uint16_t *)base + at));
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+/* Codes of x >= 0 (a NaN's is the last one), by one rounding of the exact product with the step's inverse. As
+ * floats that are not negative have the order of their bits, the clip is of integers, for which processors
+ * have more units. */
+INLINE __m512 code_near(const mq_mix_rows *r, __m512 x, int j) {
+    const __m512 whole = _mm512_set1_ps(MQ_MIX_WHOLE), inverse = _mm512_set1_ps(r->inverse[j]);
+    const __m512i last = _mm512_castps_si512(_mm512_set1_ps(r->last[j]));
+    const __m512i at = _mm512_castps_si512(_mm512_fmadd_ps(x, inverse, whole));
+    return _mm512_sub_ps(_mm512_castsi512_ps(_mm512_min_epu32(at, last)), whole);
+}
+
+INLINE __m512 not_negative(__m512 x) {
+    return _mm512_max_ps(_mm512_setzero_ps(), x); /* a NaN stays */
+}
+
+/* A term of the mix, with the roundings of activations.c or, where the result is rounded to bfloat16, one. */
+INLINE __m512 add_part(const mq_mix_rows *r, __m512 sum, __m512 code, int j, bool once) {
+    if (once) return _mm512_fmadd_ps(code, _mm512_set1_ps(r->unit[j]), sum);
+    return add_term(sum, code, &r->branch[j]);
+}
+
+INLINE void mix_near(const mq_mix_rows *r, __m512 *x, int many, bool once, __m512 *sum) {
+#pragma GCC unroll 4
+    for (int k = 0; k < many; k++) {
+        x[k] = not_negative(x[k]);
+        sum[k] = _mm512_setzero_ps();
+    }
+#pragma GCC unroll 7
+    for (int j = 0; j < MQ_BRANCHES; j++)
+#pragma GCC unroll 4
+        for (int k = 0; k < many; k++) sum[k] = add_part(r, sum[k], code_near(r, x[k], j), j, once);
+#pragma GCC unroll 4
+    for (int k = 0; k < many; k++)
+        sum[k] = _mm512_mask_mov_ps(sum[k], _mm512_cmp_ps_mask(x[k], x[k], _CMP_UNORD_Q), x[k]);
+}
+
+/* total[j] += g*code_j */
+INLINE void add_near(const mq_mix_rows *r, const __m512 *x, const __m512 *g, int many,
+                     __m512 total[MQ_BRANCHES]) {
+    __m512 v[MANY];
+#pragma GCC unroll 4
+    for (int k = 0; k < many; k++) v[k] = not_negative(x[k]);
+#pragma GCC unroll 7
+    for (int j = 0; j < MQ_BRANCHES; j++)
+#pragma GCC unroll 4
+        for (int k = 0; k < many; k++) total[j] = _mm512_fmadd_ps(g[k], code_near(r, v[k], j), total[j]);
 }
 
 /* Types of results: the processor may have an instruction that rounds to bfloat16. */
@@ -131,19 +184,19 @@ INLINE void values(const mq_mix_rows *r, const float *z, size_t count, void *y, 
 #pragma GCC unroll 4
         for (size_t k = 0; k < MANY; k++, c = next_column(r, c))
             x[k] = normalised(r, _mm512_loadu_ps(z + i + k * LANES), c);
-        mix_of(x, MANY, r->branch, sum);
+        mix_near(r, x, MANY, type != REAL, sum);
 #pragma GCC unroll 4
         for (size_t k = 0; k < MANY; k++) store(y, i + k * LANES, sum[k], type, true);
     }
     for (; i + LANES <= count; i += LANES, c = next_column(r, c)) {
         x[0] = normalised(r, _mm512_loadu_ps(z + i), c);
-        mix_of(x, 1, r->branch, sum);
+        mix_near(r, x, 1, type != REAL, sum);
         store(y, i, sum[0], type, true);
     }
     if (i == count) return;
     rest last = rest_of(z, NULL, i, count);
     x[0] = normalised(r, _mm512_loadu_ps(last.z), c);
-    mix_of(x, 1, r->branch, sum);
+    mix_near(r, x, 1, type != REAL, sum);
     store(last.out, 0, sum[0], type, true);
     memcpy((char *)y + bytes_of(i, type != REAL), last.out, bytes_of(count - i, type != REAL));
 }
@@ -221,7 +274,7 @@ INLINE void add_group(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy,
         x[k] = _mm512_add_ps(_mm512_mul_ps(d[k], a), b);
         g[k] = load(dy->values, at, bf16);
     }
-    add_products(x, g, MANY, r->branch, true, total);
+    add_near(r, x, g, MANY, total);
 #pragma GCC unroll 4
     for (size_t k = 0; k < MANY; k++) {
         const __m512 dx = scaled(passed(r, x[k], g[k]), dy->scale);
@@ -255,7 +308,7 @@ INLINE void products(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, 
             g = load(last.dy, 0, bf16);
         }
         x = normalised(r, v, c);
-        add_products(&x, &g, 1, r->branch, true, total);
+        add_near(r, &x, &g, 1, total);
         add_columns(centre + c, sum + c, product + c, v, scaled(passed(r, x, g), dy->scale));
     }
     for (int j = 0; j < MQ_BRANCHES; j++) _mm512_storeu_ps(lanes[j], total[j]);
