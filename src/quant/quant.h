@@ -152,6 +152,11 @@ typedef struct mq_mix_rows {
     size_t width;
     const float *mean, *a, *b;
 } mq_mix_rows;
+/* z float32[count], or bfloat16[count]. */
+typedef struct mq_mix_z {
+    const void *values;
+    bool bf16;
+} mq_mix_z;
 /* A gradient dy float32[count], or bfloat16[count], times `scale`. */
 typedef struct mq_mix_dy {
     const void *values;
@@ -164,16 +169,16 @@ void mq_mix_rows_set(mq_mix_rows *r, mq_quantizer quantizer,
                      const float softmax[MQ_BRANCHES]); /* all but the norm's numbers */
 /* y[count] = the mix of x, float32 or rounded to bfloat16 (as everywhere here, what is below 2^-126 may
  * become 0 then). */
-void mq_mix_rows_values(const mq_mix_rows *r, const float *z, size_t count, void *y, bool bf16);
+void mq_mix_rows_values(const mq_mix_rows *r, mq_mix_z z, size_t count, void *y, bool bf16);
 /* With dx of mq_activation_mix_gradient, of at most MQ_MIX_WINDOW elements: sum[c] += dx, product[c] += dx*(z
  * - centre[c]), float64; g[j] as there. */
-void mq_mix_rows_products(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, size_t count,
+void mq_mix_rows_products(const mq_mix_rows *r, mq_mix_z z, const mq_mix_dy *dy, size_t count,
                           const double *centre, double *sum, double *product, double g[MQ_BRANCHES]);
 /* dx alone, float32[count]. */
-void mq_mix_rows_slope(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, size_t count, float *dx);
+void mq_mix_rows_slope(const mq_mix_rows *r, mq_mix_z z, const mq_mix_dy *dy, size_t count, float *dx);
 /* The batch norm's own gradient: dz[count] = factor[c]*dx - offset[c] - slope[c]*(z - mean[c]), float32 or
  * bfloat16. */
-void mq_mix_rows_gradient(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, size_t count,
+void mq_mix_rows_gradient(const mq_mix_rows *r, mq_mix_z z, const mq_mix_dy *dy, size_t count,
                           const float *factor, const float *offset, const float *slope, void *dz, bool bf16);
 
 /* ---- image input: k uint8[n] ---- */

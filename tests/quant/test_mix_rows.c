@@ -20,7 +20,8 @@ typedef struct data {
     float z[MOST], x[MOST], dy[MOST], mean[WIDEST], a[WIDEST], b[WIDEST];
     float factor[WIDEST], offset[WIDEST], slope[WIDEST], softmax[MQ_BRANCHES];
     double centre[WIDEST];
-    uint16_t dy_bf16[MOST];
+    uint16_t dy_bf16[MOST], z_bf16[MOST];
+    bool rounded; /* z comes as bfloat16 */
 } data;
 
 static data d;
@@ -44,6 +45,20 @@ static void draw(void) {
     mq_softmax(alpha, MQ_BRANCHES, d.softmax);
     for (size_t i = 0; i < WIDEST; i++) d.centre[i] = (double)d.mean[i] + 1e-9 * (double)i;
     for (size_t i = 0; i < MOST; i++) d.dy_bf16[i] = mq_f32_to_bf16(d.dy[i]);
+    d.rounded = false;
+}
+
+/* z, and what is computed from it, is of bfloat16 from here on. */
+static void round_z(void) {
+    for (size_t i = 0; i < MOST; i++) {
+        d.z_bf16[i] = mq_f32_to_bf16(d.z[i]);
+        d.z[i] = mq_bf16_to_f32(d.z_bf16[i]);
+    }
+    d.rounded = true;
+}
+
+static mq_mix_z inputs(void) {
+    return (mq_mix_z){d.rounded ? (const void *)d.z_bf16 : d.z, d.rounded};
 }
 
 /* dy as the passes read it. */
@@ -100,7 +115,7 @@ static void check_values(const mq_mix_rows *r, size_t count, mq_quantizer quanti
     mq_activation_mix(d.x, count, quantizer, d.softmax, want);
     for (int bf16 = 0; bf16 < 2; bf16++) {
         memset(got, 0x5a, sizeof got);
-        mq_mix_rows_values(r, d.z, count, got, bf16);
+        mq_mix_rows_values(r, inputs(), count, got, bf16);
         for (size_t i = 0; i < count; i++) {
             const float y = bf16 ? mq_bf16_to_f32(((const uint16_t *)got)[i]) : ((const float *)got)[i];
             if (isnan(y) && isnan(want[i])) continue;
@@ -139,7 +154,7 @@ static void check_products(const mq_mix_rows *r, size_t count, mq_quantizer quan
         }
     }
     const mq_mix_dy in = {bf16 ? (const void *)d.dy_bf16 : d.dy, bf16, scale};
-    mq_mix_rows_products(r, d.z, &in, count, d.centre, sum, product, g);
+    mq_mix_rows_products(r, inputs(), &in, count, d.centre, sum, product, g);
     for (size_t c = 0; c < WIDEST; c++) {
         /* float32 sums of four, and z - mean rounded */
         assert_true(fabs(sum[c] - want_sum[c]) <= 4 * 0x1p-24 * sizes[c] + 1e-12);
@@ -163,18 +178,19 @@ static void check_gradient(const mq_mix_rows *r, size_t count, mq_quantizer quan
     }
     const mq_mix_dy in = {dy_bf16 ? (const void *)d.dy_bf16 : d.dy, dy_bf16, scale};
     memset(got, 0x5a, sizeof got);
-    mq_mix_rows_gradient(r, d.z, &in, count, d.factor, d.offset, d.slope, got, bf16);
+    mq_mix_rows_gradient(r, inputs(), &in, count, d.factor, d.offset, d.slope, got, bf16);
     same_output("gradient", got, bf16, want, count);
     for (size_t i = 0; i < count; i++) want[i] = dx[i] * scale;
     memset(got, 0x5a, sizeof got);
-    mq_mix_rows_slope(r, d.z, &in, count, (float *)got);
+    mq_mix_rows_slope(r, inputs(), &in, count, (float *)got);
     same_output("slope", got, false, want, count);
 }
 
-static void check(mq_quantizer quantizer) {
+static void check(mq_quantizer quantizer, bool rounded) {
     static const size_t widths[] = {16, 48, 64, 96, 272},
                         counts[] = {0, 3, 16, 48, 70, 1024, 2000, 2048, MOST};
     draw();
+    if (rounded) round_z();
     for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
         mq_mix_rows r = {.width = widths[w], .mean = d.mean, .a = d.a, .b = d.b};
         mq_mix_rows_set(&r, quantizer, d.softmax);
@@ -193,12 +209,14 @@ static void check(mq_quantizer quantizer) {
 
 static void hwgq(void **state) {
     (void)state;
-    check(MQ_QUANTIZER_HWGQ);
+    check(MQ_QUANTIZER_HWGQ, false);
+    check(MQ_QUANTIZER_HWGQ, true);
 }
 
 static void dorefa(void **state) {
     (void)state;
-    check(MQ_QUANTIZER_DOREFA);
+    check(MQ_QUANTIZER_DOREFA, false);
+    check(MQ_QUANTIZER_DOREFA, true);
 }
 
 /* The ends of every gate, and their neighbours. */
