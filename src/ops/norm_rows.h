@@ -51,7 +51,8 @@ enum { NORM_ROWS = 4 /* rows of one float32 sum of products */ };
 
 /* sum += z, square += z*z, both float64 [width]. */
 void norm_moments(const float *z, size_t count, size_t width, double *sum, double *square);
-/* And z as int16 or bfloat16 into out; with norm_avx512, of whole rows. */
+/* And z as int16 or bfloat16 into out; with norm_avx512, of whole rows. In front of bfloat16, eight rows are
+ * added in float32 first. */
 void norm_moments_narrow(const float *z, size_t count, size_t width, double *sum, double *square, void *out,
                          norm_stored as);
 /* sum += dy, product += dy*(z - mean). */

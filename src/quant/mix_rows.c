@@ -93,8 +93,9 @@ INLINE __m512 code_near(const mq_mix_rows *r, __m512 x, int j) {
     return _mm512_sub_ps(_mm512_castsi512_ps(_mm512_min_epu32(at, last)), whole);
 }
 
+/* As integers, for the same reason; a NaN without sign stays one. */
 INLINE __m512 not_negative(__m512 x) {
-    return _mm512_max_ps(_mm512_setzero_ps(), x); /* a NaN stays */
+    return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(x), _mm512_setzero_si512()));
 }
 
 /* A term of the mix, with the roundings of activations.c or, where the result is rounded to bfloat16, one. */
@@ -103,16 +104,17 @@ INLINE __m512 add_part(const mq_mix_rows *r, __m512 sum, __m512 code, int j, boo
     return add_term(sum, code, &r->branch[j]);
 }
 
-INLINE void mix_near(const mq_mix_rows *r, __m512 *x, int many, bool once, __m512 *sum) {
+INLINE void mix_near(const mq_mix_rows *r, const __m512 *x, int many, bool once, __m512 *sum) {
+    __m512 v[MANY];
 #pragma GCC unroll 4
     for (int k = 0; k < many; k++) {
-        x[k] = not_negative(x[k]);
+        v[k] = not_negative(x[k]);
         sum[k] = _mm512_setzero_ps();
     }
 #pragma GCC unroll 7
     for (int j = 0; j < MQ_BRANCHES; j++)
 #pragma GCC unroll 4
-        for (int k = 0; k < many; k++) sum[k] = add_part(r, sum[k], code_near(r, x[k], j), j, once);
+        for (int k = 0; k < many; k++) sum[k] = add_part(r, sum[k], code_near(r, v[k], j), j, once);
 #pragma GCC unroll 4
     for (int k = 0; k < many; k++)
         sum[k] = _mm512_mask_mov_ps(sum[k], _mm512_cmp_ps_mask(x[k], x[k], _CMP_UNORD_Q), x[k]);
@@ -251,8 +253,9 @@ INLINE void add_columns(const double *centre, double *sum, double *product, __m5
 /* dy times the slope at x. */
 INLINE __m512 passed(const mq_mix_rows *r, __m512 x, __m512 dy) {
     if (r->cells == 0) return through(x, dy, r->branch);
-    const __m512 last = _mm512_set1_ps(MQ_MIX_CELLS - 1);
-    const __m512i cell = _mm512_cvttps_epi32(_mm512_min_ps(_mm512_mul_ps(x, _mm512_set1_ps(r->cells)), last));
+    /* the infinite and what is no number get the largest index, as negative ones do */
+    const __m512i at = _mm512_cvttps_epi32(_mm512_mul_ps(x, _mm512_set1_ps(r->cells)));
+    const __m512i cell = _mm512_min_epu32(at, _mm512_set1_epi32(MQ_MIX_CELLS - 1));
     const __m512 gate = _mm512_permutexvar_ps(cell, _mm512_loadu_ps(r->gate));
     const __m512 beyond = _mm512_permutexvar_ps(cell, _mm512_loadu_ps(r->beyond));
     const __mmask16 inside = _mm512_cmp_ps_mask(x, gate, _CMP_LE_OQ);
@@ -267,8 +270,8 @@ INLINE __m512 scaled(__m512 dx, float scale) {
 
 /* Four rows of 16 columns, whose dx and dx*(z - mean) are added in float32; what the mean lost of the centre
  * comes back. */
-INLINE void add_group(const mq_mix_rows *r, mq_mix_z z, bool z_bf16, const mq_mix_dy *dy, bool bf16, size_t i,
-                      size_t c, const double *centre, double *sum, double *product,
+INLINE void add_group(const mq_mix_rows *r, mq_mix_z z, bool z_bf16, const mq_mix_dy *dy, bool bf16, bool one,
+                      size_t i, size_t c, const double *centre, double *sum, double *product,
                       __m512 total[MQ_BRANCHES]) {
     const __m512 m = _mm512_loadu_ps(r->mean + c), a = _mm512_loadu_ps(r->a + c),
                  b = _mm512_loadu_ps(r->b + c);
@@ -284,7 +287,7 @@ INLINE void add_group(const mq_mix_rows *r, mq_mix_z z, bool z_bf16, const mq_mi
     add_near(r, x, g, MANY, total);
 #pragma GCC unroll 4
     for (size_t k = 0; k < MANY; k++) {
-        const __m512 dx = scaled(passed(r, x[k], g[k]), dy->scale);
+        const __m512 through = passed(r, x[k], g[k]), dx = one ? through : scaled(through, dy->scale);
         s = _mm512_add_ps(s, dx);
         q = _mm512_add_ps(q, _mm512_mul_ps(dx, d[k]));
     }
@@ -298,7 +301,7 @@ INLINE void add_group(const mq_mix_rows *r, mq_mix_z z, bool z_bf16, const mq_mi
     }
 }
 
-INLINE void products(const mq_mix_rows *r, mq_mix_z z, bool z_bf16, const mq_mix_dy *dy, bool bf16,
+INLINE void products(const mq_mix_rows *r, mq_mix_z z, bool z_bf16, const mq_mix_dy *dy, bool bf16, bool one,
                      size_t count, const double *centre, double *sum, double *product,
                      float lanes[MQ_BRANCHES][LANES]) {
     __m512 total[MQ_BRANCHES], v, x, g;
@@ -306,7 +309,7 @@ INLINE void products(const mq_mix_rows *r, mq_mix_z z, bool z_bf16, const mq_mix
     for (int j = 0; j < MQ_BRANCHES; j++) total[j] = _mm512_setzero_ps();
     for (; i + MANY * r->width <= count; i += MANY * r->width)
         for (c = 0; c < r->width; c += LANES)
-            add_group(r, z, z_bf16, dy, bf16, i, c, centre, sum, product, total);
+            add_group(r, z, z_bf16, dy, bf16, one, i, c, centre, sum, product, total);
     for (c = 0; i < count; i += LANES, c = next_column(r, c)) {
         if (i + LANES <= count) {
             v = load(z.values, i, z_bf16);
@@ -326,25 +329,28 @@ INLINE void products(const mq_mix_rows *r, mq_mix_z z, bool z_bf16, const mq_mix
 AVX512 static void products_real(const mq_mix_rows *r, mq_mix_z z, const mq_mix_dy *dy, size_t count,
                                  const double *centre, double *sum, double *product,
                                  float lanes[MQ_BRANCHES][LANES]) {
-    products(r, z, false, dy, false, count, centre, sum, product, lanes);
+    products(r, z, false, dy, false, false, count, centre, sum, product, lanes);
 }
 
 AVX512 static void products_native(const mq_mix_rows *r, mq_mix_z z, const mq_mix_dy *dy, size_t count,
                                    const double *centre, double *sum, double *product,
                                    float lanes[MQ_BRANCHES][LANES]) {
-    products(r, z, false, dy, true, count, centre, sum, product, lanes);
+    products(r, z, false, dy, true, false, count, centre, sum, product, lanes);
 }
 
 AVX512 static void products_short(const mq_mix_rows *r, mq_mix_z z, const mq_mix_dy *dy, size_t count,
                                   const double *centre, double *sum, double *product,
                                   float lanes[MQ_BRANCHES][LANES]) {
-    products(r, z, true, dy, true, count, centre, sum, product, lanes);
+    if (dy->scale == 1)
+        products(r, z, true, dy, true, true, count, centre, sum, product, lanes);
+    else
+        products(r, z, true, dy, true, false, count, centre, sum, product, lanes);
 }
 
 AVX512 static void products_other(const mq_mix_rows *r, mq_mix_z z, const mq_mix_dy *dy, size_t count,
                                   const double *centre, double *sum, double *product,
                                   float lanes[MQ_BRANCHES][LANES]) {
-    products(r, z, z.bf16, dy, dy->bf16, count, centre, sum, product, lanes);
+    products(r, z, z.bf16, dy, dy->bf16, false, count, centre, sum, product, lanes);
 }
 
 void mq_mix_rows_products(const mq_mix_rows *r, mq_mix_z z, const mq_mix_dy *dy, size_t count,
