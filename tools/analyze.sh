@@ -16,6 +16,8 @@ files=("$@")
 [ ${#files[@]} -gt 0 ] || mapfile -t files < <(git ls-files 'src/*.c' ':!src/ranks/ranks_mpi.c')
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+mkdir -p build-deep
+log=build-deep/analyze-$tool.txt # all that was said, paths included
 # The header that protobuf's compiler makes.
 { cmake --preset ci && cmake --build --preset ci --target protobuf/onnx_subset.pb-c.h; } >"$work/cmake" 2>&1 || {
     cat "$work/cmake"
@@ -26,7 +28,11 @@ trap 'rm -rf "$work"' EXIT
 cat >"$work/one" <<'END'
 file=$2
 flags=(-DMIXQ_VERSION='"x"' -DMIXQ_TRAIN=1 -D_GNU_SOURCE -std=c17 -O2 -ffp-contract=off -fopenmp -Isrc -isystem build-ci/protobuf)
-case $file in src/base/status.c | src/base/memory.c) ;; *) flags+=(-include tools/analyzer.h) ;; esac
+case $file in
+src/base/status.c) ;;
+src/base/memory.c) flags+=(-DANALYZER_WITHOUT_MEMORY -include tools/analyzer.h) ;;
+*) flags+=(-include tools/analyzer.h) ;;
+esac
 if [ "$1" = gcc ]; then
     gcc "${flags[@]}" -fanalyzer -fdiagnostics-plain-output -S -o /dev/null "$file" || echo "$file: not compiled"
 else
@@ -34,8 +40,8 @@ else
         "$file" -- "${flags[@]}" || echo "$file: not compiled"
 fi
 END
-printf '%s\n' "${files[@]}" | xargs -P "$(nproc)" -n 1 bash "$work/one" "$tool" >"$work/log" 2>&1
-grep -E 'warning: |error: |: not compiled' "$work/log" | sort -u
+printf '%s\n' "${files[@]}" | xargs -P "$(nproc)" -n 1 bash "$work/one" "$tool" >"$log" 2>&1
+grep -E 'warning: |error: |: not compiled' "$log" | sort -u
 
 # file function check, the function being what begins at the margin above the line.
 awk -v root="$PWD/" -v tool="$tool" '
@@ -56,7 +62,7 @@ awk -v root="$PWD/" -v tool="$tool" '
             }
         close(part[1])
         print tool, file, name, check
-    }' "$work/log" | sort -u >"$work/found"
+    }' "$log" | sort -u >"$work/found"
 grep -v '^#' tools/analyzer_known.txt | awk -v tool="$tool" '$1 == tool { print $1, $2, $3, $4 }' | sort -u >"$work/known"
 comm -13 "$work/known" "$work/found" >"$work/new"
 if [ $# -eq 0 ]; then
