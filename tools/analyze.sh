@@ -26,6 +26,7 @@ log=build-deep/analyze-$tool.txt # all that was said, paths included
 
 # One file; what the analysers need to know of other files is in analyzer.h, whose own subjects go without.
 cat >"$work/one" <<'END'
+ulimit -t 60 # of a processor's time: some inlined loops have too many paths
 file=$2
 flags=(-DMIXQ_VERSION='"x"' -DMIXQ_TRAIN=1 -D_GNU_SOURCE -std=c17 -O2 -ffp-contract=off -fopenmp -Isrc -isystem build-ci/protobuf)
 case $file in
