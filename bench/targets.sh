@@ -1,5 +1,5 @@
 #!/bin/sh
-# targets.sh - searches that end at a target: two networks, three targets each, of DSP operations and of frames a
+# targets.sh - searches that end at a target: two networks, three targets or more each, of DSP operations and of frames a
 # second on ultra96v2. Prints a row per search. Short searches, one thread; an hour on a quiet machine would be
 # long. usage: bench/targets.sh [MIXQ [FOLDER [KIND...]]]; kinds: vgg-dsp vgg-fps ultranet-dsp ultranet-fps
 set -eu
@@ -36,7 +36,7 @@ for kind; do
     vgg-dsp) for m in 15 24 45; do search $kind-$m dsp $classifier --target-dsp-ops $m; done ;;
     vgg-fps) for n in 3000 4500 7000; do search $kind-$n fps $classifier --device ultra96v2 --target-fps $n; done ;;
     ultranet-dsp) for m in 20 30 60; do search $kind-$m dsp $detector --target-dsp-ops $m; done ;;
-    ultranet-fps) for n in 1500 2500 4000; do search $kind-$n fps $detector --device ultra96v2 --target-fps $n; done ;;
+    ultranet-fps) for n in 1500 2500 3000 4000; do search $kind-$n fps $detector --device ultra96v2 --target-fps $n; done ;;
     *) echo "targets.sh: unknown kind $kind" >&2; exit 2 ;;
   esac
 done

@@ -9,49 +9,13 @@
 
 #include "base/file.h"
 #include "base/text.h"
-#include "inet/inet.h"
 #include "inet/inet_files.h"
-#include "inet/weight_bits.h"
+#include "inet/inet_load_internal.h"
 #include "io/json.h"
-#include "io/safetensors.h"
 
 enum { MAX_JSON = 1 << 24, WHERE = MQ_INET_MAX_NAME + 64 };
 
 const char *const mq_inet_task_names[] = {"classification", "detection"};
-
-typedef struct reader {
-    mq_inet *net;
-    mq_st_file *weights;
-    size_t used;        /* tensors that a node asked for */
-    mq_arena *unpacked; /* codes of packed weights; mq_inet_add copies them */
-} reader;
-
-static mq_status get_int(const json_t *object, const char *where, const char *key, int *out,
-                         mq_error *error) {
-    int64_t v;
-    MQ_TRY(mq_json_int(object, where, key, INT32_MIN, INT32_MAX, &v, error));
-    *out = (int)v;
-    return MQ_OK;
-}
-
-/* An array of exactly n integers. */
-static mq_status get_ints(const json_t *object, const char *where, const char *key, int n, int *out,
-                          mq_error *error) {
-    json_t *array;
-    MQ_TRY(mq_json_array(object, where, key, &array, error));
-    if (json_array_size(array) != (size_t)n)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: %s: got %zu numbers, expected %d", where, key,
-                       json_array_size(array), n);
-    for (int i = 0; i < n; i++) {
-        const json_t *item = json_array_get(array, (size_t)i);
-        json_int_t v = json_integer_value(item);
-        if (!json_is_integer(item) || v < 0 || v > INT32_MAX)
-            return mq_fail(error, MQ_BAD_INPUT, "%s: %s[%d]: expected an integer of 0 or more", where, key,
-                           i);
-        out[i] = (int)v;
-    }
-    return MQ_OK;
-}
 
 /* Copies a string member into text[size]. */
 static mq_status get_text(const json_t *object, const char *where, const char *key, char *text, size_t size,
@@ -63,243 +27,6 @@ static mq_status get_text(const json_t *object, const char *where, const char *k
                        strlen(v), size - 1);
     strcpy(text, v);
     return MQ_OK;
-}
-
-/* ---- tensors ---- */
-
-static mq_status get_tensor(reader *r, const mq_inet_node *node, const char *suffix, mq_dtype dtype,
-                            mq_shape shape, const void **data, mq_error *error) {
-    char name[MQ_INET_MAX_NAME + 16];
-    const mq_st_entry *entry;
-    snprintf(name, sizeof name, "%s.%s", node->name, suffix);
-    MQ_TRY(mq_st_require(r->weights, name, dtype, &shape, &entry, error));
-    r->used++;
-    *data = entry->tensor.data;
-    return MQ_OK;
-}
-
-static mq_status get_packed(reader *r, const mq_inet_node *node, mq_shape shape, int bits,
-                            const int8_t **weight, mq_error *error) {
-    const void *data;
-    size_t count;
-    int8_t *codes;
-    if (bits < 1 || bits > 8 || !mq_shape_count(&shape, &count) || count > MQ_INET_MAX_EDGE)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: %d weight bits, or too many weights", node->name, bits);
-    mq_shape stored = mq_shape1((int64_t)mq_weight_bytes(count, bits));
-    MQ_TRY(get_tensor(r, node, "weight", MQ_U8, stored, &data, error));
-    MQ_TRY(mq_arena_alloc(r->unpacked, count, 1, "weights", &codes, error));
-    if (!mq_weight_unpack(data, count, bits, codes))
-        return mq_fail(error, MQ_BAD_INPUT, "%s: weight: bits after the last code, zeros expected",
-                       node->name);
-    *weight = codes;
-    return MQ_OK;
-}
-
-static mq_status get_weights(reader *r, const mq_inet_node *node, mq_shape shape, int bits, bool has_bias,
-                             const int8_t **weight, const int64_t **bias, mq_error *error) {
-    const void *data;
-    if (r->net->packed_weights) {
-        MQ_TRY(get_packed(r, node, shape, bits, weight, error));
-    } else {
-        MQ_TRY(get_tensor(r, node, "weight", MQ_I8, shape, &data, error));
-        *weight = data;
-    }
-    *bias = NULL;
-    if (!has_bias) return MQ_OK;
-    MQ_TRY(get_tensor(r, node, "bias", MQ_I64, mq_shape1(shape.dim[0]), &data, error));
-    *bias = data;
-    return MQ_OK;
-}
-
-/* ---- attributes, one function per kind; `a` is the object, `in` the first input's edge ---- */
-
-/* A number that float32 holds. */
-static mq_status get_float(double v, const char *where, float *out, mq_error *error) {
-    *out = (float)v;
-    if ((double)*out == v) return MQ_OK;
-    return mq_fail(error, MQ_BAD_INPUT, "%s: got %.17g, expected a float32 value", where, v);
-}
-
-static mq_status read_real_step(const json_t *item, const char *where, mq_real_step *out, mq_error *error) {
-    json_t *values;
-    const char *op;
-    if (!json_is_object(item)) return mq_fail(error, MQ_BAD_INPUT, "%s: steps: objects expected", where);
-    MQ_TRY(mq_json_keys(item, where, (const char *const[]){"op", "values", NULL}, error));
-    MQ_TRY(mq_json_string(item, where, "op", &op, error));
-    int found = 0;
-    while (mq_real_op_names[found] && strcmp(mq_real_op_names[found], op) != 0) found++;
-    if (found == MQ_REAL_OP_COUNT)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: op: got '%.20s', expected add, sub, mul or div", where, op);
-    out->op = (mq_real_op)found;
-    MQ_TRY(mq_json_array(item, where, "values", &values, error));
-    if (json_array_size(values) > MQ_REAL_CHANNELS)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: values: got %zu, expected at most %d", where,
-                       json_array_size(values), MQ_REAL_CHANNELS);
-    out->count = (int)json_array_size(values);
-    for (int i = 0; i < out->count; i++) {
-        const json_t *v = json_array_get(values, (size_t)i);
-        if (!json_is_number(v)) return mq_fail(error, MQ_BAD_INPUT, "%s: values: numbers expected", where);
-        MQ_TRY(get_float(json_number_value(v), where, &out->value[i], error));
-    }
-    return MQ_OK;
-}
-
-static mq_status read_real(reader *r, const json_t *a, const char *where, mq_inet_node *node,
-                           mq_error *error) {
-    static const char *const keys[] = {"signed", "narrow", "scale", "divisor", "steps", NULL};
-    mq_real_input *real;
-    json_t *steps;
-    double divisor;
-    if (!json_is_object(a)) return mq_fail(error, MQ_BAD_INPUT, "%s: real: an object expected", where);
-    MQ_TRY(mq_json_keys(a, where, keys, error));
-    MQ_TRY(mq_arena_alloc(r->unpacked, 1, sizeof *real, "real input", &real, error));
-    MQ_TRY(mq_json_bool(a, where, "signed", &node->image.is_signed, error));
-    MQ_TRY(mq_json_bool(a, where, "narrow", &node->image.narrow, error));
-    MQ_TRY(mq_json_double(a, where, "scale", &node->image.scale, error));
-    MQ_TRY(mq_json_double(a, where, "divisor", &divisor, error));
-    MQ_TRY(get_float(divisor, where, &real->divisor, error));
-    MQ_TRY(mq_json_array(a, where, "steps", &steps, error));
-    if (json_array_size(steps) > MQ_REAL_STEPS)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: steps: got %zu, expected at most %d", where,
-                       json_array_size(steps), MQ_REAL_STEPS);
-    real->count = (int)json_array_size(steps);
-    for (int i = 0; i < real->count; i++)
-        MQ_TRY(read_real_step(json_array_get(steps, (size_t)i), where, &real->step[i], error));
-    node->image.real = real;
-    return MQ_OK;
-}
-
-static mq_status read_IMAGE(reader *r, const json_t *a, const char *where, const mq_inet_edge *in,
-                            mq_inet_node *node, mq_error *error) {
-    (void)in;
-    MQ_TRY(mq_json_keys(a, where, (const char *const[]){"h", "w", "c", "bits", "real", NULL}, error));
-    MQ_TRY(get_int(a, where, "h", &node->image.h, error));
-    MQ_TRY(get_int(a, where, "w", &node->image.w, error));
-    MQ_TRY(get_int(a, where, "c", &node->image.c, error));
-    MQ_TRY(get_int(a, where, "bits", &node->image.bits, error));
-    const json_t *real = json_object_get(a, "real");
-    return real ? read_real(r, real, where, node, error) : MQ_OK;
-}
-
-static mq_status read_CONV(reader *r, const json_t *a, const char *where, const mq_inet_edge *in,
-                           mq_inet_node *node, mq_error *error) {
-    static const char *const keys[] = {
-        "out_channels",  "kernel",       "stride", "pads",      "groups", "weight_bits",
-        "weight_narrow", "weight_scale", "bias",   "bias_bits", NULL};
-    mq_inet_conv *v = &node->conv;
-    int kernel[2], stride[2], pads[4];
-    bool has_bias;
-    MQ_TRY(mq_json_keys(a, where, keys, error));
-    MQ_TRY(get_int(a, where, "out_channels", &v->out_channels, error));
-    MQ_TRY(get_ints(a, where, "kernel", 2, kernel, error));
-    MQ_TRY(get_ints(a, where, "stride", 2, stride, error));
-    MQ_TRY(get_ints(a, where, "pads", 4, pads, error));
-    MQ_TRY(get_int(a, where, "groups", &v->groups, error));
-    MQ_TRY(get_int(a, where, "weight_bits", &v->weight_bits, error));
-    MQ_TRY(mq_json_bool(a, where, "weight_narrow", &v->weight_narrow, error));
-    MQ_TRY(mq_json_double(a, where, "weight_scale", &v->weight_scale, error));
-    MQ_TRY(mq_json_bool(a, where, "bias", &has_bias, error));
-    v->kernel_h = kernel[0], v->kernel_w = kernel[1];
-    v->stride_h = stride[0], v->stride_w = stride[1];
-    v->pad_top = pads[0], v->pad_left = pads[1], v->pad_bottom = pads[2], v->pad_right = pads[3];
-    if (v->groups < 1)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: groups: got %d, expected 1 or more", where, v->groups);
-    mq_shape shape = mq_shape4(v->out_channels, in->c / v->groups, v->kernel_h, v->kernel_w);
-    return get_weights(r, node, shape, v->weight_bits, has_bias, &v->weight, &v->bias, error);
-}
-
-static mq_status read_LINEAR(reader *r, const json_t *a, const char *where, const mq_inet_edge *in,
-                             mq_inet_node *node, mq_error *error) {
-    static const char *const keys[] = {"out_features", "weight_bits", "weight_narrow", "weight_scale", "bias",
-                                       "bias_bits",    NULL};
-    mq_inet_linear *v = &node->linear;
-    bool has_bias;
-    MQ_TRY(mq_json_keys(a, where, keys, error));
-    MQ_TRY(get_int(a, where, "out_features", &v->out_features, error));
-    MQ_TRY(get_int(a, where, "weight_bits", &v->weight_bits, error));
-    MQ_TRY(mq_json_bool(a, where, "weight_narrow", &v->weight_narrow, error));
-    MQ_TRY(mq_json_double(a, where, "weight_scale", &v->weight_scale, error));
-    MQ_TRY(mq_json_bool(a, where, "bias", &has_bias, error));
-    mq_shape shape = mq_shape2(v->out_features, (int64_t)in->c * in->h * in->w);
-    return get_weights(r, node, shape, v->weight_bits, has_bias, &v->weight, &v->bias, error);
-}
-
-static mq_status read_REQUANT(reader *r, const json_t *a, const char *where, const mq_inet_edge *in,
-                              mq_inet_node *node, mq_error *error) {
-    static const char *const keys[] = {"bits", "signed",   "narrow",    "scale",      "shift", "low",
-                                       "high", "inc_bits", "bias_bits", "thresholds", NULL};
-    mq_inet_requant *v = &node->requant;
-    const void *data;
-    bool thresholds;
-    MQ_TRY(mq_json_keys(a, where, keys, error));
-    MQ_TRY(get_int(a, where, "bits", &v->bits, error));
-    MQ_TRY(mq_json_bool(a, where, "signed", &v->is_signed, error));
-    MQ_TRY(mq_json_bool(a, where, "narrow", &v->narrow, error));
-    MQ_TRY(mq_json_double(a, where, "scale", &v->scale, error));
-    MQ_TRY(get_int(a, where, "shift", &v->shift, error));
-    MQ_TRY(get_int(a, where, "low", &v->low, error));
-    MQ_TRY(get_int(a, where, "high", &v->high, error));
-    MQ_TRY(mq_json_bool(a, where, "thresholds", &thresholds, error));
-    MQ_TRY(get_tensor(r, node, "inc", MQ_I64, mq_shape1(in->c), &data, error));
-    v->inc = data;
-    MQ_TRY(get_tensor(r, node, "bias", MQ_I64, mq_shape1(in->c), &data, error));
-    v->bias = data;
-    if (!thresholds) return MQ_OK;
-    MQ_TRY(get_tensor(r, node, "rule", MQ_U8, mq_shape1(in->c), &data, error));
-    v->rule = data;
-    MQ_TRY(
-        get_tensor(r, node, "threshold", MQ_I64, mq_shape2(in->c, (int64_t)v->high - v->low), &data, error));
-    v->threshold = data;
-    return MQ_OK;
-}
-
-static mq_status read_MAX_POOL(reader *r, const json_t *a, const char *where, const mq_inet_edge *in,
-                               mq_inet_node *node, mq_error *error) {
-    (void)r, (void)in;
-    MQ_TRY(mq_json_keys(a, where, (const char *const[]){"kernel", "stride", NULL}, error));
-    MQ_TRY(get_int(a, where, "kernel", &node->pool.kernel, error));
-    return get_int(a, where, "stride", &node->pool.stride, error);
-}
-
-static mq_status read_nothing(const json_t *a, const char *where, mq_error *error) {
-    return mq_json_keys(a, where, (const char *const[]){NULL}, error);
-}
-
-static mq_status read_REORG(reader *r, const json_t *a, const char *where, const mq_inet_edge *in,
-                            mq_inet_node *node, mq_error *error) {
-    (void)r, (void)in, (void)node;
-    return read_nothing(a, where, error);
-}
-
-static mq_status read_CONCAT(reader *r, const json_t *a, const char *where, const mq_inet_edge *in,
-                             mq_inet_node *node, mq_error *error) {
-    (void)r, (void)in, (void)node;
-    return read_nothing(a, where, error);
-}
-
-static mq_status read_RESCALE(reader *r, const json_t *a, const char *where, const mq_inet_edge *in,
-                              mq_inet_node *node, mq_error *error) {
-    (void)r, (void)in;
-    double multiply, divide;
-    MQ_TRY(mq_json_keys(a, where, (const char *const[]){"multiply", "divide", "bits", "scale", NULL}, error));
-    MQ_TRY(mq_json_double(a, where, "multiply", &multiply, error));
-    MQ_TRY(mq_json_double(a, where, "divide", &divide, error));
-    MQ_TRY(get_int(a, where, "bits", &node->rescale.bits, error));
-    MQ_TRY(mq_json_double(a, where, "scale", &node->rescale.scale, error));
-    node->rescale.multiply = (float)multiply;
-    node->rescale.divide = (float)divide;
-    if ((double)node->rescale.multiply != multiply || (double)node->rescale.divide != divide)
-        return mq_fail(error, MQ_BAD_INPUT, "%s: got factors %.17g and %.17g, expected float32 values", where,
-                       multiply, divide);
-    return MQ_OK;
-}
-
-static mq_status read_OUTPUT(reader *r, const json_t *a, const char *where, const mq_inet_edge *in,
-                             mq_inet_node *node, mq_error *error) {
-    (void)r, (void)in;
-    MQ_TRY(mq_json_keys(a, where, (const char *const[]){"divisor", "offset", NULL}, error));
-    if (json_object_get(a, "offset")) MQ_TRY(mq_json_double(a, where, "offset", &node->output.offset, error));
-    return mq_json_double(a, where, "divisor", &node->output.divisor, error);
 }
 
 /* ---- declared against inferred ---- */
@@ -317,7 +44,7 @@ static mq_status check_edge(const json_t *object, const char *where, const mq_in
     const int expected[] = {e->h, e->w, e->c, e->bits};
     for (int i = 0; i < 4; i++) {
         int got;
-        MQ_TRY(get_int(object, where, keys[i], &got, error));
+        MQ_TRY(mq_inet_read_int(object, where, keys[i], &got, error));
         if (got != expected[i]) return differs(where, keys[i], got, expected[i], error);
     }
     bool is_signed, narrow;
@@ -342,10 +69,10 @@ static mq_status check_widths(const json_t *attributes, const char *where, const
     int got;
     bool requant = node->kind == MQ_INET_REQUANT;
     if (!requant && node->kind != MQ_INET_CONV && node->kind != MQ_INET_LINEAR) return MQ_OK;
-    MQ_TRY(get_int(attributes, where, "bias_bits", &got, error));
+    MQ_TRY(mq_inet_read_int(attributes, where, "bias_bits", &got, error));
     if (got != node->bias_bits) return differs(where, "bias_bits", got, node->bias_bits, error);
     if (!requant) return MQ_OK;
-    MQ_TRY(get_int(attributes, where, "inc_bits", &got, error));
+    MQ_TRY(mq_inet_read_int(attributes, where, "inc_bits", &got, error));
     return got == node->inc_bits ? MQ_OK : differs(where, "inc_bits", got, node->inc_bits, error);
 }
 
@@ -389,13 +116,7 @@ static mq_status read_inputs(const mq_inet *net, const json_t *object, const cha
     return MQ_OK;
 }
 
-static mq_status read_node(reader *r, const json_t *object, size_t index, mq_error *error) {
-    static mq_status (*const table[])(reader *, const json_t *, const char *, const mq_inet_edge *,
-                                      mq_inet_node *, mq_error *) = {
-#define READ(id, name, least, most) read_##id,
-        MQ_INET_KINDS(READ)
-#undef READ
-    };
+static mq_status read_node(mq_inet_reader *r, const json_t *object, size_t index, mq_error *error) {
     char where[WHERE];
     mq_inet_node node = {0};
     json_t *own, *edge;
@@ -412,7 +133,7 @@ static mq_status read_node(reader *r, const json_t *object, size_t index, mq_err
     MQ_TRY(mq_json_object(object, where, "attributes", &own, error));
     MQ_TRY(mq_json_object(object, where, "edge", &edge, error));
     const mq_inet_edge *in = node.input_count ? &r->net->nodes[node.input[0]].edge : NULL;
-    MQ_TRY(table[node.kind](r, own, where, in, &node, error));
+    MQ_TRY(mq_inet_read_attributes(r, own, where, in, &node, error));
     MQ_TRY(mq_inet_add(r->net, &node, &at, error));
     MQ_TRY(check_widths(own, where, &r->net->nodes[at], error));
     snprintf(where, sizeof where, "nodes[%zu] '%s': edge", index, node.name);
@@ -429,7 +150,7 @@ static mq_status read_head(mq_inet *net, const json_t *root, mq_error *error) {
     MQ_TRY(mq_json_string(root, "net", "format", &text, error));
     if (strcmp(text, MQ_INET_FORMAT) != 0)
         return mq_fail(error, MQ_BAD_INPUT, "format: got '%.40s', expected '%s'", text, MQ_INET_FORMAT);
-    MQ_TRY(get_int(root, "net", "version", &version, error));
+    MQ_TRY(mq_inet_read_int(root, "net", "version", &version, error));
     if (version != MQ_INET_VERSION)
         return mq_fail(error, MQ_BAD_INPUT, "version: got %d, expected %d", version, MQ_INET_VERSION);
     MQ_TRY(mq_json_keys(root, "net", keys, error));
@@ -439,7 +160,7 @@ static mq_status read_head(mq_inet *net, const json_t *root, mq_error *error) {
         return mq_fail(error, MQ_BAD_INPUT, "task: got '%.40s', expected 'classification' or 'detection'",
                        text);
     net->task = strcmp(text, mq_inet_task_names[0]) == 0 ? MQ_INET_CLASSIFICATION : MQ_INET_DETECTION;
-    MQ_TRY(get_int(root, "net", "classes", &net->classes, error));
+    MQ_TRY(mq_inet_read_int(root, "net", "classes", &net->classes, error));
     MQ_TRY(get_text(root, "net", "bitw", net->bitw, sizeof net->bitw, error));
     MQ_TRY(get_text(root, "net", "bita", net->bita, sizeof net->bita, error));
     MQ_TRY(mq_json_bool(root, "net", "compat", &net->compat, error));
@@ -460,7 +181,7 @@ static mq_status read_head(mq_inet *net, const json_t *root, mq_error *error) {
 }
 
 /* Reads the weights once, checks their hash, then parses those very bytes. */
-static mq_status open_weights(const json_t *root, const char *dir, reader *r, mq_error *error) {
+static mq_status open_weights(const json_t *root, const char *dir, mq_inet_reader *r, mq_error *error) {
     char path[MQ_PATH];
     const char *file, *hash;
     json_t *object;
@@ -489,7 +210,7 @@ static mq_status open_weights(const json_t *root, const char *dir, reader *r, mq
     return status;
 }
 
-static mq_status read_net(const json_t *root, const char *dir, reader *r, mq_error *error) {
+static mq_status read_net(const json_t *root, const char *dir, mq_inet_reader *r, mq_error *error) {
     json_t *nodes;
     MQ_TRY(read_head(r->net, root, error));
     MQ_TRY(open_weights(root, dir, r, error));
@@ -506,7 +227,7 @@ static mq_status load_file(const char *path, const char *dir, mq_inet *net, mq_e
     uint8_t *bytes = NULL;
     size_t size = 0;
     json_t *root = NULL;
-    reader r = {.net = net};
+    mq_inet_reader r = {.net = net};
     MQ_TRY(mq_file_read(path, MAX_JSON, &bytes, &size, error));
     mq_sha256(bytes, size, net->sha256);
     mq_status status = mq_json_parse(path, (const char *)bytes, size, &root, error);

@@ -8,6 +8,7 @@
 #define DOWNWARDS   0.93
 #define NEAR_ENOUGH 0.003 /* of the limit */
 #define BEYOND_STEP 0.01
+enum { EXCHANGES = 64 }; /* tried at most */
 
 typedef struct job {
     const mq_device_target *target;
@@ -112,13 +113,23 @@ static mq_status look_beyond(job *j, double high, int rounds, mq_error *error) {
     return MQ_OK;
 }
 
-/* A layer of the choice with a bit more; value and cost by the difference. */
-static bool one_more(const job *j, const mq_knapsack_choice *from, int n, bool activation,
-                     mq_knapsack_choice *out) {
+/* Of a layer's weights or activations; in tables of flags by place. */
+typedef struct place {
+    int layer, half;
+} place;
+enum { PLACES = 2 * MQ_MAX_LAYERS };
+
+static place place_of(int p) {
+    return (place){p / 2, p % 2};
+}
+
+/* The choice with a bit more or less at a place; value and cost by the difference. */
+static bool moved(const job *j, const mq_knapsack_choice *from, place at, int by, mq_knapsack_choice *out) {
+    const int n = at.layer;
     *out = *from;
-    int8_t *bits = activation ? &out->activation[n] : &out->weight[n];
-    if (*bits == MQ_BITS_MAX) return false;
-    ++*bits;
+    int8_t *bits = at.half ? &out->activation[n] : &out->weight[n];
+    *bits = (int8_t)(*bits + by);
+    if (*bits < MQ_SEARCH_MIN || *bits > MQ_BITS_MAX) return false;
     const int i = from->weight[n] - MQ_SEARCH_MIN, k = from->activation[n] - MQ_SEARCH_MIN;
     const int to_i = out->weight[n] - MQ_SEARCH_MIN, to_k = out->activation[n] - MQ_SEARCH_MIN;
     if (j->choices->value[n][to_i][to_k] == -INFINITY) return false; /* fixed */
@@ -135,31 +146,63 @@ static mq_status more_than_enough(job *j, bool *out, mq_error *error) {
                                    (1 + t->tolerance) * t->target_fps, out, error);
 }
 
-static mq_status add_bits(job *j, mq_error *error) {
-    bool failed[MQ_MAX_LAYERS][2] = {{false}}, more;
-    MQ_TRY(more_than_enough(j, &more, error));
-    while (more) {
+/* Single bits more, the most likely first, until the rate is near enough (more = false) or none reaches it.
+ */
+static mq_status add_bits(job *j, bool *more, mq_error *error) {
+    bool failed[PLACES] = {false};
+    MQ_TRY(more_than_enough(j, more, error));
+    while (*more) {
         mq_knapsack_choice best = {.value = -INFINITY}, next;
-        int layer = -1, half = 0;
-        for (int n = 0; n < j->choices->count; n++)
-            for (int h = 0; h < 2; h++) {
-                if (failed[n][h] || !one_more(j, &j->out->choice, n, h, &next) ||
-                    (layer >= 0 && next.value <= best.value))
-                    continue;
-                best = next;
-                layer = n;
-                half = h;
-            }
-        if (layer < 0) return MQ_OK;
+        int at = -1;
+        for (int p = 0; p < 2 * j->choices->count; p++) {
+            if (failed[p] || !moved(j, &j->out->choice, place_of(p), 1, &next)) continue;
+            if (at >= 0 && next.value <= best.value) continue;
+            best = next;
+            at = p;
+        }
+        if (at < 0) return MQ_OK;
         MQ_TRY(try_choice(j, &best, error));
-        failed[layer][half] = !j->last_reached;
-        if (j->last_reached) MQ_TRY(more_than_enough(j, &more, error));
+        failed[at] = !j->last_reached;
+        if (j->last_reached) MQ_TRY(more_than_enough(j, more, error));
+    }
+    return MQ_OK;
+}
+
+/* The most likely exchange of a bit between two places that takes more of the device and was not tried. */
+static bool next_exchange(const job *j, bool (*tried)[PLACES], mq_knapsack_choice *best) {
+    mq_knapsack_choice one, both;
+    place best_at = {-1, -1};
+    for (int p = 0; p < 2 * j->choices->count; p++) {
+        if (!moved(j, &j->out->choice, place_of(p), 1, &one)) continue;
+        for (int q = 0; q < 2 * j->choices->count; q++) {
+            if (q == p || tried[p][q] || !moved(j, &one, place_of(q), -1, &both)) continue;
+            if (both.cost <= j->out->choice.cost || (best_at.layer >= 0 && both.value <= best->value))
+                continue;
+            *best = both;
+            best_at = (place){p, q};
+        }
+    }
+    if (best_at.layer < 0) return false;
+    tried[best_at.layer][best_at.half] = true;
+    return true;
+}
+
+/* Where no further bit fits and the rate is still too high: a bit goes from one place to another. */
+static mq_status fill(job *j, mq_error *error) {
+    bool more, tried[PLACES][PLACES] = {{false}};
+    mq_knapsack_choice next;
+    MQ_TRY(add_bits(j, &more, error));
+    for (int k = 0; more && k < EXCHANGES && next_exchange(j, tried, &next); k++) {
+        MQ_TRY(try_choice(j, &next, error));
+        if (!j->last_reached) continue;
+        memset(tried, 0, sizeof tried);
+        MQ_TRY(add_bits(j, &more, error));
     }
     return MQ_OK;
 }
 
 mq_status mq_device_target_choose(const mq_device_target *target, const mq_knapsack *choices, double limit,
-                                  int rounds, bool fill, mq_device_choice *out, mq_error *error) {
+                                  int rounds, bool full, mq_device_choice *out, mq_error *error) {
     job j = {.target = target, .choices = choices, .out = out};
     double low, high;
     *out = (mq_device_choice){0};
@@ -176,5 +219,5 @@ mq_status mq_device_target_choose(const mq_device_target *target, const mq_knaps
             high = middle;
     }
     if (out->found && out->missed) MQ_TRY(look_beyond(&j, high, rounds / 2, error));
-    return out->found && fill ? add_bits(&j, error) : MQ_OK;
+    return out->found && full ? fill(&j, error) : MQ_OK;
 }

@@ -4,8 +4,8 @@
  * shares that is a guess (the knapsack gives the best choice within it) limits are tried upwards or downwards
  * until one choice is allocated at the rate and one is not, then by bisection between them. To fill what is
  * left, single bits are added, the most likely first, while the rate is still reached and exceeded by more
- * than the tolerance. The choice that comes out was allocated; it is the one of the largest share that was.
- * An allocation takes a second or so.
+ * than the tolerance; where none fits, a bit goes from one place to another. The choice that comes out was
+ * allocated; it is the one of the largest share that was. An allocation takes a second or so.
  */
 #ifndef MIXQ_SEARCH_DEVICE_TARGET_H
 #define MIXQ_SEARCH_DEVICE_TARGET_H
@@ -34,7 +34,7 @@ typedef struct mq_device_choice {
  * bisection, and of choices a little above that are tried at the end, for allocation is not monotone in the
  * share. found = false: not even the cheapest bits. */
 mq_status mq_device_target_choose(const mq_device_target *target, const mq_knapsack *choices, double limit,
-                                  int rounds, bool fill, mq_device_choice *out,
+                                  int rounds, bool full, mq_device_choice *out,
                                   mq_error *error) MQ_MUST_CHECK;
 /* What bits reach; 0 where the device is too small. */
 mq_status mq_device_target_rate(const mq_device_target *target, const mq_bits *bits, double *fps,

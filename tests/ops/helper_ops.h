@@ -12,13 +12,7 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "ops/model.h"
-
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        mq_error ok_error_ = {0};                                                                            \
-        if ((call) != MQ_OK) fail_msg("%s", ok_error_.text);                                                 \
-    } while (0)
-#define ERROR &ok_error_
+#include "ok.h"
 
 typedef struct ops_net {
     const char *text;

@@ -9,13 +9,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "ops/memory_plan.h"
-
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        mq_error ok_error_ = {0};                                                                            \
-        if ((call) != MQ_OK) fail_msg("%s", ok_error_.text);                                                 \
-    } while (0)
-#define ERROR &ok_error_
+#include "ok.h"
 
 enum { MOST = 200, TIMES = 64 };
 

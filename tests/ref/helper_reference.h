@@ -11,13 +11,7 @@
 
 #include "base/memory.h"
 #include "ref/step.h"
-
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        mq_error ok_error_ = {0};                                                                            \
-        if ((call) != MQ_OK) fail_msg("%s", ok_error_.text);                                                 \
-    } while (0)
-#define ERROR &ok_error_
+#include "ok.h"
 
 enum { MOST_IMAGES = 3 };
 

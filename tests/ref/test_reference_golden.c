@@ -18,13 +18,7 @@
 #include "io/safetensors.h"
 #include "net/import.h"
 #include "ref/step.h"
-
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        mq_error ok_error_ = {0};                                                                            \
-        if ((call) != MQ_OK) fail_msg("%s", ok_error_.text);                                                 \
-    } while (0)
-#define ERROR &ok_error_
+#include "ok.h"
 
 /* The published detectors, as far as cost terms see them: convolutions and their sizes. */
 #define DETECTOR                                                                                             \

@@ -14,13 +14,7 @@
 #include "base/rng.h"
 #include "base/temp_dir.h"
 #include "search/search.h"
-
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        mq_error ok_error_ = {0};                                                                            \
-        if ((call) != MQ_OK) fail_msg("%s", ok_error_.text);                                                 \
-    } while (0)
-#define ERROR &ok_error_
+#include "ok.h"
 
 /* Every kind of layer: strides, groups, depthwise, 1x1 and 5x5, a pinned convolution, linear layers searched
  * and pinned. */

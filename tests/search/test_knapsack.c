@@ -13,13 +13,7 @@
 #include "base/machine.h"
 #include "base/rng.h"
 #include "search/knapsack.h"
-
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        mq_error ok_error_ = {0};                                                                            \
-        if ((call) != MQ_OK) fail_msg("%s", ok_error_.text);                                                 \
-    } while (0)
-#define ERROR &ok_error_
+#include "ok.h"
 
 enum { CHOICES = MQ_BRANCHES * MQ_BRANCHES };
 

@@ -12,13 +12,7 @@
 #include "base/parallel.h"
 #include "search/search.h"
 #include "train/optimizer.h"
-
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        mq_error ok_error_ = {0};                                                                            \
-        if ((call) != MQ_OK) fail_msg("%s", ok_error_.text);                                                 \
-    } while (0)
-#define ERROR &ok_error_
+#include "ok.h"
 
 static const char NET[] = "name: small\nclasses: 3\ninput: {channels: 2, height: 6, width: 6}\n"
                           "layers:\n"

@@ -11,13 +11,7 @@
 #include <string.h>
 
 #include "search/sensitivity.h"
-
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        mq_error ok_error_ = {0};                                                                            \
-        if ((call) != MQ_OK) fail_msg("%s", ok_error_.text);                                                 \
-    } while (0)
-#define ERROR &ok_error_
+#include "ok.h"
 
 static const char NET[] = "name: small\nclasses: 3\ninput: {channels: 3, height: 8, width: 8}\n"
                           "layers:\n"

@@ -13,13 +13,7 @@
 #include "base/rng.h"
 #include "search/anneal.h"
 #include "search/target.h"
-
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        mq_error ok_error_ = {0};                                                                            \
-        if ((call) != MQ_OK) fail_msg("%s", ok_error_.text);                                                 \
-    } while (0)
-#define ERROR &ok_error_
+#include "ok.h"
 
 enum { LAYERS = 9, NUMBERS = 2 * MQ_BRANCHES };
 

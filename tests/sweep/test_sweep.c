@@ -24,13 +24,7 @@
 #include "sweep/launch.h"
 #include "sweep/slurm.h"
 #include "sweep/sweep_file.h"
-
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        mq_error ok_error_ = {0};                                                                            \
-        if ((call) != MQ_OK) fail_msg("%s", ok_error_.text);                                                 \
-    } while (0)
-#define ERROR &ok_error_
+#include "ok.h"
 
 static void fails(mq_status status, mq_status expected, const mq_error *error, const char *words) {
     assert_int_equal(status, expected);

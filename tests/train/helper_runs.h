@@ -14,13 +14,7 @@
 #include "net/checkpoint.h"
 #include "search/search.h"
 #include "train/trainer.h"
-
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        mq_error ok_error_ = {0};                                                                            \
-        if ((call) != MQ_OK) fail_msg("%s", ok_error_.text);                                                 \
-    } while (0)
-#define ERROR &ok_error_
+#include "ok.h"
 
 enum {
     RUN_TRAIN = 100,

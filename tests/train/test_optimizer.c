@@ -13,13 +13,7 @@
 #include "base/parallel.h"
 #include "base/rng.h"
 #include "train/recipe.h"
-
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        mq_error ok_error_ = {0};                                                                            \
-        if ((call) != MQ_OK) fail_msg("%s", ok_error_.text);                                                 \
-    } while (0)
-#define ERROR &ok_error_
+#include "ok.h"
 
 /* Both kinds of biases, alphas, and a tensor of more than one task. */
 static const char NET[] = "name: t\nclasses: 3\ninput: {channels: 1, height: 20, width: 20}\n"
