@@ -35,18 +35,18 @@ src/base/memory.c) flags+=(-DANALYZER_WITHOUT_MEMORY -include tools/analyzer.h) 
 *) flags+=(-include tools/analyzer.h) ;;
 esac
 if [ "$1" = gcc ]; then
-    gcc "${flags[@]}" -fanalyzer -fdiagnostics-plain-output -S -o /dev/null "$file" || echo "$file: not compiled"
+    gcc "${flags[@]}" -fanalyzer -fdiagnostics-plain-output -S -o /dev/null "$file" || echo "$file: not finished"
 else
     clang-tidy --quiet --checks='-*,clang-analyzer-*,-clang-analyzer-security.insecureAPI.*,-clang-analyzer-optin.performance.*,-clang-analyzer-valist.*' \
-        "$file" -- "${flags[@]}" || echo "$file: not compiled"
+        "$file" -- "${flags[@]}" || echo "$file: not finished"
 fi
 END
 printf '%s\n' "${files[@]}" | xargs -P "$(nproc)" -n 1 bash "$work/one" "$tool" >"$log" 2>&1
-grep -E 'warning: |error: |: not compiled' "$log" | sort -u
+grep -E 'warning: |error: |: not finished' "$log" | sort -u
 
 # file function check, the function being what begins at the margin above the line.
 awk -v root="$PWD/" -v tool="$tool" '
-    /: not compiled$/ { print tool, $0; next }
+    /: not finished$/ { print tool, substr($1, 1, length($1) - 1), "-", "not-finished"; next }
     /: warning: / {
         split($0, part, ":")
         file = part[1]
