@@ -48,7 +48,7 @@ def main():
     for name, groups in methods.items():
         for g in sorted(groups, key=lambda g: g["dsp_ops_M"]):
             print("| %s | %.4f | %s | %.2f | %s | %s / %s |" % (
-                name, g[quality], number(g[quality + "_spread"], "%.4f"), g["dsp_ops_M"], number(g["cycles"], "%.0f"), g["bitw"], g["bita"]))
+                name, g[quality], number(g["accuracy_spread"], "%.4f"), g["dsp_ops_M"], number(g["cycles"], "%.0f"), g["bitw"], g["bita"]))
     for cost, unit in COSTS.items():
         lines = {n: [(g[cost], g[quality]) for g in groups if g[cost]] for n, groups in methods.items()}
         print("\nat equal %s, %s against `search`:" % (quality, unit))

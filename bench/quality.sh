@@ -1,6 +1,7 @@
 #!/bin/sh
 # quality.sh - how good the bits are that a search finds: accuracy against DSP operations of searches, of the published
-# method, of sensitivity + knapsack and of uniform bits; three seeds, the same main training for all. vgg_tiny on
+# method, of sensitivity + knapsack and of uniform bits; three seeds, the same main training for all, from the weights that
+# found the bits. vgg_tiny on
 # Fashion-MNIST and UltraNet on shapes, at half the width and height. An hour or two for each on a quiet core; more
 # workers may help: `mixq pareto --out FOLDER/vgg_tiny --resume`.
 # usage: bench/quality.sh [MIXQ [FOLDER [NAME...]]]; names: vgg_tiny ultranet, and ultranet without some part of the
@@ -14,7 +15,7 @@ mkdir -p "$out"
 model=$out/ultranet_half.yaml
 sed 's/height: 160, width: 320/height: 80, width: 160/' "$here/../models/ultranet.yaml" >"$model"
 
-common="--seeds 3 --train all --optimizer adam --batch 16 --epochs 8 --device ultra96v2 --threads 1"
+common="--seeds 3 --train all --optimizer adam --batch 16 --epochs 3 --start own --device ultra96v2 --threads 1"
 detector="--model $model --data shapes:2000 --search-epochs 4 --lr 0.002 --search-lr 0.002 --target-dsp-ops 4.3,5.5,8"
 
 for name; do

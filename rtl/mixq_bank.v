@@ -17,24 +17,24 @@ module mixq_bank #(
   assign r_data = q;
   generate
     if (RAM == "block") begin : blocks
-      (* ram_style = "block" *) reg [WIDTH-1:0] mem[0:(1<<AW)-1];
+      (* ram_style = "block" *) reg [WIDTH-1:0] mem[0:DEPTH-1];
       always @(posedge clk) begin
         if (w_enable) mem[w_address[AW-1:0]] <= w_data;
         q <= mem[r_address[AW-1:0]];
       end
 `ifndef SYNTHESIS
       integer k;
-      initial for (k = 0; k < (1 << AW); k = k + 1) mem[k] = {WIDTH{1'b0}};
+      initial for (k = 0; k < DEPTH; k = k + 1) mem[k] = {WIDTH{1'b0}};
 `endif
     end else begin : luts
-      (* ram_style = "distributed" *) reg [WIDTH-1:0] mem[0:(1<<AW)-1];
+      (* ram_style = "distributed" *) reg [WIDTH-1:0] mem[0:DEPTH-1];
       always @(posedge clk) begin
         if (w_enable) mem[w_address[AW-1:0]] <= w_data;
         q <= mem[r_address[AW-1:0]];
       end
 `ifndef SYNTHESIS
       integer k;
-      initial for (k = 0; k < (1 << AW); k = k + 1) mem[k] = {WIDTH{1'b0}};
+      initial for (k = 0; k < DEPTH; k = k + 1) mem[k] = {WIDTH{1'b0}};
 `endif
     end
     if (ADDRESS > AW) begin : above

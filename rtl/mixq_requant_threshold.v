@@ -3,7 +3,7 @@
 // lane = pixel * PE + p belongs to channel in_group * PE + p. Stage k compares with threshold number (code so far) of the
 // 2^k of its channel: word (in_group << k) + code, TW bits, signed, of TABLE[(k * PE + p) * 32 * TW +: 32 * TW] in the first TABLES
 // stages, of at most 32 words, and of FILE + "k_ppp.hex" in the others. TW >= ACC is even, and > ACC where a threshold lies above
-// all accumulators. The file "f_ppp.hex" says which channels are falling: their code is inverted.
+// all accumulators. In block RAM two pixels share a memory (all of them the first stage's). The file "f_ppp.hex" says which channels are falling: their code is inverted.
 // A stage of more than LUT_DEPTH words is in block RAM and takes two cycles, another one:
 // latency = BITS + number of stages with GROUPS << k > LUT_DEPTH. SIGNED flips the highest bit of the code.
 module mixq_requant_threshold #(
@@ -92,25 +92,27 @@ module mixq_requant_threshold #(
       assign group[(k+1)*GW+:GW] = r_group;
       assign acc[(k+1)*LANES*ACC+:LANES*ACC] = r_acc;
 
+      /* verilator lint_off UNUSED */
+      wire [LANES*AW-1:0] addrs;
+      wire [LANES*TW-1:0] words;
+      /* verilator lint_on UNUSED */
       for (l = 0; l < LANES; l = l + 1) begin : lane
         localparam P = l % PE;
+        localparam PIXEL = l / PE;
         localparam [7:0] D2 = 48 + P / 100;
         localparam [7:0] D1 = 48 + P / 10 % 10;
         localparam [7:0] D0 = 48 + P % 10;
-        /* verilator lint_off UNUSED */
-        wire [AW-1:0] addr;
-        /* verilator lint_on UNUSED */
         if (k == 0) begin : root
-          assign addr = group[GW-1:0];
+          assign addrs[l*AW+:AW] = group[GW-1:0];
         end else begin : below
-          assign addr = {group[k*GW+:GW], code[(k*LANES+l)*BITS+:k]};
+          assign addrs[l*AW+:AW] = {group[k*GW+:GW], code[(k*LANES+l)*BITS+:k]};
         end
         wire signed [ACC-1:0] x = now_acc[l*ACC+:ACC];
         wire signed [TW-1:0] wide = {{TW - ACC + 1{x[ACC-1]}}, x[ACC-2:0]};
         wire reached;
         if (k < TABLES) begin : in_luts
           /* verilator lint_off UNUSED */
-          wire [AW+4:0] entry = {5'b0, addr};
+          wire [AW+4:0] entry = {5'b0, addrs[l*AW+:AW]};
           /* verilator lint_on UNUSED */
           mixq_threshold #(
               .TW(TW), .AW(GROUPS > 1 ? AW : k), .TABLE(TABLE[(k*PE+P)*32*TW+:32*TW])
@@ -118,13 +120,23 @@ module mixq_requant_threshold #(
               .x(wide), .addr(entry[4:0]), .reached(reached)
           );
         end else begin : in_rom
-          wire [TW-1:0] threshold;
-          mixq_rom #(
-              .W(TW), .DEPTH(DEPTH), .AW(RW), .BLOCK(BLOCK), .FILE({FILE, DK, "_", D2, D1, D0, ".hex"})
-          ) rom (
-              .clk(clk), .addr(addr[RW-1:0]), .q(threshold)
-          );
-          assign reached = wide >= $signed(threshold);
+          if (BLOCK != 0 && k == 0 && PIXEL > 0) begin : same
+            assign words[l*TW+:TW] = words[P*TW+:TW];
+          end else if (BLOCK == 0 || k == 0 || (PIXEL % 2 == 0 && l + PE >= LANES)) begin : own
+            mixq_rom #(
+                .W(TW), .DEPTH(DEPTH), .AW(RW), .BLOCK(BLOCK), .FILE({FILE, DK, "_", D2, D1, D0, ".hex"})
+            ) rom (
+                .clk(clk), .addr(addrs[l*AW+:RW]), .q(words[l*TW+:TW])
+            );
+          end else if (PIXEL % 2 == 0) begin : shared
+            mixq_rom_pair #(
+                .W(TW), .DEPTH(DEPTH), .AW(RW), .FILE({FILE, DK, "_", D2, D1, D0, ".hex"})
+            ) rom (
+                .clk(clk), .addr_a(addrs[l*AW+:RW]), .addr_b(addrs[(l+PE)*AW+:RW]),
+                .q_a(words[l*TW+:TW]), .q_b(words[(l+PE)*TW+:TW])
+            );
+          end
+          assign reached = wide >= $signed(words[l*TW+:TW]);
         end
         wire [BITS-1:0] next;
         if (BITS == 1) begin : one

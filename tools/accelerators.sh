@@ -57,7 +57,22 @@ one() {
         END { off = measured - estimated; if (off < 0) off = -off
               if (!estimated || off > 0.02 * estimated) { print "measured " measured " cycles, estimated " estimated; exit 1 } }' "$dir/verify.json" || return 1
     [ "$synth" = 0 ] && return 0
-    "$mixq" synth "$dir/rtl" >"$dir/synth.txt" && cat "$dir/synth.txt"
+    "$mixq" synth "$dir/rtl" --json >"$dir/synth.json" || { cat "$dir/synth.json"; return 1; }
+    check_counts <"$dir/synth.json" >"$dir/synth.txt" || { cat "$dir/synth.txt"; return 1; }
+}
+
+# Inside what may be used of the device, and block RAM within 2 % of the estimate.
+check_counts() {
+    python3 -c '
+import json, sys
+r = json.load(sys.stdin)
+bad = [k for k in r["budget"] if r[k] > r["budget"][k]]
+ram, estimated = r["bram36"], r["estimate"]["bram36"]
+print("%d (%d) DSP, %d (%d) LUT, %d (%d) FF, %.1f (%.1f) RAMB36" % tuple(
+    x[k] for k in ("dsp", "lut", "ff", "bram36") for x in (r, r["estimate"])))
+if bad: print("more than may be used:", *bad)
+if abs(ram - estimated) > max(0.02 * estimated, 1): print("block RAM is not as estimated")
+sys.exit(bool(bad) or abs(ram - estimated) > max(0.02 * estimated, 1))'
 }
 
 for argument in "$@"; do
@@ -72,8 +87,8 @@ for argument in "$@"; do
         tail -n 5 "$out/$name/log"
     fi
     note=$(grep -oE 'a frame every [^"]*' "$out/$name/verify.json" 2>/dev/null | head -n 1)
-    total=$(grep -E '^  all ' "$out/$name/synth.txt" 2>/dev/null | tr -s ' ')
-    rows+=("$(printf '%-16s %-7s %5d s  %s;%s' "$name" "$word" $((SECONDS - start)) "$note" "$total")")
+    total=$(head -n 1 "$out/$name/synth.txt" 2>/dev/null)
+    rows+=("$(printf '%-16s %-7s %5d s  %s; %s' "$name" "$word" $((SECONDS - start)) "$note" "$total")")
     echo "   ${rows[-1]}"
 done
 echo

@@ -57,17 +57,22 @@ static int groups_of(const mq_pack_operand *operand, int count) {
 
 /* ---- memories ---- */
 
-int64_t mq_model_ram18(int64_t width, int64_t depth) {
+/* Two that read at once do so 18 bits wide at most. */
+static int64_t ram18_of(int64_t width, int64_t depth, bool two_readers) {
     static const struct {
         int64_t width, depth;
     } shapes[] = {{36, 512}, {18, 1024}, {9, 2048}, {4, 4096}, {2, 8192}, {1, 16384}};
     int64_t best = INT64_MAX;
     if (width < 1 || depth < 2) return 0;
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    for (size_t i = two_readers; i < sizeof shapes / sizeof *shapes; i++) {
         int64_t n = ceil_div(width, shapes[i].width) * ceil_div(depth, shapes[i].depth);
         if (n < best) best = n;
     }
     return best;
+}
+
+int64_t mq_model_ram18(int64_t width, int64_t depth) {
+    return ram18_of(width, depth, false);
 }
 
 /* Of a shallow ROM no more than all functions of its address. */
@@ -241,12 +246,15 @@ static void add_weights(int64_t words, int64_t bits, int chain, const mq_fold *f
         *ram18 += chain * mq_model_ram18(ceil_div(words, chain) * bits, depth);
 }
 
+/* As mixq_requant_threshold has them: of the first bit one memory for all pixels, of the others one for two.
+ */
 static void add_threshold(const mq_layer_shape *s, const mq_fold *f, double *luts, int64_t *ram18) {
+    const int64_t width = f->acc_bits + 1;
     for (int k = 0; k < s->code_bits; k++) {
-        int64_t depth = (int64_t)f->groups << k;
+        int64_t depth = (int64_t)f->groups << k, memories = k > 0 ? ceil_div(f->out_pixels, 2) : 1;
         *luts += MODEL.compare * f->acc_bits * f->pe * f->out_pixels;
         if (depth > MODEL.rom_words)
-            *ram18 += f->pe * mq_model_ram18(f->acc_bits + 1, depth);
+            *ram18 += f->pe * memories * ram18_of(width, depth, k > 0 && f->out_pixels > 1);
         else
             *luts += (double)f->pe * f->acc_bits * (double)depth / MODEL.rom_words;
     }

@@ -138,7 +138,11 @@ static void print_text(const synth_job *job) {
             print_row(stage_name(job, i), &job->counted[i], i < b->count ? &b->stage[i].expected : NULL);
     if (job->only) return;
     print_row("all", &job->sum, &b->expected);
-    if (b->budget.lut) print_row("may be used", &b->budget, NULL);
+    if (!b->budget.lut) return;
+    print_row("may be used", &b->budget, NULL);
+    if (job->sum.dsp > b->budget.dsp || job->sum.lut > b->budget.lut || job->sum.ff > b->budget.ff ||
+        job->sum.bram18 > b->budget.bram18)
+        printf("  more than may be used of %s\n", b->device);
 }
 
 static mq_status run(const cli_args *args, mq_error *error) {

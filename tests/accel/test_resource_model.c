@@ -96,7 +96,34 @@ static void block_ram(void **state) {
     assert_int_equal(mq_model_ram18(100, 1), 0);
 }
 
+/* Depthwise 5x5 of 512 channels of 20 x 40, 4 bits; a channel, all kernel rows and 4 pixels at once: 6 rows
+ * of 5120 words of 16 bits, 512 words of weights, thresholds for a channel and 4 pixels. Yosys: 42 RAMB18 and
+ * 2 RAMB36. */
+static void block_ram_of_a_layer(void **state) {
+    (void)state;
+    accel_net a = accel_begin(20, 40, 512, 4);
+    accel_depthwise(&a, 0, 5, 4, 4);
+    mq_layer_shape shape = mq_layer_shape_of(a.net, 1);
+    mq_fold f = {.simd = 1,
+                 .pe = 1,
+                 .rows = 5,
+                 .blocks = 1,
+                 .chain = 1,
+                 .out_pixels = 4,
+                 .npx = 4,
+                 .in_channels = 4,
+                 .in_pixels = 1,
+                 .requant = MQ_PLAN_THRESHOLD,
+                 .groups = 512,
+                 .steps = 1,
+                 .in_blocks = 10,
+                 .acc_bits = 11}; /* of trained weights */
+    assert_int_equal(mq_model_layer(&shape, NULL, &f).of[MQ_RES_RAM18], 46);
+    mq_inet_free(a.net);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(measured_layers), cmocka_unit_test(block_ram)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(measured_layers), cmocka_unit_test(block_ram),
+                                       cmocka_unit_test(block_ram_of_a_layer)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
