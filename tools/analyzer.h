@@ -26,6 +26,8 @@ static inline mq_status analyzer_alloc(void *out) {
 }
 #define mq_alloc(count, size, what, out, error)                                                              \
     ((void)(count), (void)(size), (void)(what), (void)(error), analyzer_alloc(out))
+#define mq_arena_alloc(arena, count, size, what, out, error)                                                 \
+    ((void)(arena), (void)(count), (void)(size), (void)(what), (void)(error), analyzer_alloc(out))
 #endif
 
 #endif
