@@ -27,7 +27,7 @@ deps-deep: ## install what check-deep needs on top
 check: deps ## build with warnings as errors and run the tests (what CI runs)
 	@tools/check.sh
 
-check-deep: deps-deep ## sanitizers, the deploy side alone, format, clang-tidy, cppcheck: longer than CI should take
+check-deep: deps-deep ## sanitizers, the deploy side alone, valgrind, analysers, coverage: longer than CI should take
 	@tools/check_deep.sh
 
 demo: deps build ## search, train, export and simulate a small network on Fashion-MNIST, in 10 minutes or less

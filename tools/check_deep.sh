@@ -20,7 +20,7 @@ step() {
         tail -n 30 "build-deep/$name.log"
     fi
     results+=("$(printf '%-12s %-7s %4d s  %s' "$name" "$word" $((SECONDS - start)) \
-        "$(grep -E '^[0-9]+ (passed|findings|kills in all|failures injected)' "build-deep/$name.log" | tail -n 1)")")
+        "$(grep -E '^[0-9.]+ (passed|findings|kills in all|failures injected|% of)' "build-deep/$name.log" | tail -n 1)")")
     echo "   ${results[-1]}"
 }
 
@@ -69,6 +69,15 @@ memory() {
     done)
 }
 
+# A small flow of nearly every command: reads of what was never written, writes beyond, memory that nothing points to at
+# the end. Valgrind shows the program a processor with AVX2 at most, so that oneDNN generates what it can follow; nothing
+# needs to be excused.
+valgrind_flow() {
+    cmake --preset ci && cmake --build --preset ci --target mixq || return 1
+    tools/smoke.sh build-ci/mixq build-deep/smoke valgrind --quiet --error-exitcode=9 --leak-check=full \
+        --show-leak-kinds=definite --errors-for-leak-kinds=definite --num-callers=20
+}
+
 # The integer network against the trained one evaluated exactly: every model, bits and seeds beyond what `make check` takes.
 exact() {
     cmake --preset ci && cmake --build --preset ci || return 1
@@ -80,11 +89,26 @@ format() {
 }
 
 tidy() {
-    cmake --preset tidy || return 1
-    git ls-files 'src/*.c' ':!src/ranks/ranks_mpi.c' | xargs -P "$cores" -n 1 clang-tidy --quiet -p build-tidy 2>/dev/null
-    local status=$?
-    echo "$(grep -c 'warning: .*clang-analyzer' build-deep/tidy.log) findings of the analyzer to read in build-deep/tidy.log"
-    return $status
+    cmake --preset tidy && cmake --build --preset tidy --target protobuf/onnx_subset.pb-c.h || return 1
+    git ls-files 'src/*.c' ':!src/ranks/ranks_mpi.c' | xargs -P "$cores" -n 1 clang-tidy --quiet -p build-tidy \
+        --checks=-clang-analyzer-* 2>/dev/null
+}
+
+# What the analysers of both compilers find, beside what tools/analyzer_known.txt explains.
+analyzer() {
+    local bad=0
+    tools/analyze.sh gcc || bad=1
+    tools/analyze.sh clang || bad=1
+    return $bad
+}
+
+# Lines of src/ that the tests reach, without those that take longest or run other programs.
+coverage() {
+    cmake --preset coverage && cmake --build --preset coverage || return 1
+    find build-coverage -name '*.gcda' -delete
+    OMP_WAIT_POLICY=passive ctest --test-dir build-coverage --output-on-failure --no-tests=error -j "$cores" -LE '^(reliability|install|house)$' \
+        -E '^(gen\.rtl_layer|gen\.rtl_lut|gen\.rtl_units|gen\.accelerator|hls\.hls|hls\.hls_stages|hls\.standin|deploy\.cli_names)$' || return 1
+    tools/coverage.sh 30
 }
 
 # invalidPointerCast: buffers are used again for another type on purpose. invalidFunctionArg: it cannot see that a sum
@@ -151,6 +175,7 @@ step tsan tsan
 step deploy deploy
 step mpi mpi
 step memory memory
+step valgrind valgrind_flow
 step luts luts
 step layers layers
 step layer_luts tests/gen/rtl_luts.sh build-ci/tests/test_rtl_layer
@@ -164,6 +189,8 @@ step standin standin
 step hls hls
 step format format
 step tidy tidy
+step analyzer analyzer
+step coverage coverage
 step cppcheck cpp_check
 
 echo
