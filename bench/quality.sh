@@ -1,9 +1,8 @@
 #!/bin/sh
 # quality.sh - how good the bits are that a search finds: accuracy against DSP operations of searches, of the published
 # method, of sensitivity + knapsack and of uniform bits; three seeds, the same main training for all, from the weights that
-# found the bits. vgg_tiny on
-# Fashion-MNIST and UltraNet on shapes, at half the width and height. An hour or two for each on a quiet core; more
-# workers may help: `mixq pareto --out FOLDER/vgg_tiny --resume`.
+# found the bits. vgg_tiny on Fashion-MNIST, and UltraNet on shapes at half the width and height. An hour or two for each
+# on a quiet core; more workers may help: `mixq pareto --out FOLDER/vgg_tiny --resume`.
 # usage: bench/quality.sh [MIXQ [FOLDER [NAME...]]]; names: vgg_tiny ultranet, and ultranet without some part of the
 # search: ultranet-no-annealing ultranet-no-prior
 set -eu
