@@ -195,7 +195,8 @@ static void normed_task(void *context, size_t task) {
     if (a->rows) {
         const size_t begin = first * a->channels;
         const bool bf16 = a->out_type == MQ_BF16;
-        mq_mix_rows_values(a->rows, (const float *)a->x + begin, end - begin,
+        const norm_z z = norm_z_from(a->z, begin);
+        mq_mix_rows_values(a->rows, (mq_mix_z){z.values, z.as == NORM_ROUNDED}, end - begin,
                            (char *)a->out + begin * mq_dtype_size(a->out_type), bf16);
         return;
     }
@@ -230,9 +231,9 @@ void activation_forward(mq_model *model, node_state *s, int first, int count) {
                   .pixels = (size_t)count * (size_t)(s->node->h * s->node->w),
                   .channels = (size_t)s->node->c,
                   .tasks = norm_tasks((size_t)count * image_elements(s->node))};
-    if (layer) a.z = norm_z_from((norm_z){in->out, layer->whole}, before);
+    if (layer) a.z = norm_z_from((norm_z){in->out, layer->stored}, before);
     mq_mix_rows rows;
-    if (s->norm && activation_mix_rows(s, batch_norm_width(s->norm), &rows) &&
+    if (s->norm && activation_mix_rows(model, s, batch_norm_width(s->norm), &rows) &&
         batch_norm_mix_rows(model, s->norm, &rows))
         a.rows = &rows;
     if (s->norm)
@@ -305,9 +306,14 @@ void activation_gradient(const node_state *s, const float *x, size_t at, size_t 
     gradient_piece(op, x, dy, count, s->grad_scale, dx, g);
 }
 
-bool activation_mix_rows(const node_state *s, size_t width, mq_mix_rows *out) {
+bool activation_mixes_rows(const mq_model *model, const node_state *s, size_t width) {
+    return layer_searched(model, s->node->act.layer) && s->node->act.kind != MQ_ACT_IMAGE &&
+           mq_mix_rows_fast(width);
+}
+
+bool activation_mix_rows(const mq_model *model, const node_state *s, size_t width, mq_mix_rows *out) {
     const act_op *op = s->op;
-    if (!op->searched || op->kind == MQ_ACT_IMAGE || !mq_mix_rows_fast(width)) return false;
+    if (!activation_mixes_rows(model, s, width)) return false;
     mq_mix_rows_set(out, op->quantizer, op->softmax);
     return true;
 }

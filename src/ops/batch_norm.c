@@ -85,7 +85,7 @@ static void clear_sums(bn_op *op) {
 /* ---- the node ---- */
 
 static norm_z layer_z(const node_state *layer) {
-    return (norm_z){layer->out, layer->whole};
+    return (norm_z){layer->out, layer->stored};
 }
 
 static norm_forward forward_of(const mq_model *model, const bn_op *op) {
@@ -152,7 +152,7 @@ void batch_norm_values(const mq_model *model, const node_state *s, const float *
                        float *out) {
     bn_op *op = s->op;
     bn_call call = {.op = op,
-                    .z = {z, false},
+                    .z = {z, NORM_REAL},
                     .out = out,
                     .channels = (size_t)s->node->c,
                     .pixels = pixels,
@@ -204,8 +204,8 @@ void batch_norm_add_moments(mq_model *model, node_state *s, const float *z, int 
     const node_state *in = input_state(model, s, 0);
     const size_t skipped = (size_t)first * image_elements(s->node);
     const bn_call call = {.op = op,
-                          .z = {z, false},
-                          .narrowed = in->whole ? (int16_t *)in->out + skipped : NULL,
+                          .z = {z, NORM_REAL},
+                          .narrowed = norm_z_from((norm_z){in->out, in->stored}, skipped),
                           .channels = (size_t)s->node->c,
                           .pixels = (size_t)count * image_pixels(s),
                           .tasks = norm_tasks((size_t)count * image_elements(s->node))};
@@ -270,7 +270,7 @@ static bn_call backward_call(mq_model *model, node_state *s, int first, int coun
                     .before = z_before};
     if (!pool) return call;
     call.before = (size_t)first * image_elements(pool->node);
-    call.read = (norm_z){pool->out, in->whole};
+    call.read = (norm_z){pool->out, in->stored};
     call.read_pixels = (size_t)count * image_pixels(pool);
     *pooled = (pooled_norm){.index = max_pool_index(model, pool) + call.before,
                             .dy = pool->grad ? (const float *)pool->grad + call.before : NULL};
@@ -281,7 +281,7 @@ static bn_call backward_call(mq_model *model, node_state *s, int first, int coun
 }
 
 static void set_rows(const mq_model *model, const node_state *s, bn_call *call, mq_mix_rows *rows) {
-    if (call->activation && activation_mix_rows(call->activation, batch_norm_width(s), rows) &&
+    if (call->activation && activation_mix_rows(model, call->activation, batch_norm_width(s), rows) &&
         batch_norm_mix_rows(model, s, rows))
         call->rows = rows;
 }

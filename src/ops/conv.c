@@ -26,7 +26,7 @@ typedef struct conv_op {
     bool deferred; /* the batch norm after it multiplies the step */
     bool backward_data;
     mq_slot narrowed; /* the output's gradient rounded to the compute type, where it comes as float32 */
-    mq_slot real;     /* where its output may be whole: a block of it as it comes */
+    mq_slot real;     /* where its output may be short: a block of it as it comes */
     mq_slot widened;  /* the input of a block in the compute type, where it comes as bytes */
     struct {
         int n;
@@ -102,6 +102,17 @@ static bool may_be_whole(const mq_model *model, const node_state *s) {
            activation_as_bytes(model, norm->quantised_by) && norm_avx512((size_t)s->node->c);
 }
 
+/* Products of mixes, read by nothing but a batch norm and a mix behind it, in bfloat16. They have its
+ * rounding errors already, of every factor. */
+static bool is_rounded(const mq_model *model, const node_state *s) {
+    const conv_op *op = s->op;
+    const node_state *norm = s->norm_behind;
+    const size_t c = (size_t)s->node->c;
+    if (!model->options.training || model->options.compute != MQ_BF16 || !op->deferred) return false;
+    return layer_searched(model, s->node->layer) && norm && norm->quantised_by && norm_avx512(c) &&
+           activation_mixes_rows(model, norm->quantised_by, c);
+}
+
 static mq_status create(mq_model *model, node_state *s, mq_error *error) {
     const mq_node *node = s->node;
     const mq_net *net = model->net;
@@ -125,7 +136,7 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
         MQ_TRY(mq_alloc(layer_weights_count(op->weights), sizeof(float), "a weights' gradient", &op->more,
                         error));
     if (op->bias) MQ_TRY(mq_alloc((size_t)node->c, sizeof(double), "a bias gradient", &op->bias_sums, error));
-    if (may_be_whole(model, s)) {
+    if (may_be_whole(model, s) || is_rounded(model, s)) {
         const int now = time_forward(net, node->index);
         MQ_TRY(mq_plan_add(model->plan, (size_t)s->block * bytes_each, now, now, &op->real, error));
     }
@@ -189,8 +200,8 @@ static mq_status forward_block(mq_model *model, node_state *s, int first, int co
         op->shape[which].version = version;
     }
     const size_t in_before = (size_t)first * image_elements(in->node) * mq_dtype_size(in->out_type);
-    float *out = s->whole ? mq_plan_memory(model->plan, op->real)
-                          : (float *)s->out + (size_t)first * image_elements(s->node);
+    float *out = s->stored != NORM_REAL ? mq_plan_memory(model->plan, op->real)
+                                        : (float *)s->out + (size_t)first * image_elements(s->node);
     MQ_TRY(mq_dnn_conv_forward(conv, (const char *)in->out + in_before, out, error));
     if (!op->deferred && (scale != 1 || op->bias)) {
         epilogue e = {out, (size_t)count * (size_t)(s->node->h * s->node->w), s->node->c, scale,
@@ -222,10 +233,17 @@ static bool fits_whole(const mq_model *model, const node_state *s) {
     return true;
 }
 
+static norm_stored stored_now(const mq_model *model, const node_state *s) {
+    const conv_op *op = s->op;
+    if (!model->training || op->real < 0) return NORM_REAL;
+    if (layer_searched(model, s->node->layer)) return NORM_ROUNDED;
+    return fits_whole(model, s) ? NORM_WHOLE : NORM_REAL;
+}
+
 static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
     const conv_op *op = s->op;
     layer_weights_prepare(model, op->weights);
-    s->whole = model->training && op->real >= 0 && fits_whole(model, s);
+    s->stored = stored_now(model, s);
     /* float64 product, then float32: the same scale as the integer network's folding. */
     const float scale =
         (float)((double)layer_weights_step(op->weights) * (double)input_state(model, s, 0)->scale);

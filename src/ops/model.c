@@ -402,16 +402,16 @@ void finish_input_grad(mq_model *model, node_state *s, int which) {
     mq_parallel(mq_task_count(a.count, ADD_GRAIN), add_task, &a);
 }
 
-/* Whether a node's output is int16: a layer's, or its batch norm's inputs at a pool's maxima. */
-static bool holds_whole(const mq_model *model, const node_state *s) {
+/* How a node's output is stored: a layer's, or its batch norm's inputs at a pool's maxima. */
+static norm_stored stored_as(const mq_model *model, const node_state *s) {
     if (s->node->op == MQ_OP_MAX_POOL && s->norm) s = &model->nodes[s->norm->node->input[0]];
-    return s->whole;
+    return s->stored;
 }
 
 static void read_output(const mq_model *model, const node_state *s, size_t count, float *out) {
     for (size_t i = 0; i < count; i++) {
-        if (holds_whole(model, s))
-            out[i] = (float)((const int16_t *)s->out)[i] * s->scale;
+        if (stored_as(model, s) != NORM_REAL)
+            out[i] = norm_z_at((norm_z){s->out, stored_as(model, s)}, i) * s->scale;
         else if (s->out_type == MQ_U8 && s->node->index == 0)
             out[i] = (float)((const uint8_t *)s->out)[i] / 256.0f;
         else if (s->out_type == MQ_U8)
@@ -428,9 +428,7 @@ static mq_status peek_norm(const mq_model *model, const node_state *norm, const 
                            size_t count, float *out, mq_error *error) {
     float *z;
     MQ_TRY(mq_alloc(count, sizeof *z, "a copy of a layer's output", &z, error));
-    for (size_t i = 0; i < count; i++)
-        z[i] =
-            holds_whole(model, from) ? (float)((const int16_t *)from->out)[i] : ((const float *)from->out)[i];
+    for (size_t i = 0; i < count; i++) z[i] = norm_z_at((norm_z){from->out, stored_as(model, from)}, i);
     batch_norm_values(model, norm, z, count / (size_t)norm->node->c, out);
     mq_free(z);
     return MQ_OK;
@@ -486,7 +484,7 @@ const char *mq_model_find_nonfinite(const mq_model *model) {
         size_t factors;
         const float *f = s->pooled_by || s->quantised_by ? batch_norm_factors(s, &factors) : NULL;
         if (f && count_nonfinite(f, factors)) return s->node->name; /* what it multiplies its input with */
-        if (s->out && s->out_type == MQ_F32 && !holds_whole(model, s) &&
+        if (s->out && s->out_type == MQ_F32 && stored_as(model, s) == NORM_REAL &&
             mq_plan_last(model->plan, s->out_slot) >= model->net->node_count &&
             count_nonfinite(s->out, (size_t)model->n * image_elements(s->node)))
             return s->node->name;

@@ -11,6 +11,8 @@ bool norm_avx512(size_t width) {
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bf16");
 }
 
+enum { SHORT_ROWS = 8 };
+
 INLINE __m512 load(const void *base, size_t at, bool bf16) {
     if (!bf16) return _mm512_loadu_ps((const float *)base + at);
     const __m256i half = _mm256_loadu_si256((const void *)((const uint16_t *)base + at));
@@ -31,15 +33,14 @@ INLINE void add_moments(__m512d v, __m512d *sum, __m512d *square) {
     *square = _mm512_fmadd_pd(v, v, *square);
 }
 
-INLINE void moments(const float *z, size_t rows, size_t width, double *sum, double *square, int16_t *out) {
+INLINE void moments(const float *z, size_t rows, size_t width, double *sum, double *square, void *out,
+                    size_t to, norm_stored as) {
     for (size_t c = 0; c < width; c += LANES) {
         __m512d s[2] = {_mm512_loadu_pd(sum + c), _mm512_loadu_pd(sum + c + 8)};
         __m512d q[2] = {_mm512_loadu_pd(square + c), _mm512_loadu_pd(square + c + 8)};
         for (size_t r = 0; r < rows; r++) {
             const __m512 v = _mm512_loadu_ps(z + r * width + c);
-            if (out)
-                _mm256_storeu_si256((void *)(out + r * width + c),
-                                    _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(v)));
+            if (as != NORM_REAL) store_z(out, to + r * width + c, v, as);
             add_moments(low(v), &s[0], &q[0]);
             add_moments(high(v), &s[1], &q[1]);
         }
@@ -50,27 +51,57 @@ INLINE void moments(const float *z, size_t rows, size_t width, double *sum, doub
     }
 }
 
+INLINE size_t all_moments(const float *z, size_t count, size_t width, double *sum, double *square, void *out,
+                          norm_stored as) {
+    size_t done = 0;
+    for (; count - done >= NORM_ROWS * width; done += NORM_ROWS * width)
+        moments(z + done, NORM_ROWS, width, sum, square, out, done, as);
+    moments(z + done, (count - done) / width, width, sum, square, out, done, as);
+    return count / width * width;
+}
+
+/* Of z that is rounded to bfloat16, SHORT_ROWS rows are added in float32 first: float64 takes four times the
+ * instructions. */
+INLINE void short_moments(const float *z, size_t width, double *sum, double *square, uint16_t *out) {
+    for (size_t c = 0; c < width; c += LANES) {
+        __m512 s = _mm512_setzero_ps(), q = s;
+#pragma GCC unroll 8
+        for (size_t r = 0; r < SHORT_ROWS; r++) {
+            const __m512 v = _mm512_loadu_ps(z + r * width + c);
+            store_z(out, r * width + c, v, NORM_ROUNDED);
+            s = _mm512_add_ps(s, v);
+            q = _mm512_fmadd_ps(v, v, q);
+        }
+        const __m512d sums[2] = {low(s), high(s)}, squares[2] = {low(q), high(q)};
+        for (size_t h = 0; h < 2; h++) {
+            const size_t k = c + 8 * h;
+            _mm512_storeu_pd(sum + k, _mm512_add_pd(_mm512_loadu_pd(sum + k), sums[h]));
+            _mm512_storeu_pd(square + k, _mm512_add_pd(_mm512_loadu_pd(square + k), squares[h]));
+        }
+    }
+}
+
 AVX512 static size_t moments_alone(const float *z, size_t count, size_t width, double *sum, double *square) {
-    size_t done = 0;
-    for (; count - done >= NORM_ROWS * width; done += NORM_ROWS * width)
-        moments(z + done, NORM_ROWS, width, sum, square, NULL);
-    moments(z + done, (count - done) / width, width, sum, square, NULL);
+    return all_moments(z, count, width, sum, square, NULL, NORM_REAL);
+}
+
+AVX512 static size_t moments_whole(const float *z, size_t count, size_t width, double *sum, double *square,
+                                   void *out) {
+    return all_moments(z, count, width, sum, square, out, NORM_WHOLE);
+}
+
+AVX512 static size_t moments_rounded(const float *z, size_t count, size_t width, double *sum, double *square,
+                                     void *out) {
+    const size_t group = SHORT_ROWS * width, done = count / group * group;
+    for (size_t i = 0; i < done; i += group) short_moments(z + i, width, sum, square, (uint16_t *)out + i);
+    moments(z + done, (count - done) / width, width, sum, square, out, done, NORM_ROUNDED);
     return count / width * width;
 }
 
-AVX512 static size_t moments_narrow(const float *z, size_t count, size_t width, double *sum, double *square,
-                                    int16_t *out) {
-    size_t done = 0;
-    for (; count - done >= NORM_ROWS * width; done += NORM_ROWS * width)
-        moments(z + done, NORM_ROWS, width, sum, square, out + done);
-    moments(z + done, (count - done) / width, width, sum, square, out + done);
-    return count / width * width;
-}
-
-size_t norm_moments_avx512(const float *z, size_t count, size_t width, double *sum, double *square,
-                           int16_t *out) {
-    return out ? moments_narrow(z, count, width, sum, square, out)
-               : moments_alone(z, count, width, sum, square);
+size_t norm_moments_avx512(const float *z, size_t count, size_t width, double *sum, double *square, void *out,
+                           norm_stored as) {
+    if (as == NORM_REAL) return moments_alone(z, count, width, sum, square);
+    return (as == NORM_WHOLE ? moments_whole : moments_rounded)(z, count, width, sum, square, out);
 }
 
 /* The gate's ends in every lane. */
@@ -97,9 +128,10 @@ INLINE void add_products(__m512d s, __m512d q, __m512d m, const double *mean, do
 
 /* One row's, as the plain ones add it. */
 INLINE void add_row(const norm_forward *f, const gates *g, norm_z z, const void *dy, size_t i, size_t at,
-                    bool bf16, bool whole, size_t width, const double *mean, double *sum, double *product) {
+                    bool bf16, norm_stored as, size_t width, const double *mean, double *sum,
+                    double *product) {
     for (size_t c = 0; c < width; c += LANES) {
-        const __m512 v = load_z(z, i + c, whole);
+        const __m512 v = load_z(z, i + c, as);
         const __m512 d = _mm512_sub_ps(v, _mm512_loadu_ps(f->mean + c));
         const __m512 y =
             _mm512_add_ps(_mm512_mul_ps(d, _mm512_loadu_ps(f->a + c)), _mm512_loadu_ps(f->b + c));
@@ -116,7 +148,7 @@ INLINE void add_row(const norm_forward *f, const gates *g, norm_z z, const void 
 }
 
 INLINE size_t products(const norm_forward *f, const norm_gate *gate, norm_z z, const void *dy, size_t at,
-                       bool bf16, bool whole, size_t count, size_t width, const double *mean, double *sum,
+                       bool bf16, norm_stored as, size_t count, size_t width, const double *mean, double *sum,
                        double *product) {
     const gates g = gates_of(gate);
     size_t done = 0;
@@ -128,8 +160,8 @@ INLINE size_t products(const norm_forward *f, const norm_gate *gate, norm_z z, c
 #pragma GCC unroll 8
             for (size_t r = 0; r < NORM_ROWS; r++) {
                 const size_t i = done + r * width + c;
-                fetch_z(z, i + NORM_ROWS * width, whole);
-                const __m512 d = _mm512_sub_ps(load_z(z, i, whole), m);
+                fetch_z(z, i + NORM_ROWS * width, as);
+                const __m512 d = _mm512_sub_ps(load_z(z, i, as), m);
                 const __m512 y = _mm512_add_ps(_mm512_mul_ps(d, a), b);
                 const __m512 through = gated(&g, y, load(dy, at + i, bf16));
                 s = _mm512_add_ps(s, through);
@@ -139,18 +171,18 @@ INLINE size_t products(const norm_forward *f, const norm_gate *gate, norm_z z, c
             add_products(high(s), high(q), high(m), mean + c + 8, sum + c + 8, product + c + 8);
         }
     for (; count - done >= width; done += width)
-        add_row(f, &g, z, dy, done, at + done, bf16, whole, width, mean, sum, product);
+        add_row(f, &g, z, dy, done, at + done, bf16, as, width, mean, sum, product);
     return done;
 }
 
 INLINE size_t gradient(const norm_forward *f, const norm_backward *k, const norm_gate *gate, norm_z z,
                        const void *dy, size_t at, size_t count, size_t width, void *out, size_t to, bool bf16,
-                       bool whole) {
+                       norm_stored as) {
     const gates g = gates_of(gate);
     const size_t end = count / width * width;
     size_t done = 0, c = 0;
     for (; done < end; done += LANES, c = c + LANES == width ? 0 : c + LANES) {
-        const __m512 d = _mm512_sub_ps(load_z(z, done, whole), _mm512_loadu_ps(f->mean + c));
+        const __m512 d = _mm512_sub_ps(load_z(z, done, as), _mm512_loadu_ps(f->mean + c));
         const __m512 y =
             _mm512_add_ps(_mm512_mul_ps(d, _mm512_loadu_ps(f->a + c)), _mm512_loadu_ps(f->b + c));
         const __m512 through = gated(&g, y, load(dy, at + done, bf16));
@@ -162,11 +194,11 @@ INLINE size_t gradient(const norm_forward *f, const norm_backward *k, const norm
 }
 
 INLINE size_t values(const norm_forward *f, const norm_gate *gate, norm_z z, const void *dy, size_t at,
-                     bool bf16, bool whole, size_t count, size_t width, float *out) {
+                     bool bf16, norm_stored as, size_t count, size_t width, float *out) {
     const gates g = gates_of(gate);
     size_t done = 0, c = 0;
     for (; done + LANES <= count; done += LANES, c = c + LANES == width ? 0 : c + LANES) {
-        const __m512 d = _mm512_sub_ps(load_z(z, done, whole), _mm512_loadu_ps(f->mean + c));
+        const __m512 d = _mm512_sub_ps(load_z(z, done, as), _mm512_loadu_ps(f->mean + c));
         const __m512 y =
             _mm512_add_ps(_mm512_mul_ps(d, _mm512_loadu_ps(f->a + c)), _mm512_loadu_ps(f->b + c));
         _mm512_storeu_ps(out + done, gated(&g, y, load(dy, at + done, bf16)));
@@ -177,15 +209,17 @@ INLINE size_t values(const norm_forward *f, const norm_gate *gate, norm_z z, con
 AVX512 static size_t products_f32(const norm_forward *f, const norm_gate *gate, norm_z z, const void *dy,
                                   size_t at, size_t count, size_t width, const double *mean, double *sum,
                                   double *product) {
-    if (z.whole) return products(f, gate, z, dy, at, false, true, count, width, mean, sum, product);
-    return products(f, gate, z, dy, at, false, false, count, width, mean, sum, product);
+    if (z.as == NORM_WHOLE)
+        return products(f, gate, z, dy, at, false, NORM_WHOLE, count, width, mean, sum, product);
+    return products(f, gate, z, dy, at, false, NORM_REAL, count, width, mean, sum, product);
 }
 
 AVX512 static size_t products_bf16(const norm_forward *f, const norm_gate *gate, norm_z z, const void *dy,
                                    size_t at, size_t count, size_t width, const double *mean, double *sum,
                                    double *product) {
-    if (z.whole) return products(f, gate, z, dy, at, true, true, count, width, mean, sum, product);
-    return products(f, gate, z, dy, at, true, false, count, width, mean, sum, product);
+    if (z.as == NORM_WHOLE)
+        return products(f, gate, z, dy, at, true, NORM_WHOLE, count, width, mean, sum, product);
+    return products(f, gate, z, dy, at, true, NORM_REAL, count, width, mean, sum, product);
 }
 
 size_t norm_gated_products_avx512(const norm_forward *f, const norm_gate *gate, norm_z z, const void *dy,
@@ -198,15 +232,15 @@ size_t norm_gated_products_avx512(const norm_forward *f, const norm_gate *gate, 
 AVX512 static size_t gradient_f32(const norm_forward *f, const norm_backward *k, const norm_gate *gate,
                                   norm_z z, const void *dy, size_t at, size_t count, size_t width, void *out,
                                   size_t to) {
-    if (z.whole) return gradient(f, k, gate, z, dy, at, count, width, out, to, false, true);
-    return gradient(f, k, gate, z, dy, at, count, width, out, to, false, false);
+    if (z.as == NORM_WHOLE) return gradient(f, k, gate, z, dy, at, count, width, out, to, false, NORM_WHOLE);
+    return gradient(f, k, gate, z, dy, at, count, width, out, to, false, NORM_REAL);
 }
 
 AVX512 static size_t gradient_bf16(const norm_forward *f, const norm_backward *k, const norm_gate *gate,
                                    norm_z z, const void *dy, size_t at, size_t count, size_t width, void *out,
                                    size_t to) {
-    if (z.whole) return gradient(f, k, gate, z, dy, at, count, width, out, to, true, true);
-    return gradient(f, k, gate, z, dy, at, count, width, out, to, true, false);
+    if (z.as == NORM_WHOLE) return gradient(f, k, gate, z, dy, at, count, width, out, to, true, NORM_WHOLE);
+    return gradient(f, k, gate, z, dy, at, count, width, out, to, true, NORM_REAL);
 }
 
 size_t norm_gated_gradient_avx512(const norm_forward *f, const norm_backward *k, const norm_gate *gate,
@@ -217,14 +251,14 @@ size_t norm_gated_gradient_avx512(const norm_forward *f, const norm_backward *k,
 
 AVX512 static size_t values_f32(const norm_forward *f, const norm_gate *gate, norm_z z, const void *dy,
                                 size_t at, size_t count, size_t width, float *out) {
-    if (z.whole) return values(f, gate, z, dy, at, false, true, count, width, out);
-    return values(f, gate, z, dy, at, false, false, count, width, out);
+    if (z.as == NORM_WHOLE) return values(f, gate, z, dy, at, false, NORM_WHOLE, count, width, out);
+    return values(f, gate, z, dy, at, false, NORM_REAL, count, width, out);
 }
 
 AVX512 static size_t values_bf16(const norm_forward *f, const norm_gate *gate, norm_z z, const void *dy,
                                  size_t at, size_t count, size_t width, float *out) {
-    if (z.whole) return values(f, gate, z, dy, at, true, true, count, width, out);
-    return values(f, gate, z, dy, at, true, false, count, width, out);
+    if (z.as == NORM_WHOLE) return values(f, gate, z, dy, at, true, NORM_WHOLE, count, width, out);
+    return values(f, gate, z, dy, at, true, NORM_REAL, count, width, out);
 }
 
 size_t norm_gated_values_avx512(const norm_forward *f, const norm_gate *gate, norm_z z, const void *dy,
@@ -233,11 +267,11 @@ size_t norm_gated_values_avx512(const norm_forward *f, const norm_gate *gate, no
 }
 
 /* As quant.h's codes: the division, and its rounding to the nearest even; a NaN gives 0. */
-INLINE void codes(const norm_forward *f, norm_z z, bool whole, size_t count, size_t width, float top,
+INLINE void codes(const norm_forward *f, norm_z z, norm_stored as, size_t count, size_t width, float top,
                   float step, uint8_t *out) {
     const __m512 most = _mm512_set1_ps(top), divisor = _mm512_set1_ps(step);
     for (size_t i = 0, c = 0; i < count; i += LANES, c = c + LANES == width ? 0 : c + LANES) {
-        const __m512 d = _mm512_sub_ps(load_z(z, i, whole), _mm512_loadu_ps(f->mean + c));
+        const __m512 d = _mm512_sub_ps(load_z(z, i, as), _mm512_loadu_ps(f->mean + c));
         const __m512 y =
             _mm512_add_ps(_mm512_mul_ps(d, _mm512_loadu_ps(f->a + c)), _mm512_loadu_ps(f->b + c));
         const __m512 clipped = _mm512_min_ps(_mm512_max_ps(y, _mm512_setzero_ps()), most);
@@ -249,10 +283,10 @@ INLINE void codes(const norm_forward *f, norm_z z, bool whole, size_t count, siz
 
 AVX512 void norm_codes_avx512(const norm_forward *f, norm_z z, size_t count, size_t width, float top,
                               float step, uint8_t *out) {
-    if (z.whole)
-        codes(f, z, true, count, width, top, step, out);
+    if (z.as == NORM_WHOLE)
+        codes(f, z, NORM_WHOLE, count, width, top, step, out);
     else
-        codes(f, z, false, count, width, top, step, out);
+        codes(f, z, NORM_REAL, count, width, top, step, out);
 }
 
 #else
@@ -262,9 +296,9 @@ bool norm_avx512(size_t width) {
     return false;
 }
 
-size_t norm_moments_avx512(const float *z, size_t count, size_t width, double *sum, double *square,
-                           int16_t *out) {
-    (void)z, (void)count, (void)width, (void)sum, (void)square, (void)out;
+size_t norm_moments_avx512(const float *z, size_t count, size_t width, double *sum, double *square, void *out,
+                           norm_stored as) {
+    (void)z, (void)count, (void)width, (void)sum, (void)square, (void)out, (void)as;
     return 0;
 }
 

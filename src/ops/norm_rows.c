@@ -40,13 +40,14 @@ void norm_moments_plain(const float *z, size_t count, size_t width, double *sum,
 }
 
 void norm_moments(const float *z, size_t count, size_t width, double *sum, double *square) {
-    const size_t done = norm_avx512(width) ? norm_moments_avx512(z, count, width, sum, square, NULL) : 0;
+    const size_t done =
+        norm_avx512(width) ? norm_moments_avx512(z, count, width, sum, square, NULL, NORM_REAL) : 0;
     norm_moments_plain(z + done, count - done, width, sum, square);
 }
 
-void norm_moments_narrow(const float *z, size_t count, size_t width, double *sum, double *square,
-                         int16_t *out) {
-    (void)norm_moments_avx512(z, count, width, sum, square, out);
+void norm_moments_narrow(const float *z, size_t count, size_t width, double *sum, double *square, void *out,
+                         norm_stored as) {
+    (void)norm_moments_avx512(z, count, width, sum, square, out, as);
 }
 
 void norm_codes(const norm_forward *f, norm_z z, size_t count, size_t width, float top, float step,
@@ -149,7 +150,7 @@ void norm_gated_products(const norm_forward *f, const norm_gate *gate, norm_z z,
     size_t done = 0;
     if (norm_avx512(width))
         done = norm_gated_products_avx512(f, gate, z, dy, at, dy_type, count, width, mean, sum, product);
-    if (z.whole) return; /* whole rows alone */
+    if (z.as != NORM_REAL) return; /* whole rows alone */
     norm_gated_products_plain(f, gate, (const float *)z.values + done, dy, at + done, dy_type, count - done,
                               width, mean, sum, product);
 }
@@ -205,7 +206,7 @@ void norm_gated_gradient(const norm_forward *f, const norm_backward *k, const no
     size_t done = 0;
     if (norm_avx512(width))
         done = norm_gated_gradient_avx512(f, k, gate, z, dy, at, count, width, out, to, type);
-    if (z.whole) return;
+    if (z.as != NORM_REAL) return;
     norm_gated_gradient_plain(f, k, gate, (const float *)z.values + done, dy, at + done, count - done, width,
                               out, to + done, type);
 }

@@ -22,15 +22,24 @@ typedef struct norm_backward {
     const float *mean, *a, *b, *slope;
 } norm_backward;
 
-/* What a batch norm reads: float32, or int16 where all are whole numbers that it holds (only with
- * norm_avx512). */
+/* What a batch norm reads: float32; int16 where all are whole numbers that it holds; or, of a search in
+ * bfloat16, that, which the mix's and the pool's passes read alone. The short ones only with norm_avx512. */
+typedef enum norm_stored { NORM_REAL, NORM_WHOLE, NORM_ROUNDED } norm_stored;
 typedef struct norm_z {
     const void *values;
-    bool whole;
+    norm_stored as;
 } norm_z;
+static inline size_t norm_z_bytes(norm_stored as) {
+    return as == NORM_REAL ? sizeof(float) : sizeof(int16_t);
+}
 static inline norm_z norm_z_from(norm_z z, size_t at) {
-    z.values = (const char *)z.values + at * (z.whole ? sizeof(int16_t) : sizeof(float));
+    z.values = (const char *)z.values + at * norm_z_bytes(z.as);
     return z;
+}
+static inline float norm_z_at(norm_z z, size_t at) {
+    if (z.as == NORM_REAL) return ((const float *)z.values)[at];
+    if (z.as == NORM_WHOLE) return (float)((const int16_t *)z.values)[at];
+    return mq_bf16_to_f32(((const uint16_t *)z.values)[at]);
 }
 
 /* An activation's gradient: dy*scale where low <= y <= high, else 0. */
@@ -42,9 +51,10 @@ enum { NORM_ROWS = 4 /* rows of one float32 sum of products */ };
 
 /* sum += z, square += z*z, both float64 [width]. */
 void norm_moments(const float *z, size_t count, size_t width, double *sum, double *square);
-/* And z as int16 into out; with norm_avx512, of whole rows. */
-void norm_moments_narrow(const float *z, size_t count, size_t width, double *sum, double *square,
-                         int16_t *out);
+/* And z as int16 or bfloat16 into out; with norm_avx512, of whole rows. In front of bfloat16, eight rows are
+ * added in float32 first. */
+void norm_moments_narrow(const float *z, size_t count, size_t width, double *sum, double *square, void *out,
+                         norm_stored as);
 /* sum += dy, product += dy*(z - mean). */
 void norm_products(const float *z, const float *dy, size_t count, size_t width, const double *mean,
                    double *sum, double *product);
@@ -72,8 +82,8 @@ void norm_codes(const norm_forward *f, norm_z z, size_t count, size_t width, flo
 /* norm_avx512.c: the first elements, as many as are returned (whole rows; vectors of gated values), for the
  * widths and processors of which the first says so. */
 bool norm_avx512(size_t width);
-size_t norm_moments_avx512(const float *z, size_t count, size_t width, double *sum, double *square,
-                           int16_t *out); /* out may be NULL */
+size_t norm_moments_avx512(const float *z, size_t count, size_t width, double *sum, double *square, void *out,
+                           norm_stored as); /* out NULL: NORM_REAL */
 void norm_codes_avx512(const norm_forward *f, norm_z z, size_t count, size_t width, float top, float step,
                        uint8_t *out);
 size_t norm_gated_products_avx512(const norm_forward *f, const norm_gate *gate, norm_z z, const void *dy,

@@ -2,7 +2,7 @@
  * output, a max pool of tiles, an activation or both. */
 #include "ops/norm_tasks.h"
 
-/* Of what is never whole. */
+/* Of what is never short. */
 static const float *real_z(const bn_call *call, size_t at) {
     return (const float *)call->z.values + at;
 }
@@ -13,9 +13,10 @@ void norm_moments_task(void *context, size_t task) {
     norm_share(call->pixels, call->tasks, task, &first, &count);
     double *sum = call->op->partial + task * 2 * call->op->width;
     const float *z = real_z(call, first * c);
-    if (call->narrowed)
+    if (call->narrowed.as != NORM_REAL)
         norm_moments_narrow(z, count * c, call->op->width, sum, sum + call->op->width,
-                            call->narrowed + first * c);
+                            (void *)(uintptr_t)norm_z_from(call->narrowed, first * c).values,
+                            call->narrowed.as);
     else
         norm_moments(z, count * c, call->op->width, sum, sum + call->op->width);
 }
@@ -91,6 +92,10 @@ static mq_mix_dy read_dy(const bn_call *call, size_t at) {
     return (mq_mix_dy){(const char *)s->grad + skipped, s->grad_type == MQ_BF16, s->grad_scale};
 }
 
+static mq_mix_z mix_z(norm_z z, size_t at) {
+    return (mq_mix_z){norm_z_from(z, at).values, z.as == NORM_ROUNDED};
+}
+
 void norm_read_products_task(void *context, size_t task) {
     const bn_call *call = context;
     const bn_op *op = call->op;
@@ -112,7 +117,7 @@ void norm_read_products_task(void *context, size_t task) {
         const size_t piece = most ? most : step;
         for (size_t at = begin; at < end; at += piece) {
             const mq_mix_dy d = read_dy(call, at);
-            mq_mix_rows_products(call->rows, real_read(call, call->before + at), &d,
+            mq_mix_rows_products(call->rows, mix_z(call->read, call->before + at), &d,
                                  end - at < piece ? end - at : piece, op->mean_z, sum, sum + op->width, g);
         }
         return;
@@ -141,7 +146,7 @@ void norm_read_gradient_task(void *context, size_t task) {
     }
     if (call->rows) {
         const mq_mix_dy d = read_dy(call, begin);
-        mq_mix_rows_gradient(call->rows, real_z(call, begin), &d, end - begin, op->factor, op->offset,
+        mq_mix_rows_gradient(call->rows, mix_z(call->z, begin), &d, end - begin, op->factor, op->offset,
                              op->slope, (char *)call->out + begin * mq_dtype_size(call->out_type),
                              call->out_type == MQ_BF16);
         return;
@@ -168,7 +173,7 @@ void norm_read_pooled_task(void *context, size_t task) {
             const size_t at = (row * line + (size_t)column) * c;
             if (call->rows) {
                 const mq_mix_dy d = read_dy(call, at);
-                mq_mix_rows_slope(call->rows, real_read(call, call->before + at), &d, (size_t)n * c, dy);
+                mq_mix_rows_slope(call->rows, mix_z(call->read, call->before + at), &d, (size_t)n * c, dy);
             } else {
                 through_activation(call, call->before + at, (size_t)n * c, dy, NULL);
             }

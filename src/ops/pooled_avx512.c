@@ -21,21 +21,21 @@ INLINE __m512 normalised(const norm_forward *f, __m512 z, size_t c) {
     return _mm512_add_ps(_mm512_mul_ps(d, _mm512_loadu_ps(f->a + c)), _mm512_loadu_ps(f->b + c));
 }
 
-INLINE void forward(const pooled_norm *p, size_t row, bool whole) {
+INLINE void forward(const pooled_norm *p, size_t row, norm_stored as) {
     const norm_forward *f = &p->forward;
     const size_t channels = (size_t)p->c, k = (size_t)p->kernel;
     for (size_t column = 0; column < (size_t)p->w; column++) {
         const size_t out = (row * (size_t)p->w + column) * channels;
         const size_t first = (row * k * (size_t)p->w + column) * k * channels;
         for (size_t c = 0; c < channels; c += LANES) {
-            __m512 kept = load_z(p->z, first + c, whole), best = normalised(f, kept, c);
+            __m512 kept = load_z(p->z, first + c, as), best = normalised(f, kept, c);
             __m512i index = _mm512_setzero_si512();
             for (int y = 0, i = 0; y < p->kernel; y++)
                 for (int x = 0; x < p->kernel; x++, i++) {
                     if (i == 0) continue;
                     const size_t at = place(p, first, y, x) + c;
-                    fetch_z(p->z, at + AHEAD, whole);
-                    const __m512 z = load_z(p->z, at, whole);
+                    fetch_z(p->z, at + AHEAD, as);
+                    const __m512 z = load_z(p->z, at, as);
                     const __m512 v = normalised(f, z, c);
                     const __mmask16 take =
                         _mm512_cmp_ps_mask(v, best, _CMP_GT_OQ) | _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
@@ -43,22 +43,22 @@ INLINE void forward(const pooled_norm *p, size_t row, bool whole) {
                     kept = _mm512_mask_mov_ps(kept, take, z);
                     index = _mm512_mask_mov_epi32(index, take, _mm512_set1_epi32(i));
                 }
-            if (whole)
-                _mm256_storeu_si256((void *)((int16_t *)p->y + out + c),
-                                    _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(kept)));
-            else
-                _mm512_storeu_ps((float *)p->y + out + c, p->keep_z ? kept : best);
+            store_z(p->y, out + c, as != NORM_REAL || p->keep_z ? kept : best, as);
             _mm_storeu_si128((void *)(p->index + out + c), _mm512_cvtepi32_epi8(index));
         }
     }
 }
 
 AVX512 static void forward_real(const pooled_norm *p, size_t row) {
-    forward(p, row, false);
+    forward(p, row, NORM_REAL);
 }
 
 AVX512 static void forward_whole(const pooled_norm *p, size_t row) {
-    forward(p, row, true);
+    forward(p, row, NORM_WHOLE);
+}
+
+AVX512 static void forward_rounded(const pooled_norm *p, size_t row) {
+    forward(p, row, NORM_ROUNDED);
 }
 
 /* Whether the normalised values of whole z of 16 bits are in the order of z, or all in the opposite one, no
@@ -86,7 +86,7 @@ INLINE void forward_ordered(const pooled_norm *p, size_t row) {
             for (int y = 0, i = 0; y < p->kernel; y++)
                 for (int x = 0; x < p->kernel; x++, i++) {
                     const size_t at = place(p, first, y, x) + c;
-                    fetch_z(p->z, at + AHEAD, true);
+                    fetch_z(p->z, at + AHEAD, NORM_WHOLE);
                     const __m256i v = _mm256_xor_si256(_mm256_loadu_si256((const void *)(z + at)), turned);
                     const __mmask16 take = _mm256_cmpgt_epi16_mask(v, best);
                     best = _mm256_max_epi16(best, v);
@@ -99,14 +99,16 @@ INLINE void forward_ordered(const pooled_norm *p, size_t row) {
 }
 
 AVX512 void pooled_norm_forward_avx512(const pooled_norm *p, size_t row) {
-    if (p->z.whole && ordered(&p->forward, (size_t)p->c))
+    static void (*const of[])(const pooled_norm *, size_t) = {
+        [NORM_REAL] = forward_real, [NORM_WHOLE] = forward_whole, [NORM_ROUNDED] = forward_rounded};
+    if (p->z.as == NORM_WHOLE && ordered(&p->forward, (size_t)p->c))
         forward_ordered(p, row);
     else
-        (p->z.whole ? forward_whole : forward_real)(p, row);
+        of[p->z.as](p, row);
 }
 
 INLINE void gradient(const pooled_norm *p, size_t row, int column, int columns, const float *dy, void *out,
-                     bool bf16, bool whole) {
+                     bool bf16, norm_stored as) {
     const norm_backward *f = &p->backward;
     const size_t channels = (size_t)p->c, k = (size_t)p->kernel;
     for (const int end = column + columns; column < end; column++, dy += channels) {
@@ -121,9 +123,9 @@ INLINE void gradient(const pooled_norm *p, size_t row, int column, int columns, 
             for (int y = 0, i = 0; y < p->kernel; y++)
                 for (int x = 0; x < p->kernel; x++, i++) {
                     const size_t at = place(p, first, y, x) + c;
-                    fetch_z(p->z, at + AHEAD, whole);
+                    fetch_z(p->z, at + AHEAD, as);
                     const __mmask16 here = _mm512_cmpeq_epi32_mask(index, _mm512_set1_epi32(i));
-                    const __m512 away = _mm512_sub_ps(load_z(p->z, at, whole), mean);
+                    const __m512 away = _mm512_sub_ps(load_z(p->z, at, as), mean);
                     store(out, at,
                           _mm512_sub_ps(_mm512_mask_mov_ps(other, here, largest), _mm512_mul_ps(slope, away)),
                           bf16);
@@ -134,18 +136,22 @@ INLINE void gradient(const pooled_norm *p, size_t row, int column, int columns, 
 
 AVX512 static void gradient_f32(const pooled_norm *p, size_t row, int column, int columns, const float *dy,
                                 void *out) {
-    if (p->z.whole)
-        gradient(p, row, column, columns, dy, out, false, true);
+    if (p->z.as == NORM_WHOLE)
+        gradient(p, row, column, columns, dy, out, false, NORM_WHOLE);
+    else if (p->z.as == NORM_ROUNDED)
+        gradient(p, row, column, columns, dy, out, false, NORM_ROUNDED);
     else
-        gradient(p, row, column, columns, dy, out, false, false);
+        gradient(p, row, column, columns, dy, out, false, NORM_REAL);
 }
 
 AVX512 static void gradient_bf16(const pooled_norm *p, size_t row, int column, int columns, const float *dy,
                                  void *out) {
-    if (p->z.whole)
-        gradient(p, row, column, columns, dy, out, true, true);
+    if (p->z.as == NORM_WHOLE)
+        gradient(p, row, column, columns, dy, out, true, NORM_WHOLE);
+    else if (p->z.as == NORM_ROUNDED)
+        gradient(p, row, column, columns, dy, out, true, NORM_ROUNDED);
     else
-        gradient(p, row, column, columns, dy, out, true, false);
+        gradient(p, row, column, columns, dy, out, true, NORM_REAL);
 }
 
 void pooled_norm_gradient_avx512(const pooled_norm *p, size_t row, int column, int columns, const float *dy,

@@ -11,10 +11,10 @@
 
 typedef struct pooled_norm {
     int h, w, c, kernel;
-    norm_z z; /* large: the batch norm's input; whole only with the passes of AVX-512 */
+    norm_z z; /* large: the batch norm's input; short only with the passes of AVX-512 */
     norm_forward forward;
     norm_backward backward;
-    bool keep_z;     /* y gets the maxima's z instead, in the type of z */
+    bool keep_z;     /* y gets the maxima's z instead, stored as z is */
     void *y;         /* small: the maxima, float32 */
     uint8_t *index;  /* small, training: the first maximum's place in its window */
     const float *dy; /* small: dL/dy */

@@ -30,8 +30,9 @@ typedef struct node_state {
     struct node_state *norm_behind;  /* of such a layer: the batch norm */
     struct node_state *layer_before; /* of such a batch norm: the layer */
     struct node_state *read_by;      /* of an activation: the layer, which computes it block by block */
-    /* Of such a layer, in the forward under way: its output, and that of the max pool behind, are int16. */
-    bool whole;
+    /* Of such a layer, in the forward under way: how its output, and that of the max pool behind, are stored.
+     */
+    norm_stored stored;
     int block; /* images; of a layer, whose gradient holds so many when a batch norm is behind it */
 } node_state;
 
@@ -114,7 +115,7 @@ static inline void norm_share(size_t items, size_t tasks, size_t task, size_t *f
 }
 
 /* batch_norm.c: for the layer in front, `count` images from `first` on: adds to the sums of z, float32 of
- * these images (cleared at image 0), and stores z as int16 in the layer's output where that is whole; and
+ * these images (cleared at image 0), and stores z in the layer's output where that is short; and
  * dL/dz after the batch norm's backward, into out [count][h][w][c] of the layer's grad_type. */
 void batch_norm_add_moments(mq_model *model, node_state *s, const float *z, int first, int count);
 void batch_norm_input_gradient(mq_model *model, node_state *s, int first, int count, void *out);
@@ -145,7 +146,8 @@ void batch_norm_values(const mq_model *model, const node_state *s, const float *
 void activation_gradient(const node_state *s, const float *x, size_t at, size_t count, float *dx, double *g);
 /* The mix, where a search's activation behind this batch norm can run in one pass (quant.h); else false. The
  * norm's numbers are the caller's to set. */
-bool activation_mix_rows(const node_state *s, size_t width, mq_mix_rows *out);
+bool activation_mix_rows(const mq_model *model, const node_state *s, size_t width, mq_mix_rows *out);
+bool activation_mixes_rows(const mq_model *model, const node_state *s, size_t width); /* whether */
 double *activation_sums(const node_state *s, size_t task); /* NULL unless searched */
 /* The gradient as one gate, or false: it is a mix. */
 bool activation_gate(const node_state *s, norm_gate *out);

@@ -10,6 +10,9 @@ typedef mq_mix_branch mix_branch;
 /* What v - round(v) stays above where multiplying by the reciprocal rounds as dividing does. */
 static const float MQ_MIX_DOUBT = -0.5f + 0x1.4p-14f;
 
+/* Added to a float32 of 0..2^22, it leaves whole numbers. */
+static const float MQ_MIX_WHOLE = 0x1.8p23f;
+
 enum { MQ_MIX_LANES = 16 /* elements side by side: every implementation sums in this order */ };
 
 void mq_mix_set_branches(mq_quantizer quantizer, const float softmax[MQ_BRANCHES],

@@ -40,7 +40,7 @@ AVX512 void mq_mix_avx512_gradient(const float *x, const float *dy, size_t n, co
             v[k] = _mm512_loadu_ps(x + i + k * MQ_MIX_LANES);
             g[k] = _mm512_loadu_ps(dy + i + k * MQ_MIX_LANES);
         }
-        add_products(v, g, MANY, b, false, total);
+        add_products(v, g, MANY, b, total);
 #pragma GCC unroll 4
         for (int k = 0; dx && k < MANY; k++)
             _mm512_storeu_ps(dx + i + k * MQ_MIX_LANES, through(v[k], g[k], b));
@@ -49,7 +49,7 @@ AVX512 void mq_mix_avx512_gradient(const float *x, const float *dy, size_t n, co
         const __mmask16 lanes = lanes_left(n - i);
         v[0] = _mm512_maskz_loadu_ps(lanes, x + i);
         g[0] = _mm512_maskz_loadu_ps(lanes, dy + i);
-        add_products(v, g, 1, b, false, total);
+        add_products(v, g, 1, b, total);
         if (dx) _mm512_mask_storeu_ps(dx + i, lanes, through(v[0], g[0], b));
     }
 #pragma GCC unroll 7

@@ -85,13 +85,12 @@ INLINE void mix_of(const __m512 *x, int many, const mix_branch *b, __m512 *sum) 
     }
 }
 
-/* total + g*code, of one rounding where `fused`. */
-INLINE __m512 add_product(__m512 total, __m512 g, __m512 code, bool fused) {
-    return fused ? _mm512_fmadd_ps(g, code, total) : _mm512_add_ps(total, _mm512_mul_ps(g, code));
+INLINE __m512 add_product(__m512 total, __m512 g, __m512 code) {
+    return _mm512_add_ps(total, _mm512_mul_ps(g, code));
 }
 
 /* total[j] += g*code_j, vector after vector. */
-INLINE void add_products(const __m512 *x, const __m512 *g, int many, const mix_branch *b, bool fused,
+INLINE void add_products(const __m512 *x, const __m512 *g, int many, const mix_branch *b,
                          __m512 total[MQ_BRANCHES]) {
     __m512i bits[MANY], low = _mm512_setzero_si512();
     __m512 after[MQ_BRANCHES];
@@ -105,17 +104,15 @@ INLINE void add_products(const __m512 *x, const __m512 *g, int many, const mix_b
         after[j] = total[j];
 #pragma GCC unroll 4
         for (int k = 0; k < many; k++)
-            after[j] =
-                add_product(after[j], g[k],
-                            code_of(bits[k], top_of(&b[j]), _mm512_set1_ps(b[j].reciprocal), &low), fused);
+            after[j] = add_product(after[j], g[k],
+                                   code_of(bits[k], top_of(&b[j]), _mm512_set1_ps(b[j].reciprocal), &low));
     }
     const bool again = __builtin_expect(in_doubt(low), 0);
 #pragma GCC unroll 7
     for (int j = 0; j < MQ_BRANCHES; j++) {
         if (again) {
             after[j] = total[j];
-            for (int k = 0; k < many; k++)
-                after[j] = add_product(after[j], g[k], exact_code(x[k], &b[j]), fused);
+            for (int k = 0; k < many; k++) after[j] = add_product(after[j], g[k], exact_code(x[k], &b[j]));
         }
         total[j] = after[j];
     }

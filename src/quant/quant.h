@@ -125,8 +125,11 @@ void mq_activation_mix_slope(const float *x, const float *dy, size_t n, mq_quant
 /* ---- the same behind a batch norm, in one pass over memory ----
  *
  * Elements z stand in rows of `width` columns (channels); x = (z - mean[c])*a[c] + b[c]. `count` elements are
- * whole rows and at most one part of a row behind them. float32 in the order written: the same to the bit as
- * the passes above, one after the other, but for the order of sums. Only where mq_mix_rows_fast says so. */
+ * whole rows and at most one part of a row behind them. float32 in the order written: the same
+ * to the bit as the passes above, one after the other, but for the order of sums, and for codes: these
+ * multiply by the step's inverse instead of dividing, so one may be the neighbour where x/step is within
+ * 2^-22 of itself of the middle between two. A mix that is rounded to bfloat16 has fewer roundings before (at
+ * most 9 away). What a NaN adds to g is not said. Only where mq_mix_rows_fast says so. */
 typedef struct mq_mix_branch {
     float top, step;
     float reciprocal; /* the smallest float32 not below 1/step */
@@ -140,12 +143,20 @@ enum {
 };
 typedef struct mq_mix_rows {
     mq_mix_branch branch[MQ_BRANCHES];
+    /* A code is round(x*inverse), the product exact, found as last - 1.5*2^23 at most; times unit it is the
+     * branch's part of the mix. */
+    float inverse[MQ_BRANCHES], last[MQ_BRANCHES], unit[MQ_BRANCHES];
     /* The slope sum_j softmax[j]*[0 <= x <= gate_j] by look-up: cell min(x*cells, 15) rounded down holds one
      * gate value, up to which the slope is `until`, beyond it `beyond`. cells = 0: gates lie too close. */
     float cells, gate[MQ_MIX_CELLS], until[MQ_MIX_CELLS], beyond[MQ_MIX_CELLS];
     size_t width;
     const float *mean, *a, *b;
 } mq_mix_rows;
+/* z float32[count], or bfloat16[count]. */
+typedef struct mq_mix_z {
+    const void *values;
+    bool bf16;
+} mq_mix_z;
 /* A gradient dy float32[count], or bfloat16[count], times `scale`. */
 typedef struct mq_mix_dy {
     const void *values;
@@ -158,16 +169,16 @@ void mq_mix_rows_set(mq_mix_rows *r, mq_quantizer quantizer,
                      const float softmax[MQ_BRANCHES]); /* all but the norm's numbers */
 /* y[count] = the mix of x, float32 or rounded to bfloat16 (as everywhere here, what is below 2^-126 may
  * become 0 then). */
-void mq_mix_rows_values(const mq_mix_rows *r, const float *z, size_t count, void *y, bool bf16);
+void mq_mix_rows_values(const mq_mix_rows *r, mq_mix_z z, size_t count, void *y, bool bf16);
 /* With dx of mq_activation_mix_gradient, of at most MQ_MIX_WINDOW elements: sum[c] += dx, product[c] += dx*(z
  * - centre[c]), float64; g[j] as there. */
-void mq_mix_rows_products(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, size_t count,
+void mq_mix_rows_products(const mq_mix_rows *r, mq_mix_z z, const mq_mix_dy *dy, size_t count,
                           const double *centre, double *sum, double *product, double g[MQ_BRANCHES]);
 /* dx alone, float32[count]. */
-void mq_mix_rows_slope(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, size_t count, float *dx);
+void mq_mix_rows_slope(const mq_mix_rows *r, mq_mix_z z, const mq_mix_dy *dy, size_t count, float *dx);
 /* The batch norm's own gradient: dz[count] = factor[c]*dx - offset[c] - slope[c]*(z - mean[c]), float32 or
  * bfloat16. */
-void mq_mix_rows_gradient(const mq_mix_rows *r, const float *z, const mq_mix_dy *dy, size_t count,
+void mq_mix_rows_gradient(const mq_mix_rows *r, mq_mix_z z, const mq_mix_dy *dy, size_t count,
                           const float *factor, const float *offset, const float *slope, void *dz, bool bf16);
 
 /* ---- image input: k uint8[n] ---- */

@@ -212,6 +212,13 @@ static layer_want draw(uint64_t seed) {
     return w;
 }
 
+static bool one_zero_point(const mq_pack_built *built) {
+    for (int i = 0; i < built->kinds; i++)
+        for (int j = 0; j < built->packing[i]->activations; j++)
+            if (built->packing[i]->activation[j].zero != built->packing[0]->activation[0].zero) return false;
+    return true;
+}
+
 /* The packing decides pixels and multiples. */
 static void settle(layer_want *w, uint64_t seed, mq_pack_explorer *explorer) {
     mq_rng rng = mq_rng_stream(seed, "settled layer", 0);
@@ -232,6 +239,8 @@ static void settle(layer_want *w, uint64_t seed, mq_pack_explorer *explorer) {
     for (int i = 0; i < built.packing[0]->weights; i++)
         if (built.packing[0]->weight[i].group >= groups) groups = built.packing[0]->weight[i].group + 1;
     int pixels = built.packing[0]->activations;
+    if (!one_zero_point(&built))
+        w->lut = true; /* stages are built for one: nor would the allocator take it */
     if (w->lut) groups = pixels = 1;
     if (!w->depthwise) w->pe *= groups;
     while (pixels * w->blocks < w->kernel_w - 1 - w->pad_left) w->blocks++;

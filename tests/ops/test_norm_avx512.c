@@ -66,10 +66,10 @@ static void run_fast(const data *d, size_t count, size_t width, mq_dtype type, b
     static int16_t narrowed[MOST];
     memset(r, 0, sizeof *r);
     if (whole)
-        norm_moments_narrow(d->z, count, width, r->moments[0], r->moments[1], narrowed);
+        norm_moments_narrow(d->z, count, width, r->moments[0], r->moments[1], narrowed, NORM_WHOLE);
     else
         norm_moments(d->z, count, width, r->moments[0], r->moments[1]);
-    const norm_z z = {whole ? (const void *)narrowed : d->z, whole};
+    const norm_z z = {whole ? (const void *)narrowed : d->z, whole ? NORM_WHOLE : NORM_REAL};
     norm_gated_products(&d->forward, &GATE, z, &d->dy, OFFSET, type, count, width, d->mean, r->products[0],
                         r->products[1]);
     norm_gated_values(&d->forward, &GATE, z, &d->dy, OFFSET, type, count, width, r->values);
@@ -116,6 +116,29 @@ static void same_bits(void **state) {
         }
 }
 
+/* The sums of z, which goes on as bfloat16. */
+static void rounded_inputs(void **state) {
+    (void)state;
+    enum { WIDTH = 48, COUNT = 23 * WIDTH };
+    static data d;
+    static double got[2][WIDTH], want[2][WIDTH];
+    static uint16_t rounded[COUNT + 1];
+    if (!norm_avx512(WIDTH)) return;
+    draw(&d, WIDTH, MQ_F32);
+    for (size_t i = 0; i < COUNT; i++) d.z[i] *= 0.0137f;
+    rounded[COUNT] = 0x5a5a;
+    norm_moments_plain(d.z, COUNT, WIDTH, want[0], want[1]);
+    norm_moments_narrow(d.z, COUNT, WIDTH, got[0], got[1], rounded, NORM_ROUNDED);
+    double sizes[WIDTH] = {0};
+    for (size_t i = 0; i < COUNT; i++) sizes[i % WIDTH] += fabs((double)d.z[i]);
+    for (size_t c = 0; c < WIDTH; c++) { /* float32 sums of eight */
+        assert_true(fabs(got[0][c] - want[0][c]) <= 8 * 0x1p-24 * sizes[c]);
+        assert_true(fabs(got[1][c] - want[1][c]) <= 8 * 0x1p-24 * want[1][c]);
+    }
+    for (size_t i = 0; i < COUNT; i++) assert_int_equal(rounded[i], mq_f32_to_bf16(d.z[i]));
+    assert_int_equal(rounded[COUNT], 0x5a5a);
+}
+
 /* Codes behind a batch norm against its passes one by one, with ties, ends and no numbers. */
 static void same_codes(void **state) {
     (void)state;
@@ -127,12 +150,12 @@ static void same_codes(void **state) {
     double unused[2][WIDTH] = {{0}};
     if (!norm_avx512(WIDTH)) return;
     draw(&d, WIDTH, MQ_F32);
-    norm_moments_narrow(d.z, COUNT, WIDTH, unused[0], unused[1], narrowed);
+    norm_moments_narrow(d.z, COUNT, WIDTH, unused[0], unused[1], narrowed, NORM_WHOLE);
     d.z[5] = NAN;
     for (int bits = 1; bits <= 8; bits++)
         for (int q = 0; q < MQ_QUANTIZERS; q++)
             for (int whole = 0; whole < 2; whole++) {
-                const norm_z z = {whole ? (const void *)narrowed : d.z, whole};
+                const norm_z z = {whole ? (const void *)narrowed : d.z, whole ? NORM_WHOLE : NORM_REAL};
                 norm_apply(&d.forward, d.z, COUNT, WIDTH, y);
                 mq_activation_codes(y, COUNT, q, bits, want);
                 norm_codes(&d.forward, z, COUNT, WIDTH, mq_activation_top(q, bits),
@@ -149,7 +172,7 @@ static void chosen(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits), cmocka_unit_test(same_codes),
-                                       cmocka_unit_test(chosen)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits), cmocka_unit_test(rounded_inputs),
+                                       cmocka_unit_test(same_codes), cmocka_unit_test(chosen)};
     return cmocka_run_group_tests(tests, ops_one_thread, NULL);
 }

@@ -34,7 +34,7 @@ static void check(int channels, int kernel, bool keep_z, mq_dtype type) {
                      .w = WIDTH,
                      .c = channels,
                      .kernel = kernel,
-                     .z = {z, false},
+                     .z = {z, NORM_REAL},
                      .forward = {.mean = m, .a = a, .b = b},
                      .backward = {.mean = m, .a = b + c, .b = b + 2 * c, .slope = b + 3 * c},
                      .keep_z = keep_z};
@@ -76,14 +76,16 @@ static void same_bits(void **state) {
                 check(channels[i], kernel, mask & 1, mask & 2 ? MQ_BF16 : MQ_F32);
 }
 
-/* Of int16 what float32 gives. */
-static void check_whole(bool ordered) {
+/* Of int16 or bfloat16 what float32 gives. */
+static void check_short(norm_stored as, bool ordered) {
     enum { CHANNELS = 48, SMALL = ROWS * WIDTH * CHANNELS, LARGE = 4 * SMALL };
     float *z = ops_normal(LARGE, 4), *dy = ops_normal(SMALL, 5), *numbers = ops_normal(7 * CHANNELS, 6);
-    int16_t *narrowed = bytes(LARGE * sizeof *narrowed), *kept = bytes(SMALL * sizeof *kept);
-    for (size_t i = 0; i < LARGE; i++) z[i] = narrowed[i] = (int16_t)lrintf(30 * z[i]);
-    z[0] = narrowed[0] = INT16_MAX;
-    z[1] = narrowed[1] = -INT16_MAX;
+    uint16_t *narrowed = bytes(LARGE * sizeof *narrowed), *kept = bytes(SMALL * sizeof *kept);
+    for (size_t i = 0; i < LARGE; i++) {
+        narrowed[i] = as == NORM_WHOLE ? (uint16_t)(int16_t)lrintf(30 * z[i]) : mq_f32_to_bf16(z[i]);
+        if (i < 2) narrowed[i] = i == 0 ? 0x7f00 : 0xff00; /* large ones of both signs */
+        z[i] = norm_z_at((norm_z){narrowed, as}, i);
+    }
     for (size_t c = 0; c < CHANNELS; c++) numbers[CHANNELS + c] += numbers[CHANNELS + c] < 0 ? -1 : 1;
     if (!ordered) numbers[CHANNELS + 3] = 0; /* every position is as large */
     const float *m = numbers, *a = m + CHANNELS, *b = a + CHANNELS;
@@ -92,41 +94,43 @@ static void check_whole(bool ordered) {
         .w = WIDTH,
         .c = CHANNELS,
         .kernel = 2,
-        .z = {z, false},
+        .z = {z, NORM_REAL},
         .forward = {.mean = m, .a = a, .b = b},
         .backward = {.mean = m, .a = b + CHANNELS, .b = b + 2 * CHANNELS, .slope = b + 3 * CHANNELS},
         .keep_z = true};
     if (pooled_norm_avx512(&p))
         for (int type = 0; type < 2; type++) {
             side real = {bytes(SMALL * sizeof(float)), bytes(SMALL), bytes(LARGE * sizeof(float))};
-            side whole = {NULL, bytes(SMALL), bytes(LARGE * sizeof(float))};
+            side narrow = {NULL, bytes(SMALL), bytes(LARGE * sizeof(float))};
             for (size_t row = 0; row < ROWS; row++) {
                 const float *d = dy + row * WIDTH * CHANNELS;
-                p.z = (norm_z){z, false};
+                p.z = (norm_z){z, NORM_REAL};
                 p.y = real.y;
                 p.index = real.index;
                 pooled_norm_forward(&p, row);
                 pooled_norm_gradient(&p, row, 0, WIDTH, d, real.out, type ? MQ_BF16 : MQ_F32);
-                p.z = (norm_z){narrowed, true};
+                p.z = (norm_z){narrowed, as};
                 p.y = kept;
-                p.index = whole.index;
+                p.index = narrow.index;
                 pooled_norm_forward(&p, row);
-                pooled_norm_gradient(&p, row, 0, WIDTH, d, whole.out, type ? MQ_BF16 : MQ_F32);
+                pooled_norm_gradient(&p, row, 0, WIDTH, d, narrow.out, type ? MQ_BF16 : MQ_F32);
             }
-            for (size_t i = 0; i < SMALL; i++) assert_true(real.y[i] == (float)kept[i]);
-            assert_memory_equal(real.index, whole.index, SMALL);
-            assert_memory_equal(real.out, whole.out, LARGE * sizeof(float));
-            void *all[] = {real.y, real.index, real.out, whole.index, whole.out};
+            for (size_t i = 0; i < SMALL; i++) assert_true(real.y[i] == norm_z_at((norm_z){kept, as}, i));
+            assert_memory_equal(real.index, narrow.index, SMALL);
+            assert_memory_equal(real.out, narrow.out, LARGE * sizeof(float));
+            void *all[] = {real.y, real.index, real.out, narrow.index, narrow.out};
             for (size_t i = 0; i < sizeof all / sizeof *all; i++) mq_free(all[i]);
         }
     void *all[] = {z, dy, numbers, narrowed, kept};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) mq_free(all[i]);
 }
 
-static void same_of_whole(void **state) {
+static void same_of_short(void **state) {
     (void)state;
-    check_whole(true);
-    check_whole(false);
+    check_short(NORM_WHOLE, true);
+    check_short(NORM_WHOLE, false);
+    check_short(NORM_ROUNDED, true);
+    check_short(NORM_ROUNDED, false);
 }
 
 static void chosen(void **state) {
@@ -137,7 +141,7 @@ static void chosen(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits), cmocka_unit_test(same_of_whole),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits), cmocka_unit_test(same_of_short),
                                        cmocka_unit_test(chosen)};
     return cmocka_run_group_tests(tests, ops_one_thread, NULL);
 }

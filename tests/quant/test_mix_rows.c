@@ -1,5 +1,5 @@
-/* test_mix_rows.c - the mix behind a batch norm in one pass: the same bits as its passes one by one,
- * sums within their rounding. */
+/* test_mix_rows.c - the mix behind a batch norm in one pass: gradients of the same bits as by its passes one
+ * by one, values and sums within their rounding. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +20,8 @@ typedef struct data {
     float z[MOST], x[MOST], dy[MOST], mean[WIDEST], a[WIDEST], b[WIDEST];
     float factor[WIDEST], offset[WIDEST], slope[WIDEST], softmax[MQ_BRANCHES];
     double centre[WIDEST];
-    uint16_t dy_bf16[MOST];
+    uint16_t dy_bf16[MOST], z_bf16[MOST];
+    bool rounded; /* z comes as bfloat16 */
 } data;
 
 static data d;
@@ -44,6 +45,20 @@ static void draw(void) {
     mq_softmax(alpha, MQ_BRANCHES, d.softmax);
     for (size_t i = 0; i < WIDEST; i++) d.centre[i] = (double)d.mean[i] + 1e-9 * (double)i;
     for (size_t i = 0; i < MOST; i++) d.dy_bf16[i] = mq_f32_to_bf16(d.dy[i]);
+    d.rounded = false;
+}
+
+/* z, and what is computed from it, is of bfloat16 from here on. */
+static void round_z(void) {
+    for (size_t i = 0; i < MOST; i++) {
+        d.z_bf16[i] = mq_f32_to_bf16(d.z[i]);
+        d.z[i] = mq_bf16_to_f32(d.z_bf16[i]);
+    }
+    d.rounded = true;
+}
+
+static mq_mix_z inputs(void) {
+    return (mq_mix_z){d.rounded ? (const void *)d.z_bf16 : d.z, d.rounded};
 }
 
 /* dy as the passes read it. */
@@ -76,14 +91,38 @@ static void same_output(const char *what, const void *got, bool bf16, const floa
         if (((const unsigned char *)got)[i] != 0x5a) fail_msg("%s wrote past its end", what);
 }
 
+/* What a code may miss: 1 where x/step is as near the middle between two codes as two roundings, else 0. */
+static double code_slack(double x, double step, double top) {
+    const double v = x < 0 ? 0 : x > top ? top / step : x / step;
+    return fabs(v - floor(v) - 0.5) <= 0x1p-22 * v ? 1 : 0;
+}
+
+/* What element i of the mix may miss: neighbours of codes, and the roundings of bfloat16 and before. */
+static double value_slack(size_t i, double want, mq_quantizer quantizer, bool bf16) {
+    double neighbours = 0;
+    for (int j = 0; j < MQ_BRANCHES; j++) {
+        const double step = mq_activation_step(quantizer, MQ_SEARCH_MIN + j);
+        const double top = (double)mq_activation_top(quantizer, MQ_SEARCH_MIN + j);
+        neighbours += code_slack((double)d.x[i], step, top) * step * (double)d.softmax[j];
+    }
+    if (neighbours == 0 && !bf16) return 0;
+    return neighbours + ((bf16 ? 0x1p-8 : 0) + 9 * 0x1p-24) * (want + neighbours);
+}
+
 static void check_values(const mq_mix_rows *r, size_t count, mq_quantizer quantizer) {
     static float want[MOST];
-    static unsigned char got[MOST * 4];
+    static _Alignas(float) unsigned char got[MOST * 4];
     mq_activation_mix(d.x, count, quantizer, d.softmax, want);
     for (int bf16 = 0; bf16 < 2; bf16++) {
         memset(got, 0x5a, sizeof got);
-        mq_mix_rows_values(r, d.z, count, got, bf16);
-        same_output("values", got, bf16, want, count);
+        mq_mix_rows_values(r, inputs(), count, got, bf16);
+        for (size_t i = 0; i < count; i++) {
+            const float y = bf16 ? mq_bf16_to_f32(((const uint16_t *)got)[i]) : ((const float *)got)[i];
+            if (isnan(y) && isnan(want[i])) continue;
+            if (!(fabs((double)y - (double)want[i]) <= value_slack(i, (double)want[i], quantizer, bf16)))
+                fail_msg("values: element %zu is %a, expected %a", i, (double)y, (double)want[i]);
+        }
+        for (size_t i = count * (bf16 ? 2 : 4); i < sizeof got; i++) assert_int_equal(got[i], 0x5a);
     }
 }
 
@@ -92,6 +131,7 @@ static void check_products(const mq_mix_rows *r, size_t count, mq_quantizer quan
     static float dy[MOST], dx[MOST];
     double sum[WIDEST], product[WIDEST], want_sum[WIDEST], want_product[WIDEST];
     double g[MQ_BRANCHES], want_g[MQ_BRANCHES], sizes[WIDEST] = {0}, far[WIDEST] = {0}, total = 0;
+    double near[MQ_BRANCHES] = {0};
     for (size_t c = 0; c < WIDEST; c++) {
         sum[c] = want_sum[c] = (double)c;
         product[c] = want_product[c] = -(double)c;
@@ -107,9 +147,14 @@ static void check_products(const mq_mix_rows *r, size_t count, mq_quantizer quan
         sizes[i % r->width] += fabs(through);
         far[i % r->width] += fabs(through * away);
         total += fabs((double)dy[i]);
+        for (int j = 0; j < MQ_BRANCHES; j++) {
+            const double step = mq_activation_step(quantizer, MQ_SEARCH_MIN + j);
+            const double top = (double)mq_activation_top(quantizer, MQ_SEARCH_MIN + j);
+            near[j] += code_slack((double)d.x[i], step, top) * step * fabs((double)dy[i]);
+        }
     }
     const mq_mix_dy in = {bf16 ? (const void *)d.dy_bf16 : d.dy, bf16, scale};
-    mq_mix_rows_products(r, d.z, &in, count, d.centre, sum, product, g);
+    mq_mix_rows_products(r, inputs(), &in, count, d.centre, sum, product, g);
     for (size_t c = 0; c < WIDEST; c++) {
         /* float32 sums of four, and z - mean rounded */
         assert_true(fabs(sum[c] - want_sum[c]) <= 4 * 0x1p-24 * sizes[c] + 1e-12);
@@ -117,7 +162,7 @@ static void check_products(const mq_mix_rows *r, size_t count, mq_quantizer quan
     }
     for (int j = 0; j < MQ_BRANCHES; j++) {
         const double largest = (double)mq_activation_top(quantizer, MQ_SEARCH_MIN + j);
-        assert_true(fabs(g[j] - want_g[j]) <= MOST / 16 * 0x1p-24 * largest * total + 1e-12);
+        assert_true(fabs(g[j] - want_g[j]) <= MOST / 16 * 0x1p-24 * largest * total + near[j] + 1e-12);
     }
 }
 
@@ -133,18 +178,19 @@ static void check_gradient(const mq_mix_rows *r, size_t count, mq_quantizer quan
     }
     const mq_mix_dy in = {dy_bf16 ? (const void *)d.dy_bf16 : d.dy, dy_bf16, scale};
     memset(got, 0x5a, sizeof got);
-    mq_mix_rows_gradient(r, d.z, &in, count, d.factor, d.offset, d.slope, got, bf16);
+    mq_mix_rows_gradient(r, inputs(), &in, count, d.factor, d.offset, d.slope, got, bf16);
     same_output("gradient", got, bf16, want, count);
     for (size_t i = 0; i < count; i++) want[i] = dx[i] * scale;
     memset(got, 0x5a, sizeof got);
-    mq_mix_rows_slope(r, d.z, &in, count, (float *)got);
+    mq_mix_rows_slope(r, inputs(), &in, count, (float *)got);
     same_output("slope", got, false, want, count);
 }
 
-static void check(mq_quantizer quantizer) {
+static void check(mq_quantizer quantizer, bool rounded) {
     static const size_t widths[] = {16, 48, 64, 96, 272},
                         counts[] = {0, 3, 16, 48, 70, 1024, 2000, 2048, MOST};
     draw();
+    if (rounded) round_z();
     for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
         mq_mix_rows r = {.width = widths[w], .mean = d.mean, .a = d.a, .b = d.b};
         mq_mix_rows_set(&r, quantizer, d.softmax);
@@ -163,12 +209,14 @@ static void check(mq_quantizer quantizer) {
 
 static void hwgq(void **state) {
     (void)state;
-    check(MQ_QUANTIZER_HWGQ);
+    check(MQ_QUANTIZER_HWGQ, false);
+    check(MQ_QUANTIZER_HWGQ, true);
 }
 
 static void dorefa(void **state) {
     (void)state;
-    check(MQ_QUANTIZER_DOREFA);
+    check(MQ_QUANTIZER_DOREFA, false);
+    check(MQ_QUANTIZER_DOREFA, true);
 }
 
 /* The ends of every gate, and their neighbours. */
@@ -198,6 +246,31 @@ static void gates(void **state) {
     }
 }
 
+/* The middles between codes, and their neighbours. */
+static void middles(void **state) {
+    (void)state;
+    if (!mq_mix_rows_fast(16)) skip();
+    for (int q = 0; q < MQ_QUANTIZERS; q++) {
+        draw();
+        size_t n = 0;
+        for (int bits = MQ_SEARCH_MIN; bits < MQ_SEARCH_MIN + MQ_BRANCHES; bits++)
+            for (int code = 0; code < 1 << bits; code++) {
+                const float at = (float)(mq_activation_step((mq_quantizer)q, bits) * (code + 0.5));
+                const float all[] = {at, at * (1 - 0x1p-19f), at * (1 + 0x1p-19f)};
+                for (size_t i = 0; i < 3; i++) d.z[n++] = all[i];
+            }
+        for (size_t i = 0; i < WIDEST; i++) {
+            d.mean[i] = d.b[i] = 0;
+            d.a[i] = 1;
+        }
+        mq_mix_rows r = {.width = 16, .mean = d.mean, .a = d.a, .b = d.b};
+        mq_mix_rows_set(&r, (mq_quantizer)q, d.softmax);
+        normalise(n, r.width);
+        check_values(&r, n, (mq_quantizer)q);
+        check_products(&r, n, (mq_quantizer)q, false, 1);
+    }
+}
+
 /* What is no number stays none, the infinite is clipped, and neighbours do not change. */
 static void not_numbers(void **state) {
     (void)state;
@@ -220,8 +293,8 @@ static void widths(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(hwgq), cmocka_unit_test(dorefa),
-                                       cmocka_unit_test(gates), cmocka_unit_test(not_numbers),
-                                       cmocka_unit_test(widths)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(hwgq),        cmocka_unit_test(dorefa),
+                                       cmocka_unit_test(gates),       cmocka_unit_test(middles),
+                                       cmocka_unit_test(not_numbers), cmocka_unit_test(widths)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
