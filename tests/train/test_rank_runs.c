@@ -217,9 +217,11 @@ static void same_number_of_ranks(void **state) {
 
 /* ---- one rank that fails ---- */
 
+static json_t *changed_settings;
+
 static void other_settings(rank_run *r, int rank) {
     if (rank != 1) return;
-    r->run.json = json_deep_copy(r->run.json);
+    r->run.json = changed_settings = json_deep_copy(r->run.json);
     r->run.settings.settings = r->run.json;
     json_object_set_new(r->run.json, "lr", json_real(0.06));
 }
@@ -264,6 +266,7 @@ static void ranks_that_differ(void **state) {
     data.test->images[77] ^= 1;
     changed_data = data.test;
     refused(state, other_settings, "rank 1: got other settings than rank 0");
+    json_decref(changed_settings);
     refused(state, other_data, "rank 2: got other test images than rank 0");
     refused(state, other_network, "rank 1: got other network description than rank 0");
     refused(state, bad_epochs, "rank 1: --epochs 0");
