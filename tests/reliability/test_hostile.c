@@ -229,6 +229,7 @@ static void signals(void **state) {
     const char *line = "train --model tiny.yaml --data mnist:many --threads 1 --batch 12 --quiet --float "
                        "--epochs 3 --out stopped --resume";
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        signal(numbers[i], SIG_DFL); /* a job in the background may have begun with it ignored */
         pid_t pid = cli_start(state, line, 0);
         while (!cli_exists(state, "stopped/run.json")) wait_ms(1);
         wait_ms(100);
