@@ -94,7 +94,9 @@ static mq_status bracket(job *j, double limit, double *low, double *high, mq_err
         if (reached) *low = *high;
         return MQ_OK;
     }
-    for (double factor = DOWNWARDS; !reached && *low > j->least; factor *= DOWNWARDS) {
+    double factor = 1;
+    while (!reached && *low > j->least) {
+        factor *= DOWNWARDS;
         *high = *low;
         *low = fmax(*low * factor, j->least);
         MQ_TRY(try_limit(j, *low, &reached, error));
