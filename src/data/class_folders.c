@@ -44,7 +44,7 @@ typedef struct picture {
 } picture;
 
 typedef struct folders {
-    const char *root;
+    char root[MQ_PATH];
     mq_file_tree tree;
     class_list classes;
     picture *pictures;
@@ -262,8 +262,7 @@ static mq_status drop_damaged(folders *f, bool strict, mq_error *error) {
 
 /* ---- opening ---- */
 
-static mq_status choose(const char *dir, const mq_data_request *request, folders *f, char root[MQ_PATH],
-                        mq_error *error) {
+static mq_status choose(const char *dir, const mq_data_request *request, folders *f, mq_error *error) {
     char train[MQ_PATH], test[MQ_PATH];
     if (!mq_path_is_dir(dir)) return mq_fail(error, MQ_BAD_INPUT, "%s: no such folder", dir);
     MQ_TRY(mq_path_join(dir, "train", train, error));
@@ -273,8 +272,7 @@ static mq_status choose(const char *dir, const mq_data_request *request, folders
     if (!split && mq_path_is_dir(test))
         return mq_fail(error, MQ_BAD_INPUT, "%s: it has a folder %s, but no folder train", dir,
                        strrchr(test, '/') + 1);
-    snprintf(root, MQ_PATH, "%s", own && request->split == MQ_SPLIT_TEST ? test : split ? train : dir);
-    f->root = root;
+    snprintf(f->root, MQ_PATH, "%s", own && request->split == MQ_SPLIT_TEST ? test : split ? train : dir);
     if (own && request->split == MQ_SPLIT_TEST) { /* classes are numbered by the training images */
         mq_file_tree tree = {0};
         mq_status status = open_tree(train, &tree, error);
@@ -282,16 +280,15 @@ static mq_status choose(const char *dir, const mq_data_request *request, folders
         mq_file_tree_close(&tree);
         if (status != MQ_OK) return status;
     }
-    MQ_TRY(open_tree(root, &f->tree, error));
-    if (!f->classes.count) MQ_TRY(list_classes(root, &f->tree, &f->classes, error));
+    MQ_TRY(open_tree(f->root, &f->tree, error));
+    if (!f->classes.count) MQ_TRY(list_classes(f->root, &f->tree, &f->classes, error));
     MQ_TRY(list_pictures(f, error));
     if (!own) MQ_TRY(keep_part(f, request->split, error));
     return in_turns(f, error);
 }
 
 static mq_status open_set(const char *dir, const mq_data_request *request, folders *f, mq_error *error) {
-    char root[MQ_PATH];
-    MQ_TRY(choose(dir, request, f, root, error));
+    MQ_TRY(choose(dir, request, f, error));
     int height = request->height ? request->height : SIDE, width = request->width ? request->width : SIDE;
     int channels = request->channels ? request->channels : CHANNELS;
     size_t count = request->limit && request->limit < f->count ? request->limit : f->count;
