@@ -3,7 +3,8 @@
 // lane = pixel * PE + p belongs to channel in_group * PE + p. Stage k compares with threshold number (code so far) of the
 // 2^k of its channel: word (in_group << k) + code, TW bits, signed, of TABLE[(k * PE + p) * 32 * TW +: 32 * TW] in the first TABLES
 // stages, of at most 32 words, and of FILE + "k_ppp.hex" in the others. TW >= ACC is even, and > ACC where a threshold lies above
-// all accumulators. In block RAM two pixels share a memory (all of them the first stage's). The file "f_ppp.hex" says which channels are falling: their code is inverted.
+// all accumulators. In block RAM two pixels share a memory (all of them the first stage's). The file "f_ppp.hex" says which
+// channels are falling: their code is inverted.
 // A stage of more than LUT_DEPTH words is in block RAM and takes two cycles, another one:
 // latency = BITS + number of stages with GROUPS << k > LUT_DEPTH. SIGNED flips the highest bit of the code.
 module mixq_requant_threshold #(
