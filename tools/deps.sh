@@ -10,7 +10,7 @@ packages=(build-essential cmake ninja-build pkg-config libdnnl-dev libyaml-dev l
           verilator iverilog yosys dataset-fashion-mnist)
 if [ "${1:-}" = deep ]; then
     packages+=(git clang clang-tidy clang-format cppcheck valgrind libomp-dev llvm man-db chromium libopenmpi-dev
-               openmpi-bin)
+               openmpi-bin python3)
 fi
 if [ "${1:-}" = torch ]; then
     packages+=(python3-torch python3-numpy python3-yaml libopenblas0-openmp)
