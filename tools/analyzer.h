@@ -8,12 +8,23 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "dnn/dnn_internal.h"
+#include "io/one_line.h"
+#include "io/yaml.h"
+#include "qonnx/graph.h"
 
 /* A failure is one. */
 #define mq_fail(error, status, ...)         ((void)mq_fail(error, status, __VA_ARGS__), (status))
 #define mq_fail_context(error, status, ...) ((void)mq_fail_context(error, status, __VA_ARGS__), (status))
 #define mq_fail_memory(...)                 ((void)mq_fail_memory(__VA_ARGS__), MQ_INTERNAL)
 #define mq_fail_errno(...)                  ((void)mq_fail_errno(__VA_ARGS__), MQ_BAD_INPUT)
+
+#ifndef ANALYZER_WITHOUT_ROOMS
+#define mq_one_line(error, status) ((void)(error), (status))
+#define mq_yaml_fail(...)          ((void)mq_yaml_fail(__VA_ARGS__), MQ_BAD_INPUT)
+#define mq_graph_fail(...)         ((void)mq_graph_fail(__VA_ARGS__), MQ_BAD_INPUT)
+#define mq_dnn_fail(...)           ((void)mq_dnn_fail(__VA_ARGS__), MQ_INTERNAL)
+#endif
 
 /* Memory that was got is there. Who gives it back is not followed: leaks are for the sanitizers. */
 #ifndef ANALYZER_WITHOUT_MEMORY
