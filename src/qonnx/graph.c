@@ -41,7 +41,7 @@ const mq_named *mq_graph_find(const mq_graph *g, const char *name) {
     return n->name ? n : NULL;
 }
 
-mq_status mq_graph_set(mq_graph *g, const char *name, const mq_known *known, const mq_stream *stream) {
+mq_status mq_graph_set(mq_graph *g, const char *name, const mq_known *known, const mq_graph_value *stream) {
     size_t i = slot_of(g, name);
     if (g->table[i].name) return mq_graph_fail(g, "tensor '%.200s' is made twice", name);
     if (2 * (g->named + 1) > g->room) return mq_graph_fail(g, "too many tensors");

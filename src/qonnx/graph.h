@@ -31,7 +31,7 @@ typedef struct mq_affine {
     const long double *a, *b; /* a*accumulator + b */
 } mq_affine;
 
-typedef struct mq_stream {
+typedef struct mq_graph_value {
     int rank;
     int64_t dim[MQ_DIMS]; /* dim[0] = 1 */
     int from;             /* draft; 0 = the input */
@@ -45,7 +45,7 @@ typedef struct mq_stream {
     mq_real_input *input; /* the chain of the input itself, or NULL */
     mq_qtype type;        /* quantised */
     bool floor;           /* quantised by rounding down */
-} mq_stream;
+} mq_graph_value;
 
 /* A node of the description being made. */
 typedef struct mq_draft {
@@ -66,7 +66,7 @@ typedef struct mq_draft {
 typedef struct mq_named {
     const char *name;
     const mq_known *known;
-    const mq_stream *stream; /* one of the two */
+    const mq_graph_value *stream; /* one of the two */
 } mq_named;
 
 typedef struct mq_graph {
@@ -96,7 +96,7 @@ mq_status mq_graph_spend(mq_graph *g, size_t count) MQ_MUST_CHECK;
 
 const mq_named *mq_graph_find(const mq_graph *g, const char *name);
 mq_status mq_graph_set(mq_graph *g, const char *name, const mq_known *known,
-                       const mq_stream *stream) MQ_MUST_CHECK;
+                       const mq_graph_value *stream) MQ_MUST_CHECK;
 /* Input i of the current node: NULL when it is left out; MQ_BAD_INPUT when nothing made it. */
 mq_status mq_graph_input(const mq_graph *g, size_t i, const mq_named **out) MQ_MUST_CHECK;
 /* Input i as a known tensor of real numbers. */
@@ -130,9 +130,9 @@ mq_status mq_reshape_target(const mq_graph *g, const mq_shape *from, mq_shape *o
 /* stream_nodes.c: the current node on a stream. */
 mq_status mq_stream_node(mq_graph *g) MQ_MUST_CHECK;
 /* The chain becomes its layer's scale and offset. */
-mq_status mq_stream_commit(mq_graph *g, mq_stream *s) MQ_MUST_CHECK;
+mq_status mq_stream_commit(mq_graph *g, mq_graph_value *s) MQ_MUST_CHECK;
 /* layers.c: Conv, MatMul and Gemm on a quantised stream. */
-mq_status mq_layer_node(mq_graph *g, const mq_stream *in, mq_stream *out) MQ_MUST_CHECK;
+mq_status mq_layer_node(mq_graph *g, const mq_graph_value *in, mq_graph_value *out) MQ_MUST_CHECK;
 /* A new draft named after the current node. */
 mq_status mq_draft_add(mq_graph *g, mq_op op, int h, int w, int c, mq_draft **out, int *index) MQ_MUST_CHECK;
 

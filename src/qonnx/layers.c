@@ -78,13 +78,13 @@ static mq_status take_bias(mq_graph *g, size_t input, int channels, float factor
     return MQ_OK;
 }
 
-static mq_status result(mq_graph *g, const mq_stream *in, int index, long double *a, long double *b,
-                        mq_stream *out) {
+static mq_status result(mq_graph *g, const mq_graph_value *in, int index, long double *a, long double *b,
+                        mq_graph_value *out) {
     mq_draft *d = &g->draft[index];
     d->input[d->input_count++] = in->from;
     d->in = in->type;
     for (int c = 0; c < d->c; c++) a[c] *= in->type.scale * in->factor;
-    *out = (mq_stream){.from = index, .root = index, .chain = {.channels = d->c, .a = a, .b = b}};
+    *out = (mq_graph_value){.from = index, .root = index, .chain = {.channels = d->c, .a = a, .b = b}};
     return MQ_OK;
 }
 
@@ -94,7 +94,7 @@ static mq_status new_numbers(mq_graph *g, int channels, long double **a, long do
 }
 
 /* The padding on all four sides; SAME where it is even. */
-static mq_status find_padding(const mq_graph *g, const mq_stream *s, int64_t kernel, int64_t stride,
+static mq_status find_padding(const mq_graph *g, const mq_graph_value *s, int64_t kernel, int64_t stride,
                               int64_t *out) {
     const char *mode = "NOTSET";
     int64_t pads[4] = {0};
@@ -116,7 +116,7 @@ static mq_status find_padding(const mq_graph *g, const mq_stream *s, int64_t ker
     return MQ_OK;
 }
 
-static mq_status on_conv(mq_graph *g, const mq_stream *in, const mq_known *w, mq_stream *out) {
+static mq_status on_conv(mq_graph *g, const mq_graph_value *in, const mq_known *w, mq_graph_value *out) {
     int64_t stride[2] = {1, 1}, dilation[2] = {1, 1}, groups = 1, padding = 0;
     size_t ignored = 0;
     const mq_draft *from = &g->draft[in->from];
@@ -180,7 +180,7 @@ static mq_status channel_order(mq_graph *g, const mq_draft *from, size_t **out) 
     return MQ_OK;
 }
 
-static mq_status on_linear(mq_graph *g, const mq_stream *in, const mq_known *w, mq_stream *out) {
+static mq_status on_linear(mq_graph *g, const mq_graph_value *in, const mq_known *w, mq_graph_value *out) {
     bool gemm = strcmp(g->node->op, "Gemm") == 0;
     int64_t left = 0, right = 0;
     float alpha = 1, beta = 1;
@@ -223,7 +223,7 @@ static bool any_quant(const mq_graph *g) {
     return false;
 }
 
-mq_status mq_layer_node(mq_graph *g, const mq_stream *in, mq_stream *out) {
+mq_status mq_layer_node(mq_graph *g, const mq_graph_value *in, mq_graph_value *out) {
     const mq_named *first, *second;
     MQ_TRY(mq_graph_input(g, 0, &first));
     MQ_TRY(mq_graph_input(g, 1, &second));

@@ -29,12 +29,12 @@ static mq_status open_input(mq_graph *g) {
     if (found->type != 1 || found->rank < 2 || found->rank > 4)
         return mq_graph_fail(
             g, "input '%.100s': float32 of 2 to 4 dimensions, the first for images, expected", found->name);
-    mq_stream *s;
+    mq_graph_value *s;
     mq_real_input *chain;
     MQ_TRY(mq_arena_alloc(g->arena, 1, sizeof *s, "an ONNX graph", &s, g->error));
     MQ_TRY(mq_arena_alloc(g->arena, 1, sizeof *chain, "an ONNX graph", &chain, g->error));
     chain->divisor = 1; /* the description has the true one */
-    *s = (mq_stream){.rank = found->rank, .root = -1, .input = chain};
+    *s = (mq_graph_value){.rank = found->rank, .root = -1, .input = chain};
     int size[3] = {1, 1, 1}; /* c, h, w */
     for (int i = 0; i < found->rank; i++) {
         int64_t dim = i ? found->dim[i] : 1;
@@ -62,7 +62,7 @@ static mq_status close_output(mq_graph *g, int *last) {
             if (strcmp(g->model->node[i].output[k], name) == 0) g->node = &g->model->node[i];
     const mq_named *end = mq_graph_find(g, name);
     if (!end || !end->stream) return mq_graph_fail(g, "output '%.100s' does not depend on the input", name);
-    mq_stream s = *end->stream;
+    mq_graph_value s = *end->stream;
     if (s.quantised || s.relu)
         return mq_graph_fail(g, "the output is %s: real numbers of the last layer expected",
                              s.relu ? "cut off" : "quantised");

@@ -5,8 +5,8 @@
 #include "qonnx/graph.h"
 #include "qonnx/pixel_shift.h"
 
-static mq_status set_output(mq_graph *g, const mq_stream *s) {
-    mq_stream *copy;
+static mq_status set_output(mq_graph *g, const mq_graph_value *s) {
+    mq_graph_value *copy;
     MQ_TRY(mq_arena_alloc(g->arena, 1, sizeof *copy, "an ONNX graph", &copy, g->error));
     *copy = *s;
     return mq_graph_set(g, g->node->output[0], NULL, copy);
@@ -18,7 +18,7 @@ static mq_status new_chain(mq_graph *g, int channels, long double **a, long doub
     return mq_arena_alloc(g->arena, (size_t)channels, sizeof **b, "offsets", b, g->error);
 }
 
-mq_status mq_stream_commit(mq_graph *g, mq_stream *s) {
+mq_status mq_stream_commit(mq_graph *g, mq_graph_value *s) {
     if (s->root < 0) return MQ_OK;
     mq_draft *d = &g->draft[s->root];
     double *scale, *offset;
@@ -43,7 +43,7 @@ mq_status mq_stream_commit(mq_graph *g, mq_stream *s) {
 /* ---- scalings ---- */
 
 /* The operand of channel c: one for all, or along the channel axis. */
-static mq_status spread(const mq_graph *g, const mq_stream *s, const mq_known *k, int channels,
+static mq_status spread(const mq_graph *g, const mq_graph_value *s, const mq_known *k, int channels,
                         bool *single) {
     int axis = s->nhwc ? s->rank - 1 : 1;
     *single = k->count == 1;
@@ -58,7 +58,7 @@ static mq_status spread(const mq_graph *g, const mq_stream *s, const mq_known *k
                          mq_shape_text(&k->shape, shape), channels);
 }
 
-static mq_status scale_input(mq_graph *g, mq_stream *s, const mq_known *k, mq_real_op op) {
+static mq_status scale_input(mq_graph *g, mq_graph_value *s, const mq_known *k, mq_real_op op) {
     int channels = g->draft[0].c;
     bool single;
     mq_real_input *input;
@@ -79,14 +79,14 @@ static mq_status scale_input(mq_graph *g, mq_stream *s, const mq_known *k, mq_re
 }
 
 /* What all scalings of a layer's result need. */
-static mq_status check_scalable(const mq_graph *g, const mq_stream *s) {
+static mq_status check_scalable(const mq_graph *g, const mq_graph_value *s) {
     if (s->quantised)
         return mq_graph_fail(g, "of quantised values: only a factor above 0, the same for all, is folded");
     if (s->root < 0) return mq_graph_fail(g, "after a Concat or SpaceToDepth: expected before it");
     return MQ_OK;
 }
 
-static mq_status scale_stream(mq_graph *g, mq_stream *s, const mq_known *k, mq_real_op op) {
+static mq_status scale_stream(mq_graph *g, mq_graph_value *s, const mq_known *k, mq_real_op op) {
     if (s->from == 0 && !s->quantised) return scale_input(g, s, k, op);
     bool single, factor = op == MQ_REAL_MUL || op == MQ_REAL_DIV;
     if (s->quantised && factor && k->count == 1 && k->shape.rank <= s->rank && k->real[0] > 0) {
@@ -123,7 +123,7 @@ static mq_status scale_stream(mq_graph *g, mq_stream *s, const mq_known *k, mq_r
 }
 
 /* Add, Sub, Mul, Div with a constant on either side. */
-static mq_status on_binary(mq_graph *g, mq_stream *s, mq_real_op op) {
+static mq_status on_binary(mq_graph *g, mq_graph_value *s, mq_real_op op) {
     const mq_named *left, *right;
     MQ_TRY(mq_graph_input(g, 0, &left));
     MQ_TRY(mq_graph_input(g, 1, &right));
@@ -142,7 +142,7 @@ static mq_status on_binary(mq_graph *g, mq_stream *s, mq_real_op op) {
     return scale_stream(g, s, k, op);
 }
 
-static mq_status on_batch_norm(mq_graph *g, mq_stream *s) {
+static mq_status on_batch_norm(mq_graph *g, mq_graph_value *s) {
     static const char *const names[] = {"scale", "bias", "mean", "variance"};
     const mq_known *p[4];
     float epsilon = 1e-5f;
@@ -186,7 +186,7 @@ static bool same_type(const mq_qtype *a, const mq_qtype *b) {
            a->scale == b->scale;
 }
 
-static mq_status quantise_input(mq_graph *g, const mq_stream *s) {
+static mq_status quantise_input(mq_graph *g, const mq_graph_value *s) {
     if (g->real_input && !(mq_real_input_equal(g->real_input, s->input) &&
                            same_type(&g->input_type, &s->type) && g->input_floor == s->floor))
         return mq_graph_fail(g, "the input is quantised in two ways");
@@ -204,7 +204,7 @@ static mq_status quantise_input(mq_graph *g, const mq_stream *s) {
     return MQ_OK;
 }
 
-static mq_status on_quant(mq_graph *g, mq_stream *s) {
+static mq_status on_quant(mq_graph *g, mq_graph_value *s) {
     mq_quant_params q;
     MQ_TRY(mq_quant_read(g, &q));
     if (q.scale->count != 1)
@@ -234,7 +234,7 @@ static mq_status on_quant(mq_graph *g, mq_stream *s) {
     return mq_stream_commit(g, s);
 }
 
-static mq_status on_relu(mq_graph *g, mq_stream *s) {
+static mq_status on_relu(mq_graph *g, mq_graph_value *s) {
     if (!s->quantised) {
         s->relu = true;
         return MQ_OK;
@@ -245,13 +245,13 @@ static mq_status on_relu(mq_graph *g, mq_stream *s) {
 
 /* ---- movements ---- */
 
-static mq_status need_image(const mq_graph *g, const mq_stream *s) {
+static mq_status need_image(const mq_graph *g, const mq_graph_value *s) {
     if (s->rank != 4 || s->nhwc) return mq_graph_fail(g, "a tensor [1, channels, rows, columns] expected");
     if (s->from == 0) return mq_graph_fail(g, "of the input itself: a layer expected first");
     return MQ_OK;
 }
 
-static mq_status on_max_pool(mq_graph *g, mq_stream *s) {
+static mq_status on_max_pool(mq_graph *g, mq_graph_value *s) {
     int64_t kernel[2] = {0, 0}, stride[2] = {1, 1}, pads[4] = {0}, dilations[2] = {1, 1}, ceil = 0;
     size_t count = 0, ignored = 0;
     const char *pad = "NOTSET";
@@ -288,7 +288,7 @@ static mq_status on_max_pool(mq_graph *g, mq_stream *s) {
     return MQ_OK;
 }
 
-static mq_status on_space_to_depth(mq_graph *g, mq_stream *s) {
+static mq_status on_space_to_depth(mq_graph *g, mq_graph_value *s) {
     int64_t block = 0;
     MQ_TRY(need_image(g, s));
     MQ_TRY(mq_graph_int(g, "blocksize", &block));
@@ -309,7 +309,7 @@ static mq_status on_space_to_depth(mq_graph *g, mq_stream *s) {
     return MQ_OK;
 }
 
-static mq_status on_concat(mq_graph *g, mq_stream *s) {
+static mq_status on_concat(mq_graph *g, mq_graph_value *s) {
     int64_t axis = 1;
     size_t count = g->node->input_count;
     MQ_TRY(mq_graph_int(g, "axis", &axis));
@@ -321,7 +321,7 @@ static mq_status on_concat(mq_graph *g, mq_stream *s) {
         const mq_named *in;
         MQ_TRY(mq_graph_input(g, i, &in));
         if (!in || !in->stream) return mq_graph_fail(g, "of a constant");
-        mq_stream part = *in->stream;
+        mq_graph_value part = *in->stream;
         MQ_TRY(need_image(g, &part));
         if (part.dim[2] != s->dim[2] || part.dim[3] != s->dim[3])
             return mq_graph_fail(g, "tensors of different sizes");
@@ -343,7 +343,7 @@ static mq_status on_concat(mq_graph *g, mq_stream *s) {
     return MQ_OK;
 }
 
-static mq_status on_reshape(mq_graph *g, mq_stream *s) {
+static mq_status on_reshape(mq_graph *g, mq_graph_value *s) {
     mq_shape from = {.rank = s->rank}, to;
     const mq_draft *d = &g->draft[s->from];
     memcpy(from.dim, s->dim, sizeof from.dim);
@@ -360,7 +360,7 @@ static mq_status on_reshape(mq_graph *g, mq_stream *s) {
     return MQ_OK;
 }
 
-static mq_status on_transpose(mq_graph *g, mq_stream *s) {
+static mq_status on_transpose(mq_graph *g, mq_graph_value *s) {
     static const int64_t last[] = {0, 2, 3, 1}, first[] = {0, 3, 1, 2};
     int64_t perm[MQ_DIMS], old[MQ_DIMS];
     size_t count = 0;
@@ -378,34 +378,34 @@ static mq_status on_transpose(mq_graph *g, mq_stream *s) {
     return MQ_OK;
 }
 
-static mq_status on_nothing(mq_graph *g, mq_stream *s) {
+static mq_status on_nothing(mq_graph *g, mq_graph_value *s) {
     int64_t to = 1;
     (void)s;
     MQ_TRY(mq_graph_int(g, "to", &to));
     return to == 1 ? MQ_OK : mq_graph_fail(g, "to: float32 expected");
 }
 
-static mq_status on_add(mq_graph *g, mq_stream *s) {
+static mq_status on_add(mq_graph *g, mq_graph_value *s) {
     return on_binary(g, s, MQ_REAL_ADD);
 }
-static mq_status on_sub(mq_graph *g, mq_stream *s) {
+static mq_status on_sub(mq_graph *g, mq_graph_value *s) {
     return on_binary(g, s, MQ_REAL_SUB);
 }
-static mq_status on_mul(mq_graph *g, mq_stream *s) {
+static mq_status on_mul(mq_graph *g, mq_graph_value *s) {
     return on_binary(g, s, MQ_REAL_MUL);
 }
-static mq_status on_div(mq_graph *g, mq_stream *s) {
+static mq_status on_div(mq_graph *g, mq_graph_value *s) {
     return on_binary(g, s, MQ_REAL_DIV);
 }
-static mq_status on_layer(mq_graph *g, mq_stream *s) {
-    const mq_stream in = *s;
+static mq_status on_layer(mq_graph *g, mq_graph_value *s) {
+    const mq_graph_value in = *s;
     return mq_layer_node(g, &in, s);
 }
 
 mq_status mq_stream_node(mq_graph *g) {
     static const struct {
         const char *op;
-        mq_status (*run)(mq_graph *, mq_stream *);
+        mq_status (*run)(mq_graph *, mq_graph_value *);
     } table[] = {
         {"Conv", on_layer},
         {"MatMul", on_layer},
@@ -429,7 +429,7 @@ mq_status mq_stream_node(mq_graph *g) {
         {"Cast", on_nothing},
     };
     const mq_onnx_node *n = g->node;
-    mq_status (*run)(mq_graph *, mq_stream *) = mq_graph_quant(n) ? on_quant : NULL;
+    mq_status (*run)(mq_graph *, mq_graph_value *) = mq_graph_quant(n) ? on_quant : NULL;
     for (size_t i = 0; !run && mq_graph_standard(n) && i < sizeof table / sizeof *table; i++)
         if (strcmp(table[i].op, n->op) == 0) run = table[i].run;
     if (!run && mq_graph_bipolar(n))
@@ -444,7 +444,7 @@ mq_status mq_stream_node(mq_graph *g) {
         if (in && in->stream) break;
     }
     if (!in || !in->stream) return mq_graph_fail(g, "no input that is computed");
-    mq_stream s = *in->stream;
+    mq_graph_value s = *in->stream;
     MQ_TRY(run(g, &s));
     return set_output(g, &s);
 }
