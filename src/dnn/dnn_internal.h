@@ -55,13 +55,10 @@ typedef struct mq_dnn_winograd mq_dnn_winograd;
 mq_status mq_dnn_winograd_create(mq_dnn *dnn, const mq_dnn_conv_spec *spec, mq_dnn_direction direction,
                                  mq_dnn_winograd **out, mq_error *error) MQ_MUST_CHECK;
 void mq_dnn_winograd_destroy(mq_dnn_winograd *w);
-const char *mq_dnn_winograd_implementation(const mq_dnn_winograd *w);
-mq_status mq_dnn_winograd_set_weights(mq_dnn_winograd *w, const float *weights,
-                                      mq_error *error) MQ_MUST_CHECK;
+void mq_dnn_winograd_set_weights(mq_dnn_winograd *w, const float *weights);
 /* src and dst or, backward, their gradients; dw of backward weights alone. What the pass does not write is
  * read. */
-mq_status mq_dnn_winograd_run(mq_dnn_winograd *w, const void *src, const void *dst, float *dw,
-                              mq_error *error) MQ_MUST_CHECK;
+void mq_dnn_winograd_run(const mq_dnn_winograd *w, const void *src, const void *dst, float *dw);
 
 enum { MQ_DNN_SPEC_TEXT = 256 };
 const char *mq_dnn_spec_text(const mq_dnn_conv_spec *spec, char text[MQ_DNN_SPEC_TEXT]);

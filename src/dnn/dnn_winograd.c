@@ -1,150 +1,111 @@
-/* dnn_winograd.c - one pass of a 3x3 convolution by Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray,
- * CVPR 2016): 36 products where the definition has 144, in float32.
+/* dnn_winograd.c - passes of 3x3 convolutions by Winograd's algorithm (winograd.h): 36 products where the
+ * definition has 144, in float32; bfloat16 operands are widened as they are read.
  *
- * oneDNN's code for it wants activations blocked by 16 channels, so the operands are reordered on the way in
- * and out, which costs little; bfloat16 ones are widened and rounded by the same reorders. The transforms
- * have factors such as 1/6, so sums of whole numbers are not exact: passes that must be do not come here. */
+ * Forward and the source's gradient are one algorithm, the latter with g turned and channels exchanged.
+ * Threads take blocks of tiles, whose transformed operands stay in their cache. The weights' gradient
+ * transforms a block of tiles of both operands, then multiplies plane by plane. Neither depends on the number
+ * of threads. The transforms have factors such as 1/6, so sums of whole numbers are not exact: passes that
+ * must be do not come here. */
+#include <string.h>
+
 #include "base/memory.h"
+#include "base/parallel.h"
 #include "dnn/dnn_internal.h"
+#include "dnn/winograd.h"
 
-enum { TILE = 4, BLOCK = 16, LEAST_TILES = 32 };
-enum { SRC, DST, PLACES };
+enum {
+    TILE = MQ_WINOGRAD_OUT,
+    LANES = MQ_WINOGRAD_LANES,
+    PLANES = MQ_WINOGRAD_PLANES,
+    LEAST_TILES = 32,
+    BLOCK_FLOATS = 256 * 1024, /* of both operands of a block of tiles, about */
+    BLOCK_LEAST = 48,          /* tiles, that weights are read for often enough */
+    GRADIENT_TILES = 192,
+    GRADIENT_ROWS = 96 /* of a task */
+};
 
-/* A primitive with its desc; args are set when it runs. */
-typedef struct step {
-    dnnl_primitive_desc_t desc;
-    dnnl_primitive_t primitive;
-} step;
+/* A tensor of positions. */
+typedef struct places {
+    int h, w;
+    size_t channels, element;
+} places;
 
 struct mq_dnn_winograd {
     mq_dnn *dnn;
     mq_dnn_conv_spec spec;
     mq_dnn_direction direction;
-    dnnl_primitive_attr_t attr;
-    step conv, reorder[PLACES], reorder_weights;
-    dnnl_memory_t caller[PLACES], blocked[PLACES], plain, weights, scratchpad;
-    size_t offset[PLACES + 1]; /* of the blocked operands and of the scratchpad in the scratch */
-    void *buffer;              /* the weights' memory */
+    places in, out;         /* what the source's transform reads; the result, or its gradient */
+    int before_h, before_w; /* positions of `in` before the first of `out` */
+    size_t across, tiles;   /* tiles in a row of them, in all */
+    size_t block, tasks;    /* tiles at once; threads */
+    float *weights;         /* [36] planes of [in][out] in panels; NULL where the gradient of them is made */
 };
 
-static int tiles(int positions) {
+static int tiles_of(int positions) {
     return (positions + TILE - 1) / TILE;
 }
 
-/* Where it wins. Beside float32 products it needs less than half of the time, so it does even where half of
- * the last tiles hangs over the edge; native bfloat16 products are twice as fast. */
+/* Planes do not begin at the same place of a cache. */
+static size_t plane_of(size_t rows, size_t columns) {
+    return rows * columns + LANES;
+}
+
+/* Where it wins. */
 static bool wanted(const mq_dnn_conv_spec *s, mq_dnn_direction direction) {
-    if (s->kh != 3 || s->kw != 3 || s->stride != 1 || s->groups != 1 || s->pad_h > 1 || s->pad_w > 1)
+    if (s->kh != 3 || s->kw != 3 || s->stride != 1 || s->groups != 1 || s->pad_h > 2 || s->pad_w > 2)
         return false;
-    if (s->ic % BLOCK || s->oc % BLOCK || (direction == MQ_DNN_FORWARD && (s->codes || s->whole)))
+    if (s->ic % LANES || s->oc % LANES || (direction == MQ_DNN_FORWARD && (s->codes || s->whole)))
         return false;
     const bool data = direction == MQ_DNN_BACKWARD_DATA;
-    const int h = data ? s->ih : s->oh, w = data ? s->iw : s->ow, each = tiles(h) * tiles(w);
-    const int least = s->ic < s->oc ? s->ic : s->oc, used = 100 * h * w / (each * TILE * TILE);
-    if (s->n * each < LEAST_TILES) return false;
+    const int h = data ? s->ih : s->oh, w = data ? s->iw : s->ow, each = tiles_of(h) * tiles_of(w);
+    const int used = 100 * h * w / (each * TILE * TILE);
+    if (s->n * each < LEAST_TILES || !mq_winograd_supported(s->compute == MQ_BF16)) return false;
     if (s->compute == MQ_BF16 && mq_dnn_has_amx()) return false;
-    return s->compute == MQ_BF16 ? least >= 2 * BLOCK && used >= 90 : used >= 50;
-}
-
-static mq_status describe(mq_dnn_winograd *w, dnnl_status_t *result, mq_error *error) {
-    const mq_dnn_conv_spec *s = &w->spec;
-    const dnnl_dims_t in = {s->n, s->ic, s->ih, s->iw}, out = {s->n, s->oc, s->oh, s->ow};
-    const dnnl_dims_t kernel = {s->oc, s->ic, s->kh, s->kw}, strides = {1, 1}, before = {s->pad_h, s->pad_w};
-    const dnnl_dims_t after = {s->oh - 1 + s->kh - s->ih - s->pad_h, s->ow - 1 + s->kw - s->iw - s->pad_w};
-    dnnl_memory_desc_t src, dst, any;
-    dnnl_convolution_desc_t op;
-    MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &src, 4, in, dnnl_f32, dnnl_nChw16c);
-    MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &dst, 4, out, dnnl_f32, dnnl_nChw16c);
-    MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &any, 4, kernel, dnnl_f32, dnnl_format_tag_any);
-    MQ_DNN_TRY(dnnl_primitive_attr_create, s, error, &w->attr);
-    MQ_DNN_TRY(dnnl_primitive_attr_set_scratchpad_mode, s, error, w->attr, dnnl_scratchpad_mode_user);
-    if (w->direction == MQ_DNN_FORWARD)
-        MQ_DNN_TRY(dnnl_convolution_forward_desc_init, s, error, &op, dnnl_forward_training,
-                   dnnl_convolution_winograd, &src, &any, NULL, &dst, strides, before, after);
-    else if (w->direction == MQ_DNN_BACKWARD_DATA)
-        MQ_DNN_TRY(dnnl_convolution_backward_data_desc_init, s, error, &op, dnnl_convolution_winograd, &src,
-                   &any, &dst, strides, before, after);
-    else
-        MQ_DNN_TRY(dnnl_convolution_backward_weights_desc_init, s, error, &op, dnnl_convolution_winograd,
-                   &src, &any, NULL, &dst, strides, before, after);
-    /* Other processors have no code for it. */
-    *result = dnnl_primitive_desc_create(&w->conv.desc, &op, w->attr, w->dnn->engine, NULL);
-    return MQ_OK;
-}
-
-static mq_status make_reorder(mq_dnn_winograd *w, step *r, dnnl_memory_t from, dnnl_memory_t to,
-                              mq_error *error) {
-    const dnnl_memory_desc_t *a, *b;
-    MQ_DNN_TRY(dnnl_memory_get_memory_desc, &w->spec, error, from, &a);
-    MQ_DNN_TRY(dnnl_memory_get_memory_desc, &w->spec, error, to, &b);
-    MQ_DNN_TRY(dnnl_reorder_primitive_desc_create, &w->spec, error, &r->desc, a, w->dnn->engine, b,
-               w->dnn->engine, NULL);
-    MQ_DNN_TRY(dnnl_primitive_create, &w->spec, error, &r->primitive, r->desc);
-    return MQ_OK;
+    return used >= (s->compute == MQ_BF16 ? 80 : 50);
 }
 
 static size_t lines(size_t bytes) {
     return (bytes + MQ_ALIGN - 1) / MQ_ALIGN * MQ_ALIGN;
 }
 
-/* Whether the pass writes this operand. */
-static bool written(const mq_dnn_winograd *w, int place) {
-    return w->direction == (place == DST ? MQ_DNN_FORWARD : MQ_DNN_BACKWARD_DATA);
+/* Scratch: a row of zeros and one for what hangs over the edge; then for each task, or for all, V and M of
+ * the block, or V, Z and the gradient's planes. */
+static size_t edge_bytes(const mq_dnn_winograd *w) {
+    const size_t most = w->in.channels > w->out.channels ? w->in.channels : w->out.channels;
+    return lines(most * sizeof(float));
 }
 
-static mq_status make_operands(mq_dnn_winograd *w, mq_error *error) {
+static size_t block_floats(const mq_dnn_winograd *w) {
+    return PLANES * (plane_of(w->block, w->in.channels) + plane_of(w->block, w->out.channels));
+}
+
+static size_t scratch_bytes(const mq_dnn_winograd *w) {
+    const size_t block = block_floats(w), gradient = PLANES * plane_of(w->in.channels, w->out.channels);
+    const size_t floats = w->direction == MQ_DNN_BACKWARD_WEIGHTS ? block + gradient : block * w->tasks;
+    return 2 * edge_bytes(w) + floats * sizeof(float);
+}
+
+static void describe(mq_dnn_winograd *w) {
     const mq_dnn_conv_spec *s = &w->spec;
-    const dnnl_engine_t engine = w->dnn->engine;
-    const mq_dnn_direction d = w->direction;
-    const dnnl_query_t asked[PLACES] = {d == MQ_DNN_BACKWARD_DATA ? dnnl_query_diff_src_md
-                                                                  : dnnl_query_src_md,
-                                        d == MQ_DNN_FORWARD ? dnnl_query_dst_md : dnnl_query_diff_dst_md};
-    const mq_dtype types[PLACES] = {d == MQ_DNN_BACKWARD_DATA ? s->diff_src : s->compute,
-                                    d == MQ_DNN_FORWARD ? MQ_F32 : s->compute};
-    size_t bytes = 0;
-    for (int i = 0; i < PLACES; i++) {
-        const dnnl_memory_desc_t *blocked = dnnl_primitive_desc_query_md(w->conv.desc, asked[i], 0);
-        dnnl_memory_desc_t rows;
-        MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &rows, 4, blocked->dims,
-                   types[i] == MQ_BF16 ? dnnl_bf16 : dnnl_f32, dnnl_nhwc);
-        MQ_DNN_TRY(dnnl_memory_create, s, error, &w->caller[i], &rows, engine, DNNL_MEMORY_NONE);
-        MQ_DNN_TRY(dnnl_memory_create, s, error, &w->blocked[i], blocked, engine, DNNL_MEMORY_NONE);
-        w->offset[i] = bytes;
-        bytes += lines(dnnl_memory_desc_get_size(blocked));
-        dnnl_memory_t *const from = written(w, i) ? w->blocked : w->caller;
-        dnnl_memory_t *const to = written(w, i) ? w->caller : w->blocked;
-        MQ_TRY(make_reorder(w, &w->reorder[i], from[i], to[i], error));
+    const size_t element = mq_dtype_size(s->compute);
+    const places src = {s->ih, s->iw, (size_t)s->ic, element}, dst = {s->oh, s->ow, (size_t)s->oc, element};
+    const bool data = w->direction == MQ_DNN_BACKWARD_DATA;
+    w->in = data ? dst : src;
+    w->out = data ? src : dst;
+    if (data) w->out.element = mq_dtype_size(s->diff_src);
+    if (w->direction == MQ_DNN_FORWARD) w->out.element = sizeof(float);
+    w->before_h = data ? s->kh - 1 - s->pad_h : s->pad_h;
+    w->before_w = data ? s->kw - 1 - s->pad_w : s->pad_w;
+    w->across = (size_t)tiles_of(w->out.w);
+    w->tiles = (size_t)s->n * (size_t)tiles_of(w->out.h) * w->across;
+    w->tasks = (size_t)mq_threads();
+    size_t most = GRADIENT_TILES, share = w->tiles;
+    if (w->direction != MQ_DNN_BACKWARD_WEIGHTS) {
+        most = BLOCK_FLOATS / (PLANES * (w->in.channels + w->out.channels));
+        if (most < BLOCK_LEAST) most = BLOCK_LEAST;
+        share = mq_task_count(w->tiles, w->tasks);
     }
-    const dnnl_memory_desc_t *scratch =
-        dnnl_primitive_desc_query_md(w->conv.desc, dnnl_query_scratchpad_md, 0);
-    MQ_DNN_TRY(dnnl_memory_create, s, error, &w->scratchpad, scratch, engine, DNNL_MEMORY_NONE);
-    w->offset[PLACES] = bytes;
-    return mq_dnn_reserve(w->dnn, bytes + dnnl_memory_desc_get_size(scratch), error);
-}
-
-static mq_status make_weights(mq_dnn_winograd *w, mq_error *error) {
-    const mq_dnn_conv_spec *s = &w->spec;
-    const bool gradient = w->direction == MQ_DNN_BACKWARD_WEIGHTS;
-    const dnnl_memory_desc_t *wanted = dnnl_primitive_desc_query_md(
-        w->conv.desc, gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
-    dnnl_memory_desc_t plain;
-    MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &plain, 4, wanted->dims, dnnl_f32, dnnl_oihw);
-    MQ_TRY(mq_alloc(dnnl_memory_desc_get_size(wanted), 1, "convolution weights", &w->buffer, error));
-    MQ_DNN_TRY(dnnl_memory_create, s, error, &w->plain, &plain, w->dnn->engine, DNNL_MEMORY_NONE);
-    MQ_DNN_TRY(dnnl_memory_create, s, error, &w->weights, wanted, w->dnn->engine, w->buffer);
-    return make_reorder(w, &w->reorder_weights, gradient ? w->weights : w->plain,
-                        gradient ? w->plain : w->weights, error);
-}
-
-static mq_status make(mq_dnn_winograd *w, bool *there, mq_error *error) {
-    dnnl_status_t result;
-    MQ_TRY(describe(w, &result, error));
-    *there = result == dnnl_success;
-    if (result == dnnl_unimplemented) return MQ_OK;
-    if (!*there) return mq_dnn_fail(result, "dnnl_primitive_desc_create", &w->spec, error);
-    MQ_DNN_TRY(dnnl_primitive_create, &w->spec, error, &w->conv.primitive, w->conv.desc);
-    MQ_TRY(make_operands(w, error));
-    return make_weights(w, error);
+    w->block = mq_task_count(share, mq_task_count(share, most)); /* evenly */
 }
 
 mq_status mq_dnn_winograd_create(mq_dnn *dnn, const mq_dnn_conv_spec *spec, mq_dnn_direction direction,
@@ -152,86 +113,171 @@ mq_status mq_dnn_winograd_create(mq_dnn *dnn, const mq_dnn_conv_spec *spec, mq_d
     *out = NULL;
     if (!wanted(spec, direction)) return MQ_OK;
     mq_dnn_winograd *w;
-    bool there = false;
     MQ_TRY(mq_alloc(1, sizeof *w, "convolution", &w, error));
     w->dnn = dnn;
     w->spec = *spec;
     w->direction = direction;
-    const mq_status status = make(w, &there, error);
-    if (status == MQ_OK && there)
+    describe(w);
+    mq_status status = mq_dnn_reserve(dnn, scratch_bytes(w), error);
+    if (status == MQ_OK && direction != MQ_DNN_BACKWARD_WEIGHTS)
+        status = mq_alloc(PLANES * plane_of(w->in.channels, w->out.channels), sizeof(float),
+                          "convolution weights", &w->weights, error);
+    if (status == MQ_OK)
         *out = w;
     else
         mq_dnn_winograd_destroy(w);
     return status;
 }
 
-static void free_step(step *s) {
-    if (s->primitive) dnnl_primitive_destroy(s->primitive);
-    if (s->desc) dnnl_primitive_desc_destroy(s->desc);
-}
-
 void mq_dnn_winograd_destroy(mq_dnn_winograd *w) {
     if (!w) return;
-    dnnl_memory_t all[] = {w->caller[SRC], w->caller[DST], w->blocked[SRC], w->blocked[DST],
-                           w->plain,       w->weights,     w->scratchpad};
-    free_step(&w->conv);
-    free_step(&w->reorder[SRC]);
-    free_step(&w->reorder[DST]);
-    free_step(&w->reorder_weights);
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        if (all[i]) dnnl_memory_destroy(all[i]);
-    if (w->attr) dnnl_primitive_attr_destroy(w->attr);
-    mq_free(w->buffer);
+    mq_free(w->weights);
     mq_free(w);
 }
 
-const char *mq_dnn_winograd_implementation(const mq_dnn_winograd *w) {
-    const char *name = NULL;
-    return dnnl_primitive_desc_query(w->conv.desc, dnnl_query_impl_info_str, 0, &name) == dnnl_success
-               ? name
-               : "none";
-}
+/* What a pass is given. */
+typedef struct job {
+    const mq_dnn_winograd *w;
+    const float *oihw;         /* weights */
+    const char *in;            /* places of w->in */
+    char *out;                 /* of w->out; read where the weights' gradient is made */
+    const void *zeros;         /* a position outside */
+    void *sink;                /* and one that nobody wants */
+    float *block;              /* the scratch's */
+    size_t first, count, rows; /* tiles of the gradient's block; tasks of a plane */
+    float *v, *z, *gradient, *dw;
+} job;
 
-static mq_status point(const mq_dnn_winograd *w, dnnl_memory_t memory, const void *bytes, mq_error *error) {
-    MQ_DNN_TRY(dnnl_memory_set_data_handle, &w->spec, error, memory, (void *)(uintptr_t)bytes);
-    return MQ_OK;
-}
-
-static mq_status reorder(const mq_dnn_winograd *w, const step *r, dnnl_memory_t from, dnnl_memory_t to,
-                         mq_error *error) {
-    const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
-    MQ_DNN_TRY(dnnl_primitive_execute, &w->spec, error, r->primitive, w->dnn->stream, 2, args);
-    MQ_DNN_TRY(dnnl_stream_wait, &w->spec, error, w->dnn->stream);
-    return MQ_OK;
-}
-
-mq_status mq_dnn_winograd_set_weights(mq_dnn_winograd *w, const float *weights, mq_error *error) {
-    MQ_TRY(point(w, w->plain, weights, error));
-    return reorder(w, &w->reorder_weights, w->plain, w->weights, error);
-}
-
-mq_status mq_dnn_winograd_run(mq_dnn_winograd *w, const void *src, const void *dst, float *dw,
-                              mq_error *error) {
+static void prepare(const mq_dnn_winograd *w, job *j) {
     char *scratch = w->dnn->scratch; /* may have moved since the last time */
-    const void *caller[PLACES] = {src, dst};
-    const mq_dnn_direction d = w->direction;
-    for (int i = 0; i < PLACES; i++) {
-        MQ_TRY(point(w, w->caller[i], caller[i], error));
-        MQ_TRY(point(w, w->blocked[i], scratch + w->offset[i], error));
-        if (!written(w, i)) MQ_TRY(reorder(w, &w->reorder[i], w->caller[i], w->blocked[i], error));
+    memset(scratch, 0, edge_bytes(w));
+    j->w = w;
+    j->zeros = scratch;
+    j->sink = scratch + edge_bytes(w);
+    j->block = (float *)(void *)(scratch + 2 * edge_bytes(w));
+}
+
+/* The positions size x size from (y, x) on. */
+static void look(const places *p, const char *image, int y, int x, int size, const void *outside,
+                 const void **at) {
+    for (int r = 0; r < size; r++)
+        for (int c = 0; c < size; c++) {
+            const bool inside = y + r >= 0 && y + r < p->h && x + c >= 0 && x + c < p->w;
+            const size_t position = (size_t)(y + r) * (size_t)p->w + (size_t)(x + c);
+            *at++ = inside ? image + position * p->channels * p->element : outside;
+        }
+}
+
+static void look_in(const job *j, size_t tile, const void **at) {
+    const mq_dnn_winograd *w = j->w;
+    const size_t each = w->across * (size_t)tiles_of(w->out.h), image = tile / each;
+    const int y = (int)(tile % each / w->across) * TILE, x = (int)(tile % w->across) * TILE;
+    const char *from = j->in + image * (size_t)w->in.h * (size_t)w->in.w * w->in.channels * w->in.element;
+    look(&w->in, from, y - w->before_h, x - w->before_w, MQ_WINOGRAD_IN, j->zeros, at);
+}
+
+static void look_out(const job *j, size_t tile, const void *outside, const void **at) {
+    const mq_dnn_winograd *w = j->w;
+    const size_t each = w->across * (size_t)tiles_of(w->out.h), image = tile / each;
+    const int y = (int)(tile % each / w->across) * TILE, x = (int)(tile % w->across) * TILE;
+    const char *from =
+        j->out + image * (size_t)w->out.h * (size_t)w->out.w * w->out.channels * w->out.element;
+    look(&w->out, from, y, x, TILE, outside, at);
+}
+
+static void run_block(const job *j, size_t first, size_t count, float *v, float *m) {
+    const mq_dnn_winograd *w = j->w;
+    const size_t in = w->in.channels, out = w->out.channels, weights = plane_of(in, out);
+    const size_t v_plane = plane_of(w->block, in), m_plane = plane_of(w->block, out);
+    const void *at[PLANES];
+    for (size_t t = 0; t < count; t++) {
+        look_in(j, first + t, at);
+        mq_winograd_source(at, w->in.element == sizeof(uint16_t), in, v + t * in, v_plane);
     }
-    MQ_TRY(point(w, w->scratchpad, scratch + w->offset[PLACES], error));
-    const dnnl_exec_arg_t args[] = {
-        {d == MQ_DNN_BACKWARD_DATA ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, w->blocked[SRC]},
-        {d == MQ_DNN_BACKWARD_WEIGHTS ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, w->weights},
-        {d == MQ_DNN_FORWARD ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, w->blocked[DST]},
-        {DNNL_ARG_SCRATCHPAD, w->scratchpad},
-    };
-    MQ_DNN_TRY(dnnl_primitive_execute, &w->spec, error, w->conv.primitive, w->dnn->stream, 4, args);
-    MQ_DNN_TRY(dnnl_stream_wait, &w->spec, error, w->dnn->stream);
-    for (int i = 0; i < PLACES; i++)
-        if (written(w, i)) MQ_TRY(reorder(w, &w->reorder[i], w->blocked[i], w->caller[i], error));
-    if (d != MQ_DNN_BACKWARD_WEIGHTS) return MQ_OK;
-    MQ_TRY(point(w, w->plain, dw, error));
-    return reorder(w, &w->reorder_weights, w->weights, w->plain, error);
+    for (size_t p = 0; p < PLANES; p++)
+        mq_winograd_product(v + p * v_plane, in, 1, w->weights + p * weights, count, out, in, false,
+                            m + p * m_plane);
+    for (size_t t = 0; t < count; t++) {
+        void *to[MQ_WINOGRAD_RESULTS];
+        look_out(j, first + t, j->sink, at);
+        for (int i = 0; i < MQ_WINOGRAD_RESULTS; i++) to[i] = (void *)(uintptr_t)at[i];
+        mq_winograd_result(m + t * out, m_plane, out, w->out.element == sizeof(uint16_t), to);
+    }
+}
+
+static void run_share(void *context, size_t task) {
+    const job *j = context;
+    const mq_dnn_winograd *w = j->w;
+    const size_t share = mq_task_count(w->tiles, w->tasks), end = (task + 1) * share;
+    float *v = j->block + task * block_floats(w), *m = v + PLANES * plane_of(w->block, w->in.channels);
+    for (size_t t = task * share; t < end && t < w->tiles; t += w->block) {
+        size_t last = t + w->block < end ? t + w->block : end;
+        if (last > w->tiles) last = w->tiles;
+        run_block(j, t, last - t, v, m);
+    }
+}
+
+/* ---- the weights' gradient ---- */
+
+static void transform_both(void *context, size_t task) {
+    const job *j = context;
+    const mq_dnn_winograd *w = j->w;
+    const bool bf16 = w->in.element == sizeof(uint16_t);
+    const void *at[PLANES];
+    look_in(j, j->first + task, at);
+    mq_winograd_source(at, bf16, w->in.channels, j->v + task * w->in.channels,
+                       plane_of(w->block, w->in.channels));
+    look_out(j, j->first + task, j->zeros, at);
+    mq_winograd_target(at, bf16, w->out.channels, j->count, task, j->z, plane_of(w->block, w->out.channels));
+}
+
+static void multiply_plane(void *context, size_t task) {
+    const job *j = context;
+    const mq_dnn_winograd *w = j->w;
+    const size_t in = w->in.channels, out = w->out.channels, p = task / j->rows,
+                 row = task % j->rows * GRADIENT_ROWS;
+    const size_t rows = in - row < GRADIENT_ROWS ? in - row : GRADIENT_ROWS;
+    mq_winograd_product(j->v + p * plane_of(w->block, in) + row, 1, in, j->z + p * plane_of(w->block, out),
+                        rows, out, j->count, j->first > 0, j->gradient + p * plane_of(in, out) + row * out);
+}
+
+static void give_gradient(void *context, size_t task) {
+    const job *j = context;
+    const size_t in = j->w->in.channels, out = j->w->out.channels;
+    mq_winograd_gradient(j->gradient, plane_of(in, out), in, out, task * LANES, j->dw);
+}
+
+static void run_gradient(const mq_dnn_winograd *w, job *j) {
+    j->v = j->block;
+    j->z = j->v + PLANES * plane_of(w->block, w->in.channels);
+    j->gradient = j->z + PLANES * plane_of(w->block, w->out.channels);
+    j->rows = mq_task_count(w->in.channels, GRADIENT_ROWS);
+    for (j->first = 0; j->first < w->tiles; j->first += w->block) {
+        j->count = w->tiles - j->first < w->block ? w->tiles - j->first : w->block;
+        mq_parallel(j->count, transform_both, j);
+        mq_parallel(PLANES * j->rows, multiply_plane, j);
+    }
+    mq_parallel(w->out.channels / LANES, give_gradient, j);
+}
+
+static void transform_weights(void *context, size_t task) {
+    const job *j = context;
+    const size_t in = j->w->in.channels, out = j->w->out.channels;
+    mq_winograd_weights(j->oihw, in, out, task * LANES, j->w->direction == MQ_DNN_BACKWARD_DATA,
+                        j->w->weights, plane_of(in, out));
+}
+
+void mq_dnn_winograd_set_weights(mq_dnn_winograd *w, const float *weights) {
+    job j = {.w = w, .oihw = weights};
+    mq_parallel(w->out.channels / LANES, transform_weights, &j);
+}
+
+void mq_dnn_winograd_run(const mq_dnn_winograd *w, const void *src, const void *dst, float *dw) {
+    const bool data = w->direction == MQ_DNN_BACKWARD_DATA;
+    job j = {.in = data ? dst : src, .out = (char *)(uintptr_t)(data ? src : dst), .dw = dw};
+    prepare(w, &j);
+    if (w->direction == MQ_DNN_BACKWARD_WEIGHTS)
+        run_gradient(w, &j);
+    else
+        mq_parallel(w->tasks, run_share, &j);
 }

@@ -1,0 +1,314 @@
+/* winograd.c - transforms and products of F(4x4, 3x3) in AVX-512: 16 channels in a vector. */
+#include "dnn/winograd.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#include <stdint.h>
+
+#define AVX512      __attribute__((target("avx512f,avx512bw,avx512vl")))
+#define AVX512_BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
+#define INLINE      static inline __attribute__((always_inline)) AVX512
+
+enum { OUT = MQ_WINOGRAD_OUT, IN = MQ_WINOGRAD_IN, LANES = MQ_WINOGRAD_LANES, TAPS = 3, ROWS = 6 };
+
+bool mq_winograd_supported(bool bf16) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && (!bf16 || __builtin_cpu_supports("avx512bf16"));
+}
+
+INLINE __m512 times(__m512 v, float by) {
+    return _mm512_mul_ps(v, _mm512_set1_ps(by));
+}
+
+/* sum + v*by */
+INLINE __m512 plus(__m512 sum, __m512 v, float by) {
+    return _mm512_fmadd_ps(v, _mm512_set1_ps(by), sum);
+}
+
+INLINE __m512 load(const void *at, size_t c, bool bf16) {
+    if (!bf16) return _mm512_loadu_ps((const float *)at + c);
+    const __m256i half = _mm256_loadu_si256((const void *)((const uint16_t *)at + c));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+/* ---- one dimension; vectors `step` apart ---- */
+
+/* B^T, 6 to 6 */
+INLINE void source_line(const __m512 *d, size_t step, __m512 *out, size_t out_step) {
+    const __m512 d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step],
+                 d5 = d[5 * step];
+    const __m512 even = plus(d4, d2, -4), odd = plus(d3, d1, -4);
+    const __m512 near = _mm512_sub_ps(d4, d2), far = _mm512_sub_ps(d3, d1);
+    out[0] = plus(plus(d4, d2, -5), d0, 4);
+    out[out_step] = _mm512_add_ps(even, odd);
+    out[2 * out_step] = _mm512_sub_ps(even, odd);
+    out[3 * out_step] = plus(near, far, 2);
+    out[4 * out_step] = plus(near, far, -2);
+    out[5 * out_step] = plus(plus(d5, d3, -5), d1, 4);
+}
+
+/* A^T, 6 to 4 */
+INLINE void result_line(const __m512 *m, size_t step, __m512 *out, size_t out_step) {
+    const __m512 sum1 = _mm512_add_ps(m[step], m[2 * step]), sum2 = _mm512_add_ps(m[3 * step], m[4 * step]);
+    const __m512 less1 = _mm512_sub_ps(m[step], m[2 * step]), less2 = _mm512_sub_ps(m[3 * step], m[4 * step]);
+    out[0] = _mm512_add_ps(_mm512_add_ps(m[0], sum1), sum2);
+    out[out_step] = plus(less1, less2, 2);
+    out[2 * out_step] = plus(sum1, sum2, 4);
+    out[3 * out_step] = _mm512_add_ps(plus(less1, less2, 8), m[5 * step]);
+}
+
+/* A, 4 to 6 */
+INLINE void target_line(const __m512 *e, size_t step, __m512 *out, size_t out_step) {
+    const __m512 e0 = e[0], e1 = e[step], e2 = e[2 * step], e3 = e[3 * step];
+    const __m512 even = _mm512_add_ps(e0, e2), odd = _mm512_add_ps(e1, e3);
+    const __m512 even2 = plus(e0, e2, 4), odd2 = plus(times(e1, 2), e3, 8);
+    out[0] = e0;
+    out[out_step] = _mm512_add_ps(even, odd);
+    out[2 * out_step] = _mm512_sub_ps(even, odd);
+    out[3 * out_step] = _mm512_add_ps(even2, odd2);
+    out[4 * out_step] = _mm512_sub_ps(even2, odd2);
+    out[5 * out_step] = e3;
+}
+
+/* G, 3 to 6 */
+INLINE void weights_line(const __m512 *g, size_t step, __m512 *out, size_t out_step) {
+    const __m512 g0 = g[0], g1 = g[step], g2 = g[2 * step];
+    const __m512 ends = times(_mm512_add_ps(g0, g2), -1.0f / 6), far = times(plus(g0, g2, 4), 1.0f / 24);
+    out[0] = times(g0, 0.25f);
+    out[out_step] = plus(ends, g1, -1.0f / 6);
+    out[2 * out_step] = plus(ends, g1, 1.0f / 6);
+    out[3 * out_step] = plus(far, g1, 1.0f / 12);
+    out[4 * out_step] = plus(far, g1, -1.0f / 12);
+    out[5 * out_step] = g2;
+}
+
+/* G^T, 6 to 3 */
+INLINE void gradient_line(const __m512 *u, size_t step, __m512 *out, size_t out_step) {
+    const __m512 sum1 = _mm512_add_ps(u[step], u[2 * step]), sum2 = _mm512_add_ps(u[3 * step], u[4 * step]);
+    const __m512 less1 = _mm512_sub_ps(u[2 * step], u[step]), less2 = _mm512_sub_ps(u[3 * step], u[4 * step]);
+    out[0] = plus(plus(times(u[0], 0.25f), sum1, -1.0f / 6), sum2, 1.0f / 24);
+    out[out_step] = plus(times(less1, 1.0f / 6), less2, 1.0f / 12);
+    out[2 * out_step] = _mm512_add_ps(times(_mm512_sub_ps(sum2, sum1), 1.0f / 6), u[5 * step]);
+}
+
+/* ---- tiles ---- */
+
+INLINE void source(const void *const *at, bool bf16, size_t channels, float *v, size_t plane) {
+    for (size_t c = 0; c < channels; c += LANES) {
+        __m512 d[IN], half[IN * IN];
+#pragma GCC unroll 6
+        for (size_t x = 0; x < IN; x++) {
+#pragma GCC unroll 6
+            for (size_t y = 0; y < IN; y++) d[y] = load(at[y * IN + x], c, bf16);
+            source_line(d, 1, half + x, IN);
+        }
+#pragma GCC unroll 6
+        for (size_t y = 0; y < IN; y++) {
+            source_line(half + y * IN, 1, d, 1);
+#pragma GCC unroll 6
+            for (size_t x = 0; x < IN; x++) _mm512_storeu_ps(v + (y * IN + x) * plane + c, d[x]);
+        }
+    }
+}
+
+AVX512 void mq_winograd_source(const void *const *at, bool bf16, size_t channels, float *v, size_t plane) {
+    if (bf16)
+        source(at, true, channels, v, plane);
+    else
+        source(at, false, channels, v, plane);
+}
+
+INLINE void target(const void *const *at, bool bf16, size_t channels, size_t tiles, size_t tile, float *z,
+                   size_t plane) {
+    for (size_t c = 0; c < channels; c += LANES) {
+        float *const to = z + mq_winograd_at(tiles, channels, tile, c);
+        __m512 e[IN], half[IN * OUT];
+#pragma GCC unroll 4
+        for (size_t x = 0; x < OUT; x++) {
+#pragma GCC unroll 4
+            for (size_t y = 0; y < OUT; y++) e[y] = load(at[y * OUT + x], c, bf16);
+            target_line(e, 1, half + x, OUT);
+        }
+#pragma GCC unroll 6
+        for (size_t y = 0; y < IN; y++) {
+            target_line(half + y * OUT, 1, e, 1);
+#pragma GCC unroll 6
+            for (size_t x = 0; x < IN; x++) _mm512_storeu_ps(to + (y * IN + x) * plane, e[x]);
+        }
+    }
+}
+
+AVX512 void mq_winograd_target(const void *const *at, bool bf16, size_t channels, size_t tiles, size_t tile,
+                               float *z, size_t plane) {
+    if (bf16)
+        target(at, true, channels, tiles, tile, z, plane);
+    else
+        target(at, false, channels, tiles, tile, z, plane);
+}
+
+/* out[4][4] */
+INLINE void result_tile(const float *m, size_t plane, __m512 *out) {
+    __m512 line[IN], half[OUT * IN];
+#pragma GCC unroll 6
+    for (size_t x = 0; x < IN; x++) {
+#pragma GCC unroll 6
+        for (size_t y = 0; y < IN; y++) line[y] = _mm512_loadu_ps(m + (y * IN + x) * plane);
+        result_line(line, 1, half + x, IN);
+    }
+#pragma GCC unroll 4
+    for (size_t y = 0; y < OUT; y++) result_line(half + y * IN, 1, out + y * OUT, 1);
+}
+
+AVX512 static void result_f32(const float *m, size_t plane, size_t channels, void *const *at) {
+    for (size_t c = 0; c < channels; c += LANES) {
+        __m512 out[OUT * OUT];
+        result_tile(m + c, plane, out);
+#pragma GCC unroll 16
+        for (size_t i = 0; i < OUT * OUT; i++) _mm512_storeu_ps((float *)at[i] + c, out[i]);
+    }
+}
+
+AVX512_BF16 static void result_bf16(const float *m, size_t plane, size_t channels, void *const *at) {
+    for (size_t c = 0; c < channels; c += LANES) {
+        __m512 out[OUT * OUT];
+        result_tile(m + c, plane, out);
+#pragma GCC unroll 16
+        for (size_t i = 0; i < OUT * OUT; i++)
+            _mm256_storeu_si256((void *)((uint16_t *)at[i] + c), (__m256i)_mm512_cvtneps_pbh(out[i]));
+    }
+}
+
+void mq_winograd_result(const float *m, size_t plane, size_t channels, bool bf16, void *const *at) {
+    (bf16 ? result_bf16 : result_f32)(m, plane, channels, at);
+}
+
+/* ---- weights ---- */
+
+AVX512 void mq_winograd_weights(const float *w, size_t in, size_t out, size_t k, bool backward, float *u,
+                                size_t plane) {
+    enum { ALL = TAPS * TAPS };
+    for (size_t c = 0; c < in; c++) {
+        float taps[ALL][LANES];
+        __m512 g[ALL], half[IN * TAPS], line[IN];
+        for (size_t lane = 0; lane < LANES; lane++) {
+            const float *from = w + (backward ? c * out + k + lane : (k + lane) * in + c) * ALL;
+            for (size_t t = 0; t < ALL; t++) taps[t][lane] = from[backward ? ALL - 1 - t : t];
+        }
+        for (size_t t = 0; t < ALL; t++) g[t] = _mm512_loadu_ps(taps[t]);
+        for (size_t x = 0; x < TAPS; x++) weights_line(g + x, TAPS, half + x, TAPS);
+        float *to = u + mq_winograd_at(in, out, c, k);
+        for (size_t y = 0; y < IN; y++) {
+            weights_line(half + y * TAPS, 1, line, 1);
+            for (size_t x = 0; x < IN; x++) _mm512_storeu_ps(to + (y * IN + x) * plane, line[x]);
+        }
+    }
+}
+
+AVX512 void mq_winograd_gradient(const float *u, size_t plane, size_t in, size_t out, size_t k, float *dw) {
+    enum { ALL = TAPS * TAPS };
+    for (size_t c = 0; c < in; c++) {
+        float taps[ALL][LANES];
+        __m512 line[IN], half[TAPS * IN], g[ALL];
+        for (size_t x = 0; x < IN; x++) {
+            for (size_t y = 0; y < IN; y++) line[y] = _mm512_loadu_ps(u + (y * IN + x) * plane + c * out + k);
+            gradient_line(line, 1, half + x, IN);
+        }
+        for (size_t y = 0; y < TAPS; y++) gradient_line(half + y * IN, 1, g + y * TAPS, 1);
+        for (size_t t = 0; t < ALL; t++) _mm512_storeu_ps(taps[t], g[t]);
+        for (size_t lane = 0; lane < LANES; lane++)
+            for (size_t t = 0; t < ALL; t++) dw[((k + lane) * in + c) * ALL + t] = taps[t][lane];
+    }
+}
+
+/* ---- products: `rows` rows by `vectors` vectors stay in registers ---- */
+
+INLINE void block(const float *a, size_t row, size_t step, const float *b, size_t rows, size_t vectors,
+                  size_t depth, bool add, float *c, size_t columns) {
+    __m512 sum[ROWS][4];
+#pragma GCC unroll 6
+    for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (size_t v = 0; v < vectors; v++)
+            sum[r][v] = add ? _mm512_loadu_ps(c + r * columns + v * LANES) : _mm512_setzero_ps();
+    for (size_t i = 0; i < depth; i++, a += step, b += vectors * LANES) {
+        __m512 right[4];
+#pragma GCC unroll 4
+        for (size_t v = 0; v < vectors; v++) right[v] = _mm512_loadu_ps(b + v * LANES);
+#pragma GCC unroll 6
+        for (size_t r = 0; r < rows; r++) {
+            const __m512 left = _mm512_set1_ps(a[r * row]);
+#pragma GCC unroll 4
+            for (size_t v = 0; v < vectors; v++) sum[r][v] = _mm512_fmadd_ps(left, right[v], sum[r][v]);
+        }
+    }
+#pragma GCC unroll 6
+    for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (size_t v = 0; v < vectors; v++) _mm512_storeu_ps(c + r * columns + v * LANES, sum[r][v]);
+}
+
+INLINE void panel(const float *a, size_t row, size_t step, const float *b, size_t rows, size_t vectors,
+                  size_t depth, bool add, float *c, size_t columns) {
+    for (; rows >= ROWS; rows -= ROWS, a += ROWS * row, c += ROWS * columns)
+        block(a, row, step, b, ROWS, vectors, depth, add, c, columns);
+    for (; rows >= 2; rows -= 2, a += 2 * row, c += 2 * columns)
+        block(a, row, step, b, 2, vectors, depth, add, c, columns);
+    if (rows) block(a, row, step, b, 1, vectors, depth, add, c, columns);
+}
+
+AVX512 void mq_winograd_product(const float *a, size_t row, size_t step, const float *b, size_t rows,
+                                size_t columns, size_t depth, bool add, float *c) {
+    for (size_t k = 0; k < columns; k += MQ_WINOGRAD_PANEL) {
+        const float *right = b + k * depth;
+        switch (mq_winograd_panel(columns, k) / LANES) {
+        case 1:
+            panel(a, row, step, right, rows, 1, depth, add, c + k, columns);
+            break;
+        case 2:
+            panel(a, row, step, right, rows, 2, depth, add, c + k, columns);
+            break;
+        case 3:
+            panel(a, row, step, right, rows, 3, depth, add, c + k, columns);
+            break;
+        default:
+            panel(a, row, step, right, rows, 4, depth, add, c + k, columns);
+            break;
+        }
+    }
+}
+
+#else
+
+bool mq_winograd_supported(bool bf16) {
+    (void)bf16;
+    return false;
+}
+
+/* Nobody calls these where it is not supported. */
+void mq_winograd_weights(const float *w, size_t in, size_t out, size_t k, bool backward, float *u,
+                         size_t plane) {
+    (void)w, (void)in, (void)out, (void)k, (void)backward, (void)u, (void)plane;
+}
+
+void mq_winograd_source(const void *const *at, bool bf16, size_t channels, float *v, size_t plane) {
+    (void)at, (void)bf16, (void)channels, (void)v, (void)plane;
+}
+
+void mq_winograd_target(const void *const *at, bool bf16, size_t channels, size_t tiles, size_t tile,
+                        float *z, size_t plane) {
+    (void)at, (void)bf16, (void)channels, (void)tiles, (void)tile, (void)z, (void)plane;
+}
+
+void mq_winograd_result(const float *m, size_t plane, size_t channels, bool bf16, void *const *at) {
+    (void)m, (void)plane, (void)channels, (void)bf16, (void)at;
+}
+
+void mq_winograd_product(const float *a, size_t row, size_t step, const float *b, size_t rows, size_t columns,
+                         size_t depth, bool add, float *c) {
+    (void)a, (void)row, (void)step, (void)b, (void)rows, (void)columns, (void)depth, (void)add, (void)c;
+}
+
+void mq_winograd_gradient(const float *u, size_t plane, size_t in, size_t out, size_t k, float *dw) {
+    (void)u, (void)plane, (void)in, (void)out, (void)k, (void)dw;
+}
+#endif

@@ -1,0 +1,100 @@
+/* test_winograd.c - 3x3 convolutions by Winograd's algorithm against the definition: edges of tiles and of
+ * panels of channels, blocks of tiles that are not full, every padding; the same bits with any number of
+ * threads. */
+#include "helper_conv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { CASES = 9, THREADS = 3 };
+
+static void make_cases(mq_dnn_conv_spec out[CASES]) {
+    int n = 0;
+    out[n++] = spec_of(8, 8, 8, 16, 16, 3, 1, 1, 1);   /* full tiles */
+    out[n++] = spec_of(2, 15, 22, 16, 80, 3, 1, 1, 1); /* a panel of 64 channels and one of 16 */
+    out[n++] = spec_of(1, 23, 24, 80, 16, 3, 1, 1, 1);
+    out[n++] = spec_of(3, 19, 18, 48, 32, 3, 1, 0, 1);   /* without padding */
+    out[n++] = spec_of(3, 14, 16, 32, 48, 3, 1, 2, 1);   /* the gradient without */
+    out[n++] = spec_of(55, 8, 8, 32, 16, 3, 1, 1, 1);    /* 220 tiles: the gradient's blocks are 110 */
+    out[n++] = spec_of(1, 40, 81, 16, 16, 3, 1, 1, 1);   /* 210 tiles, 105 twice */
+    out[n++] = spec_of(1, 24, 24, 112, 112, 3, 1, 1, 1); /* 96 rows of the gradient and 16 */
+    out[n] = spec_of(1, 29, 25, 32, 32, 3, 1, 1, 1);     /* padded to the left only, and further down */
+    out[n].ow = 24;
+    out[n++].oh = 30;
+    assert_int_equal(n, CASES);
+}
+
+static bool possible(mq_dtype compute) {
+    return strstr(mq_dnn_isa(), "avx512") && !mq_dnn_has_amx() && (compute == MQ_F32 || mq_dnn_has_bf16());
+}
+
+/* All three passes of one case in every number of threads; the first one's results are kept to compare. */
+static void check_case(mq_dnn_conv_spec s) {
+    mq_error error = {0};
+    tensors t = make_tensors(&s, REALS);
+    const size_t dx_bytes = t.src_count * mq_dtype_size(s.diff_src);
+    float *y = get(t.dst_count, sizeof(float)), *dw = get(t.w_count, sizeof(float));
+    char *dx = get(dx_bytes, 1);
+    oracle(&s, &t);
+    for (int threads = 1; threads <= THREADS; threads++) {
+        mq_threads_set(threads);
+        mq_dnn *dnn = open_dnn();
+        mq_dnn_conv *conv = NULL;
+        ok(mq_dnn_conv_create(dnn, &s, &conv, &error), &error);
+        if (possible(s.compute))
+            assert_string_equal(
+                mq_dnn_conv_implementation(conv),
+                "forward own:winograd, backward data own:winograd, backward weights own:winograd");
+        run_passes(conv, &t);
+        compare_passes(conv, REALS, &t);
+        if (threads == 1) {
+            memcpy(y, t.dst_out, t.dst_count * sizeof(float));
+            memcpy(dw, t.dw_out, t.w_count * sizeof(float));
+            memcpy(dx, t.diff_src_out, dx_bytes);
+        } else if (possible(s.compute)) {
+            assert_memory_equal(y, t.dst_out, t.dst_count * sizeof(float));
+            assert_memory_equal(dw, t.dw_out, t.w_count * sizeof(float));
+            assert_memory_equal(dx, t.diff_src_out, dx_bytes);
+        }
+        mq_dnn_conv_destroy(conv);
+        mq_dnn_destroy(dnn);
+    }
+    mq_threads_set(0);
+    mq_free(y);
+    mq_free(dw);
+    mq_free(dx);
+    free_tensors(&t);
+}
+
+static void check_all(mq_dtype compute, mq_dtype diff_src) {
+    mq_dnn_conv_spec cases[CASES];
+    make_cases(cases);
+    for (int i = 0; i < CASES; i++) {
+        cases[i].compute = compute;
+        cases[i].diff_src = diff_src;
+        check_case(cases[i]);
+    }
+}
+
+static void float32(void **state) {
+    (void)state;
+    check_all(MQ_F32, MQ_F32);
+}
+
+static void bfloat16(void **state) {
+    (void)state;
+    if (!mq_dnn_has_bf16()) {
+        print_message("no native bfloat16 on this CPU\n");
+        skip();
+    }
+    check_all(MQ_BF16, MQ_F32);
+    check_all(MQ_BF16, MQ_BF16);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(float32),
+        cmocka_unit_test(bfloat16),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
