@@ -437,8 +437,8 @@ static mq_status execute(mq_dnn_conv *c, const pass *p, const dnnl_exec_arg_t *o
 mq_status mq_dnn_conv_set_weights(mq_dnn_conv *c, const float *w, mq_error *error) {
     MQ_TRY(prepare(c, error));
     MQ_TRY(point(c, c->plain, w, error));
-    if (c->fast_forward) mq_dnn_winograd_set_weights(c->fast_forward, w);
-    if (c->fast_data) mq_dnn_winograd_set_weights(c->fast_data, w);
+    mq_dnn_winograd_set_weights(c->fast_forward, w);
+    mq_dnn_winograd_set_weights(c->fast_data, w);
     if (c->narrow_data) mq_dnn_narrow_set_weights(c->narrow_data, w);
     weights *const copies[] = {&c->for_forward, &c->for_data};
     for (int i = 0; i < 2; i++) {
@@ -451,10 +451,7 @@ mq_status mq_dnn_conv_set_weights(mq_dnn_conv *c, const float *w, mq_error *erro
 
 mq_status mq_dnn_conv_forward(mq_dnn_conv *c, const void *src, float *dst, mq_error *error) {
     MQ_TRY(prepare(c, error));
-    if (c->fast_forward) {
-        mq_dnn_winograd_run(c->fast_forward, src, dst, NULL);
-        return MQ_OK;
-    }
+    if (mq_dnn_winograd_run(c->fast_forward, src, dst, NULL)) return MQ_OK;
     MQ_TRY(point(c, c->codes, src, error));
     MQ_TRY(point(c, c->dst, dst, error));
     const dnnl_exec_arg_t args[] = {
@@ -469,10 +466,7 @@ mq_status mq_dnn_conv_backward_data(mq_dnn_conv *c, const void *diff_dst, void *
         mq_dnn_narrow_run(c->narrow_data, diff_dst, diff_src);
         return MQ_OK;
     }
-    if (c->fast_data) {
-        mq_dnn_winograd_run(c->fast_data, diff_src, diff_dst, NULL);
-        return MQ_OK;
-    }
+    if (mq_dnn_winograd_run(c->fast_data, diff_src, diff_dst, NULL)) return MQ_OK;
     MQ_TRY(point(c, c->diff_dst, diff_dst, error));
     MQ_TRY(point(c, c->diff_src, diff_src, error));
     dnnl_memory_t w = c->for_data.memory ? c->for_data.memory : c->for_forward.memory;
@@ -489,10 +483,7 @@ mq_status mq_dnn_conv_backward_weights(mq_dnn_conv *c, const void *src, const vo
         mq_dnn_depthwise_gradient(&c->spec, src, diff_dst, c->dnn->scratch, dw);
         return MQ_OK;
     }
-    if (c->fast_weights) {
-        mq_dnn_winograd_run(c->fast_weights, src, diff_dst, dw);
-        return MQ_OK;
-    }
+    if (mq_dnn_winograd_run(c->fast_weights, src, diff_dst, dw)) return MQ_OK;
     MQ_TRY(point(c, c->src, src, error));
     MQ_TRY(point(c, c->diff_dst, diff_dst, error));
     MQ_TRY(point(c, c->plain, dw, error));

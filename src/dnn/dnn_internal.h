@@ -57,8 +57,8 @@ mq_status mq_dnn_winograd_create(mq_dnn *dnn, const mq_dnn_conv_spec *spec, mq_d
 void mq_dnn_winograd_destroy(mq_dnn_winograd *w);
 void mq_dnn_winograd_set_weights(mq_dnn_winograd *w, const float *weights);
 /* src and dst or, backward, their gradients; dw of backward weights alone. What the pass does not write is
- * read. */
-void mq_dnn_winograd_run(const mq_dnn_winograd *w, const void *src, const void *dst, float *dw);
+ * read. For NULL nothing is done: false. */
+bool mq_dnn_winograd_run(const mq_dnn_winograd *w, const void *src, const void *dst, float *dw);
 
 enum { MQ_DNN_SPEC_TEXT = 256 };
 const char *mq_dnn_spec_text(const mq_dnn_conv_spec *spec, char text[MQ_DNN_SPEC_TEXT]);

@@ -268,11 +268,13 @@ static void transform_weights(void *context, size_t task) {
 }
 
 void mq_dnn_winograd_set_weights(mq_dnn_winograd *w, const float *weights) {
+    if (!w) return;
     job j = {.w = w, .oihw = weights};
     mq_parallel(w->out.channels / LANES, transform_weights, &j);
 }
 
-void mq_dnn_winograd_run(const mq_dnn_winograd *w, const void *src, const void *dst, float *dw) {
+bool mq_dnn_winograd_run(const mq_dnn_winograd *w, const void *src, const void *dst, float *dw) {
+    if (!w) return false;
     const bool data = w->direction == MQ_DNN_BACKWARD_DATA;
     job j = {.in = data ? dst : src, .out = (char *)(uintptr_t)(data ? src : dst), .dw = dw};
     prepare(w, &j);
@@ -280,4 +282,5 @@ void mq_dnn_winograd_run(const mq_dnn_winograd *w, const void *src, const void *
         run_gradient(w, &j);
     else
         mq_parallel(w->tasks, run_share, &j);
+    return true;
 }
