@@ -157,32 +157,26 @@ static void prepare(const mq_dnn_winograd *w, job *j) {
     j->block = (float *)(void *)(scratch + 2 * edge_bytes(w));
 }
 
-/* The positions size x size from (y, x) on. */
-static void look(const places *p, const char *image, int y, int x, int size, const void *outside,
-                 const void **at) {
-    for (int r = 0; r < size; r++)
-        for (int c = 0; c < size; c++) {
-            const bool inside = y + r >= 0 && y + r < p->h && x + c >= 0 && x + c < p->w;
-            const size_t position = (size_t)(y + r) * (size_t)p->w + (size_t)(x + c);
-            *at++ = inside ? image + position * p->channels * p->element : outside;
+/* The positions of a tile: size x size of p's images, the first (up, left) before the tile's own. */
+static void look(const mq_dnn_winograd *w, const places *p, const char *images, size_t tile, int up, int left,
+                 int size, const void *outside, const void **at) {
+    const size_t each = w->across * (size_t)tiles_of(w->out.h), pixel = p->channels * p->element;
+    const int y = (int)(tile % each / w->across) * TILE - up, x = (int)(tile % w->across) * TILE - left;
+    const char *image = images + tile / each * (size_t)p->h * (size_t)p->w * pixel;
+    for (int r = y; r < y + size; r++)
+        for (int c = x; c < x + size; c++) {
+            const bool inside = r >= 0 && r < p->h && c >= 0 && c < p->w;
+            *at++ = inside ? image + ((size_t)r * (size_t)p->w + (size_t)c) * pixel : outside;
         }
 }
 
 static void look_in(const job *j, size_t tile, const void **at) {
     const mq_dnn_winograd *w = j->w;
-    const size_t each = w->across * (size_t)tiles_of(w->out.h), image = tile / each;
-    const int y = (int)(tile % each / w->across) * TILE, x = (int)(tile % w->across) * TILE;
-    const char *from = j->in + image * (size_t)w->in.h * (size_t)w->in.w * w->in.channels * w->in.element;
-    look(&w->in, from, y - w->before_h, x - w->before_w, MQ_WINOGRAD_IN, j->zeros, at);
+    look(w, &w->in, j->in, tile, w->before_h, w->before_w, MQ_WINOGRAD_IN, j->zeros, at);
 }
 
 static void look_out(const job *j, size_t tile, const void *outside, const void **at) {
-    const mq_dnn_winograd *w = j->w;
-    const size_t each = w->across * (size_t)tiles_of(w->out.h), image = tile / each;
-    const int y = (int)(tile % each / w->across) * TILE, x = (int)(tile % w->across) * TILE;
-    const char *from =
-        j->out + image * (size_t)w->out.h * (size_t)w->out.w * w->out.channels * w->out.element;
-    look(&w->out, from, y, x, TILE, outside, at);
+    look(j->w, &j->w->out, j->out, tile, 0, 0, TILE, outside, at);
 }
 
 static void run_block(const job *j, size_t first, size_t count, float *v, float *m) {

@@ -93,57 +93,45 @@ INLINE void gradient_line(const __m512 *u, size_t step, __m512 *out, size_t out_
 
 /* ---- tiles ---- */
 
-INLINE void source(const void *const *at, bool bf16, size_t channels, float *v, size_t plane) {
-    for (size_t c = 0; c < channels; c += LANES) {
-        __m512 d[IN], half[IN * IN];
+/* 16 channels of size x size positions into the 36 planes: B^T d B of 6, A e A^T of 4. */
+INLINE void spread(const void *const *at, size_t size, size_t c, bool bf16, float *to, size_t plane) {
+    __m512 line[IN], half[IN * IN];
 #pragma GCC unroll 6
-        for (size_t x = 0; x < IN; x++) {
+    for (size_t x = 0; x < size; x++) {
 #pragma GCC unroll 6
-            for (size_t y = 0; y < IN; y++) d[y] = load(at[y * IN + x], c, bf16);
-            source_line(d, 1, half + x, IN);
-        }
+        for (size_t y = 0; y < size; y++) line[y] = load(at[y * size + x], c, bf16);
+        if (size == IN)
+            source_line(line, 1, half + x, size);
+        else
+            target_line(line, 1, half + x, size);
+    }
 #pragma GCC unroll 6
-        for (size_t y = 0; y < IN; y++) {
-            source_line(half + y * IN, 1, d, 1);
+    for (size_t y = 0; y < IN; y++) {
+        if (size == IN)
+            source_line(half + y * size, 1, line, 1);
+        else
+            target_line(half + y * size, 1, line, 1);
 #pragma GCC unroll 6
-            for (size_t x = 0; x < IN; x++) _mm512_storeu_ps(v + (y * IN + x) * plane + c, d[x]);
-        }
+        for (size_t x = 0; x < IN; x++) _mm512_storeu_ps(to + (y * IN + x) * plane, line[x]);
     }
 }
 
 AVX512 void mq_winograd_source(const void *const *at, bool bf16, size_t channels, float *v, size_t plane) {
     if (bf16)
-        source(at, true, channels, v, plane);
+        for (size_t c = 0; c < channels; c += LANES) spread(at, IN, c, true, v + c, plane);
     else
-        source(at, false, channels, v, plane);
-}
-
-INLINE void target(const void *const *at, bool bf16, size_t channels, size_t tiles, size_t tile, float *z,
-                   size_t plane) {
-    for (size_t c = 0; c < channels; c += LANES) {
-        float *const to = z + mq_winograd_at(tiles, channels, tile, c);
-        __m512 e[IN], half[IN * OUT];
-#pragma GCC unroll 4
-        for (size_t x = 0; x < OUT; x++) {
-#pragma GCC unroll 4
-            for (size_t y = 0; y < OUT; y++) e[y] = load(at[y * OUT + x], c, bf16);
-            target_line(e, 1, half + x, OUT);
-        }
-#pragma GCC unroll 6
-        for (size_t y = 0; y < IN; y++) {
-            target_line(half + y * OUT, 1, e, 1);
-#pragma GCC unroll 6
-            for (size_t x = 0; x < IN; x++) _mm512_storeu_ps(to + (y * IN + x) * plane, e[x]);
-        }
-    }
+        for (size_t c = 0; c < channels; c += LANES) spread(at, IN, c, false, v + c, plane);
 }
 
 AVX512 void mq_winograd_target(const void *const *at, bool bf16, size_t channels, size_t tiles, size_t tile,
                                float *z, size_t plane) {
-    if (bf16)
-        target(at, true, channels, tiles, tile, z, plane);
-    else
-        target(at, false, channels, tiles, tile, z, plane);
+    for (size_t c = 0; c < channels; c += LANES) {
+        float *const to = z + mq_winograd_at(tiles, channels, tile, c);
+        if (bf16)
+            spread(at, OUT, c, true, to, plane);
+        else
+            spread(at, OUT, c, false, to, plane);
+    }
 }
 
 /* out[4][4] */

@@ -3,6 +3,7 @@
  * threads. */
 #include "helper_conv.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,6 +23,18 @@ static void make_cases(mq_dnn_conv_spec out[CASES]) {
     out[n].ow = 24;
     out[n++].oh = 30;
     assert_int_equal(n, CASES);
+}
+
+/* Root mean square of the error beside that of the result, float32. */
+static void check_error(const float *got, const double *want, size_t count) {
+    double error = 0, size = 0;
+    for (size_t i = 0; i < count; i++) {
+        error += (got[i] - want[i]) * (got[i] - want[i]);
+        size += want[i] * want[i];
+    }
+    const double relative = sqrt(error / size);
+    if (!(relative < 4e-6))
+        fail_msg("root mean square error %.3g of the result, expected below 4e-6", relative);
 }
 
 static bool possible(mq_dtype compute) {
@@ -47,6 +60,8 @@ static void check_case(mq_dnn_conv_spec s) {
                 "forward own:winograd, backward data own:winograd, backward weights own:winograd");
         run_passes(conv, &t);
         compare_passes(conv, REALS, &t);
+        check_error(t.dst_out, t.dst, t.dst_count);
+        check_error(t.dw_out, t.dw, t.w_count);
         if (threads == 1) {
             memcpy(y, t.dst_out, t.dst_count * sizeof(float));
             memcpy(dw, t.dw_out, t.w_count * sizeof(float));
