@@ -146,6 +146,7 @@ void batch_norm_pooled(const mq_model *model, const node_state *s, pooled_norm *
     out->forward = forward_of(model, op);
     out->backward = (norm_backward){op->m, op->factor, op->offset, op->slope};
     out->keep_z = s->quantised_by != NULL;
+    out->thin = model->training ? model->nodes[s->node->input[0]].thin : NULL;
 }
 
 void batch_norm_values(const mq_model *model, const node_state *s, const float *z, size_t pixels,
@@ -211,6 +212,13 @@ void batch_norm_add_moments(mq_model *model, node_state *s, const float *z, int 
                           .tasks = norm_tasks((size_t)count * image_elements(s->node))};
     if (first == 0) clear_sums(op);
     mq_parallel(call.tasks, norm_moments_task, (void *)(uintptr_t)&call);
+}
+
+void batch_norm_set_moments(const node_state *s, const double *sum, const double *square) {
+    bn_op *op = s->op;
+    clear_sums(op);
+    memcpy(op->partial, sum, (size_t)s->node->c * sizeof *sum);
+    memcpy(op->partial + op->width, square, (size_t)s->node->c * sizeof *square);
 }
 
 static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
@@ -297,6 +305,19 @@ void batch_norm_input_gradient(mq_model *model, node_state *s, int first, int co
                 : call.pooled    ? norm_read_pooled_task
                                  : norm_read_gradient_task,
                 &call);
+}
+
+void batch_norm_thin_gradient(mq_model *model, node_state *s, void *dx, mq_dtype type, float *dw) {
+    thin_layer *thin = input_state(model, s, 0)->thin;
+    pooled_norm pooled;
+    bn_call call = backward_call(model, s, 0, model->n, &pooled);
+    mq_mix_rows rows;
+    set_rows(model, s, &call, &rows);
+    call.out = dx;
+    call.out_type = type;
+    thin_begin_gradient(thin, &pooled.backward);
+    mq_parallel(call.tasks, norm_read_pooled_task, &call);
+    thin_weights_gradient(thin, &pooled.backward, dw);
 }
 
 void batch_norm_add_products(mq_model *model, node_state *s, int first, int count, bool clear) {

@@ -10,6 +10,7 @@
  * next one reads it; the batch norm behind a layer takes part (its sums forward, the layer's gradient
  * backward, which is never stored for more than a block). */
 #include "ops/conv_specs.h"
+#include "ops/thin.h"
 #include "ops/train_op.h"
 
 #include <math.h>
@@ -26,7 +27,8 @@ typedef struct conv_op {
     bool deferred; /* the batch norm after it multiplies the step */
     bool backward_data;
     mq_slot narrowed; /* the output's gradient rounded to the compute type, where it comes as float32 */
-    mq_slot real;     /* where its output may be short: a block of it as it comes */
+    bool shortens;    /* its output may be short */
+    mq_slot real;     /* and a block of it as it comes goes here */
     mq_slot widened;  /* the input of a block in the compute type, where it comes as bytes */
     struct {
         int n;
@@ -35,7 +37,8 @@ typedef struct conv_op {
     } shape[SHAPES];      /* one per batch size met: full batches, the last one ... */
     int next;
     double *bias_sums;
-    float *more; /* the weights' gradient of the blocks behind the first */
+    double *moments; /* [2][channels]; of a thin one */
+    float *more;     /* the weights' gradient of the blocks behind the first */
 } conv_op;
 
 static mq_dnn_conv_spec spec_for(const mq_model *model, const node_state *s, int n) {
@@ -113,6 +116,26 @@ static bool is_rounded(const mq_model *model, const node_state *s) {
            activation_mixes_rows(model, norm->quantised_by, c);
 }
 
+/* A thin layer's output is not stored (thin.h). */
+static bool is_thin(const mq_model *model, const node_state *s) {
+    const conv_op *op = s->op;
+    const mq_node *node = s->node;
+    const node_state *norm = s->norm_behind;
+    if (!model->options.training || !op->deferred || !norm || !norm->quantised_by || !norm->pooled_by)
+        return false;
+    return node->op == MQ_OP_CONV && node->conv.kernel_h == 1 && node->conv.kernel_w == 1 &&
+           node->conv.stride == 1 && !node->conv.pad_h && !node->conv.pad_w && node->conv.groups == 1 &&
+           norm->pooled_by->node->pool.kernel == 2 &&
+           thin_fits((size_t)model->net->nodes[node->input[0]].c, (size_t)node->c);
+}
+
+static mq_status create_thin(const mq_model *model, node_state *s, mq_error *error) {
+    conv_op *op = s->op;
+    const size_t in = (size_t)model->net->nodes[s->node->input[0]].c, out = (size_t)s->node->c;
+    MQ_TRY(mq_alloc(2 * out, sizeof(double), "a layer's sums", &op->moments, error));
+    return thin_create(in, out, &s->thin, error);
+}
+
 static mq_status create(mq_model *model, node_state *s, mq_error *error) {
     const mq_node *node = s->node;
     const mq_net *net = model->net;
@@ -136,7 +159,9 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
         MQ_TRY(mq_alloc(layer_weights_count(op->weights), sizeof(float), "a weights' gradient", &op->more,
                         error));
     if (op->bias) MQ_TRY(mq_alloc((size_t)node->c, sizeof(double), "a bias gradient", &op->bias_sums, error));
-    if (may_be_whole(model, s) || is_rounded(model, s)) {
+    op->shortens = may_be_whole(model, s) || is_rounded(model, s);
+    if (is_thin(model, s)) MQ_TRY(create_thin(model, s, error));
+    if (op->shortens && !s->thin) {
         const int now = time_forward(net, node->index);
         MQ_TRY(mq_plan_add(model->plan, (size_t)s->block * bytes_each, now, now, &op->real, error));
     }
@@ -145,7 +170,7 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
         size_t bytes = (size_t)s->block * image_elements(node) * mq_dtype_size(model->options.compute);
         MQ_TRY(mq_plan_add(model->plan, bytes, now, now, &op->narrowed, error));
     }
-    if (model->options.training && model->nodes[node->input[0]].out_type == MQ_U8) {
+    if (model->options.training && model->nodes[node->input[0]].out_type == MQ_U8 && !s->thin) {
         const int now = time_backward(net, node->index);
         const size_t elements = (size_t)s->block * image_elements(&net->nodes[node->input[0]]);
         MQ_TRY(mq_plan_add(model->plan, elements * mq_dtype_size(model->options.compute), now, now,
@@ -162,6 +187,9 @@ static void destroy(node_state *s) {
     layer_weights_destroy(op->weights);
     mq_free(op->bias_sums);
     mq_free(op->more);
+    mq_free(op->moments);
+    thin_destroy(s->thin);
+    s->thin = NULL;
     mq_free(op);
     s->op = NULL;
 }
@@ -235,9 +263,21 @@ static bool fits_whole(const mq_model *model, const node_state *s) {
 
 static norm_stored stored_now(const mq_model *model, const node_state *s) {
     const conv_op *op = s->op;
-    if (!model->training || op->real < 0) return NORM_REAL;
+    if (!model->training || !op->shortens) return NORM_REAL;
     if (layer_searched(model, s->node->layer)) return NORM_ROUNDED;
     return fits_whole(model, s) ? NORM_WHOLE : NORM_REAL;
+}
+
+/* Its input, and the batch norm's sums; the max pool computes what it wants of the output. */
+static void forward_thin(mq_model *model, const node_state *s) {
+    const conv_op *op = s->op;
+    node_state *in = input_state(model, s, 0);
+    const size_t pixels = (size_t)model->n * (size_t)(s->node->h * s->node->w);
+    if (in->read_by && model->n) activation_forward(model, in, 0, model->n);
+    thin_begin(s->thin, layer_weights_operand(op->weights), model->options.compute == MQ_BF16, in->out,
+               in->out_type, pixels);
+    thin_moments(s->thin, op->moments, op->moments + s->node->c);
+    batch_norm_set_moments(s->norm_behind, op->moments, op->moments + s->node->c);
 }
 
 static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
@@ -248,6 +288,10 @@ static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
     const float scale =
         (float)((double)layer_weights_step(op->weights) * (double)input_state(model, s, 0)->scale);
     s->scale = op->deferred ? scale : 1;
+    if (s->thin && model->training) {
+        forward_thin(model, s);
+        return MQ_OK;
+    }
     if (!model->n && s->norm_behind && model->training)
         batch_norm_add_moments(model, s->norm_behind, s->out, 0, 0);
     for (int i = 0; i < model->n; i += s->block)
@@ -362,6 +406,15 @@ static void no_images(mq_model *model, node_state *s) {
     if (op->backward_data && in->read_by && in->norm) batch_norm_add_products(model, in->norm, 0, 0, true);
 }
 
+static void backward_thin(mq_model *model, node_state *s) {
+    const conv_op *op = s->op;
+    node_state *in = input_state(model, s, 0);
+    batch_norm_thin_gradient(model, s->norm_behind, op->backward_data ? in->grad : NULL, in->grad_type,
+                             layer_weights_operand_grad(op->weights));
+    if (op->backward_data && in->read_by && in->norm)
+        batch_norm_add_products(model, in->norm, 0, model->n, true);
+}
+
 /* The blocks in falling order: the last images are those that passes before this one had last. */
 static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
     conv_op *op = s->op;
@@ -369,8 +422,11 @@ static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
     const int last = (model->n - 1) / s->block * s->block;
     if (op->bias) memset(op->bias_sums, 0, (size_t)s->node->c * sizeof *op->bias_sums);
     if (op->backward_data) in->grad_scale = layer_weights_step(op->weights);
-    if (!model->n) no_images(model, s);
-    for (int i = last; i >= 0 && model->n; i -= s->block)
+    if (s->thin)
+        backward_thin(model, s);
+    else if (!model->n)
+        no_images(model, s);
+    for (int i = last; i >= 0 && model->n && !s->thin; i -= s->block)
         MQ_TRY(backward_block(model, s, i, i == last ? model->n - i : s->block, i == last, error));
     for (int c = 0; op->bias && c < s->node->c; c++) op->bias->grad[c] = (float)op->bias_sums[c];
     layer_weights_backward(model, op->weights, in->scale);

@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/rng.h"
+#include "ops/thin.h"
 #include "ops/train_op.h"
 
 static const train_op *const OPS[MQ_OPS] = {
@@ -112,7 +113,8 @@ static int time_own_backward(const mq_model *model, const mq_node *node) {
 /* When the reader `node` is done with its input. */
 static int time_reads(const mq_model *model, const mq_node *node) {
     const node_state *s = &model->nodes[node->index];
-    if (model->options.training && OPS[node->op]->keeps_input) return time_own_backward(model, node);
+    const bool thin = node->op == MQ_OP_BATCH_NORM && model->nodes[node->input[0]].thin;
+    if (model->options.training && OPS[node->op]->keeps_input && !thin) return time_own_backward(model, node);
     if (s->pooled_by)
         s = s->pooled_by; /* a batch norm's input is read by what computes it */
     else if (s->quantised_by)
@@ -145,6 +147,7 @@ static mq_status plan_node(mq_model *model, node_state *s, mq_error *error) {
     if (!needs_grad(model, node)) return MQ_OK;
     const int own = time_own_backward(model, node);
     if (node->op == MQ_OP_MAX_POOL && s->norm && s->norm->quantised_by) return MQ_OK;
+    if (s->thin) return MQ_OK;
     if (s->norm_behind) { /* one block, when it is asked for */
         first_grad = own;
         count = (size_t)s->block * image_elements(node);
@@ -423,12 +426,18 @@ static void read_output(const mq_model *model, const node_state *s, size_t count
     }
 }
 
+static bool is_thin_now(const mq_model *model, const node_state *s) {
+    return s->thin && model->training;
+}
+
 /* The batch norm of what `from` holds, unscaled. */
 static mq_status peek_norm(const mq_model *model, const node_state *norm, const node_state *from,
                            size_t count, float *out, mq_error *error) {
     float *z;
     MQ_TRY(mq_alloc(count, sizeof *z, "a copy of a layer's output", &z, error));
-    for (size_t i = 0; i < count; i++) z[i] = norm_z_at((norm_z){from->out, stored_as(model, from)}, i);
+    if (is_thin_now(model, from)) thin_values(from->thin, z);
+    for (size_t i = 0; i < count && !is_thin_now(model, from); i++)
+        z[i] = norm_z_at((norm_z){from->out, stored_as(model, from)}, i);
     batch_norm_values(model, norm, z, count / (size_t)norm->node->c, out);
     mq_free(z);
     return MQ_OK;
@@ -439,11 +448,17 @@ mq_status mq_model_peek(const mq_model *model, int node, float *out, mq_error *e
     size_t count = (size_t)model->n * image_elements(s->node);
     const bool placed = s->pooled_by || s->quantised_by;
     const node_state *from = placed ? &model->nodes[s->node->input[0]] : s;
-    if (node != 0 && mq_plan_last(model->plan, from->out_slot) < model->net->node_count)
+    const bool thin = is_thin_now(model, from);
+    if (node != 0 && !thin && mq_plan_last(model->plan, from->out_slot) < model->net->node_count)
         return mq_fail(error, MQ_INTERNAL, "layer %s: its output's memory was used again", s->node->name);
     const bool inputs = s->node->op == MQ_OP_MAX_POOL && s->norm && s->norm->quantised_by;
     if (placed || inputs) return peek_norm(model, placed ? s : s->norm, from, count, out, error);
-    read_output(model, s, count, out);
+    if (thin) {
+        thin_values(s->thin, out);
+        for (size_t i = 0; i < count; i++) out[i] *= s->scale;
+    } else {
+        read_output(model, s, count, out);
+    }
     return MQ_OK;
 }
 

@@ -177,6 +177,9 @@ void norm_read_pooled_task(void *context, size_t task) {
             } else {
                 through_activation(call, call->before + at, (size_t)n * c, dy, NULL);
             }
-            pooled_norm_gradient(p, row, column, n, dy, call->out, call->out_type);
+            if (p->thin)
+                thin_gradient(p, task, row, column, n, dy, call->out, call->out_type);
+            else
+                pooled_norm_gradient(p, row, column, n, dy, call->out, call->out_type);
         }
 }

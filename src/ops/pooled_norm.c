@@ -133,7 +133,9 @@ MQ_CLONES static void forward_row_exact_z(const pooled_norm *p, size_t row) {
 }
 
 void pooled_norm_forward(const pooled_norm *p, size_t row) {
-    if (!p->forward.ea && pooled_norm_avx512(p))
+    if (p->thin)
+        thin_forward_row(p, row);
+    else if (!p->forward.ea && pooled_norm_avx512(p))
         pooled_norm_forward_avx512(p, row);
     else
         pooled_norm_forward_plain(p, row);

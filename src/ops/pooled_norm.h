@@ -7,11 +7,13 @@
 #define MIXQ_OPS_POOLED_NORM_H
 
 #include "ops/norm_rows.h"
+#include "ops/thin.h"
 #include "ops/train_op.h"
 
 typedef struct pooled_norm {
     int h, w, c, kernel;
-    norm_z z; /* large: the batch norm's input; short only with the passes of AVX-512 */
+    norm_z z;               /* large: the batch norm's input; short only with the passes of AVX-512 */
+    const thin_layer *thin; /* computes z, of which z.as says alone how y is stored; else NULL */
     norm_forward forward;
     norm_backward backward;
     bool keep_z;     /* y gets the maxima's z instead, stored as z is */

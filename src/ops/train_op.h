@@ -33,6 +33,8 @@ typedef struct node_state {
     /* Of such a layer, in the forward under way: how its output, and that of the max pool behind, are stored.
      */
     norm_stored stored;
+    struct thin_layer
+        *thin; /* of a layer that is one in training (thin.h): its output is stored in evaluation */
     int block; /* images; of a layer, whose gradient holds so many when a batch norm is behind it */
 } node_state;
 
@@ -119,6 +121,10 @@ static inline void norm_share(size_t items, size_t tasks, size_t task, size_t *f
  * dL/dz after the batch norm's backward, into out [count][h][w][c] of the layer's grad_type. */
 void batch_norm_add_moments(mq_model *model, node_state *s, const float *z, int first, int count);
 void batch_norm_input_gradient(mq_model *model, node_state *s, int first, int count, void *out);
+/* For a thin layer: takes the sums of z and z*z [c] of all images; and, after the batch norm's backward,
+ * computes the gradients of the layer's input, of type f32 or bf16 (NULL: not wanted), and of its weights. */
+void batch_norm_set_moments(const node_state *s, const double *sum, const double *square);
+void batch_norm_thin_gradient(mq_model *model, node_state *s, void *dx, mq_dtype type, float *dw);
 
 /* For the layer behind an activation with a batch norm inside: adds to the sums of dL/d(normalised) (cleared
  * when asked), whose gradient has come for these images. */

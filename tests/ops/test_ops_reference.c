@@ -113,7 +113,8 @@ static void look(pair *p, bool training) {
         const bool activation = node->op == MQ_OP_ACTIVATION && node->act.kind != MQ_ACT_IMAGE;
         if (!activation && node->op != MQ_OP_MAX_POOL) continue;
         if (activation) assert_non_null(p->seen[in->index]); /* backward reads it again */
-        if (!p->seen[in->index] && in->op == MQ_OP_BATCH_NORM) rebuild_batch_norm(p, in, training);
+        const bool rebuilt = in->op == MQ_OP_BATCH_NORM && p->seen[in->input[0]];
+        if (!p->seen[in->index] && rebuilt) rebuild_batch_norm(p, in, training);
         p->guessed |= !p->seen[in->index];
         OK(mq_ref_override(p->ref, i, p->seen[in->index], ERROR));
     }

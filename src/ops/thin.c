@@ -1,0 +1,210 @@
+/* thin.c - a thin layer's sums, the gathering of its tiles, and the small matrices of its gradients; the work
+ * per output is thin_avx512.c's. */
+#include "ops/thin.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/parallel.h"
+#include "ops/pooled_norm.h"
+
+enum { SUMS = THIN_MOST + THIN_MOST * THIN_MOST, PIECE = 64 /* windows at a time */ };
+
+bool thin_fits(size_t in, size_t out) {
+    return in <= THIN_MOST && norm_avx512(out) && thin_avx512();
+}
+
+static size_t partial_each(const thin_layer *t) {
+    return t->out * THIN_MOST > SUMS ? t->out * THIN_MOST : SUMS;
+}
+
+mq_status thin_create(size_t in, size_t out, thin_layer **result, mq_error *error) {
+    MQ_TRY(mq_alloc(1, sizeof **result, "a layer", result, error));
+    thin_layer *t = *result;
+    t->in = in;
+    t->out = out;
+    MQ_TRY(mq_alloc(THIN_MOST * out, sizeof(float), "a layer's weights", &t->weights, error));
+    return mq_alloc(NORM_TASKS * partial_each(t), sizeof(double), "a layer's sums", &t->partial, error);
+}
+
+void thin_destroy(thin_layer *t) {
+    if (!t) return;
+    mq_free(t->weights);
+    mq_free(t->partial);
+    mq_free(t);
+}
+
+/* `count` pixels side by side from p on, each widened to THIN_MOST numbers. */
+static void widen(const thin_layer *t, const void *x, size_t p, size_t count, float *out) {
+    const size_t in = t->in, end = (p + count) * in;
+    for (size_t at = p * in; at < end; at += in, out += THIN_MOST)
+        for (size_t k = 0; k < in; k++)
+            out[k] = t->type == MQ_F32    ? ((const float *)x)[at + k]
+                     : t->type == MQ_BF16 ? mq_bf16_to_f32(((const uint16_t *)x)[at + k])
+                                          : (float)((const uint8_t *)x)[at + k];
+}
+
+static void sums_task(void *context, size_t task) {
+    const thin_layer *t = context;
+    double sum[THIN_MOST] = {0}, products[THIN_MOST][THIN_MOST] = {{0}};
+    float x[PIECE * THIN_MOST] = {0};
+    size_t first, count;
+    norm_share(t->pixels, NORM_TASKS, task, &first, &count);
+    for (size_t end = first + count; first < end; first += PIECE) {
+        const size_t n = end - first < PIECE ? end - first : PIECE;
+        widen(t, t->x, first, n, x);
+        for (size_t i = 0; i < n * THIN_MOST; i += THIN_MOST)
+            for (size_t k = 0; k < THIN_MOST; k++) {
+                const double v = (double)x[i + k];
+                sum[k] += v;
+                for (size_t j = k; j < THIN_MOST; j++) products[k][j] += v * (double)x[i + j];
+            }
+    }
+    double *to = t->partial + task * partial_each(t);
+    memcpy(to, sum, sizeof sum);
+    memcpy(to + THIN_MOST, products, sizeof products);
+}
+
+void thin_begin(thin_layer *t, const float *weights, bool bf16, const void *x, mq_dtype type, size_t pixels) {
+    for (size_t o = 0; o < t->out; o++)
+        for (size_t k = 0; k < t->in; k++) {
+            const float w = weights[o * t->in + k];
+            t->weights[k * t->out + o] = bf16 ? mq_bf16_to_f32(mq_f32_to_bf16(w)) : w;
+        }
+    t->x = x;
+    t->type = type;
+    t->pixels = pixels;
+    memset(t->sum, 0, sizeof t->sum);
+    memset(t->products, 0, sizeof t->products);
+    mq_parallel(NORM_TASKS, sums_task, t);
+    for (size_t task = 0; task < NORM_TASKS; task++) {
+        const double *from = t->partial + task * partial_each(t);
+        for (size_t k = 0; k < THIN_MOST; k++) {
+            t->sum[k] += from[k];
+            for (size_t j = k; j < THIN_MOST; j++) {
+                t->products[k][j] += from[THIN_MOST + k * THIN_MOST + j];
+                t->products[j][k] = t->products[k][j];
+            }
+        }
+    }
+}
+
+static double weight(const thin_layer *t, size_t k, size_t o) {
+    return (double)t->weights[k * t->out + o];
+}
+
+/* (W v)_o */
+static double applied(const thin_layer *t, size_t o, const double *v) {
+    double sum = 0;
+    for (size_t k = 0; k < t->in; k++) sum += weight(t, k, o) * v[k];
+    return sum;
+}
+
+void thin_moments(const thin_layer *t, double *sum, double *square) {
+    for (size_t o = 0; o < t->out; o++) {
+        sum[o] = applied(t, o, t->sum);
+        square[o] = 0;
+        for (size_t k = 0; k < t->in; k++) square[o] += weight(t, k, o) * applied(t, o, t->products[k]);
+    }
+}
+
+void thin_values(const thin_layer *t, float *z) {
+    float x[THIN_MOST] = {0};
+    for (size_t p = 0; p < t->pixels; p++) {
+        widen(t, t->x, p, 1, x);
+        for (size_t o = 0; o < t->out; o++, z++) {
+            *z = t->weights[o] * x[0];
+            for (size_t k = 1; k < t->in; k++) *z = fmaf(t->weights[k * t->out + o], x[k], *z);
+        }
+    }
+}
+
+/* The pixel of p's window `column` of a row, the first of its tile. */
+static size_t pixel_of(const pooled_norm *p, size_t row, size_t column) {
+    return (row * 2 * (size_t)p->w + column) * 2;
+}
+
+/* Tiles side by side: [windows][2][2] pixels. */
+static void gather(const pooled_norm *p, size_t row, size_t column, size_t windows, float *x) {
+    float line[2 * PIECE * THIN_MOST] = {0};
+    for (size_t y = 0; y < 2; y++) {
+        widen(p->thin, p->thin->x, pixel_of(p, row, column) + y * 2 * (size_t)p->w, 2 * windows, line);
+        for (size_t i = 0; i < windows; i++)
+            memcpy(x + (i * THIN_TILE + y * 2) * THIN_MOST, line + i * 2 * THIN_MOST,
+                   2 * THIN_MOST * sizeof(float));
+    }
+}
+
+void thin_forward_row(const pooled_norm *p, size_t row) {
+    float x[PIECE * THIN_TILE * THIN_MOST];
+    const size_t width = (size_t)p->w;
+    for (size_t column = 0; column < width; column += PIECE) {
+        const size_t n = width - column < PIECE ? width - column : PIECE;
+        gather(p, row, column, n, x);
+        thin_forward_avx512(p, x, n, (row * width + column) * (size_t)p->c);
+    }
+}
+
+/* ---- backward ---- */
+
+void thin_begin_gradient(thin_layer *t, const norm_backward *k) {
+    double centre[THIN_MOST] = {0}, offset[THIN_MOST] = {0}, mix[THIN_MOST][THIN_MOST] = {{0}};
+    for (size_t i = 0; i < t->in && t->pixels; i++) {
+        t->centre[i] = (float)(t->sum[i] / (double)t->pixels);
+        centre[i] = (double)t->centre[i];
+    }
+    for (size_t o = 0; o < t->out; o++) {
+        const double slope = (double)k->slope[o];
+        const double away = applied(t, o, centre) - (double)k->mean[o];
+        for (size_t i = 0; i < t->in; i++) {
+            offset[i] += weight(t, i, o) * ((double)k->b[o] + slope * away);
+            for (size_t j = 0; j < t->in; j++) mix[i][j] += weight(t, i, o) * slope * weight(t, j, o);
+        }
+    }
+    for (size_t i = 0; i < THIN_MOST; i++) {
+        t->offset[i] = (float)offset[i];
+        for (size_t j = 0; j < THIN_MOST; j++) t->mix[i][j] = (float)mix[i][j];
+    }
+    memset(t->partial, 0, NORM_TASKS * partial_each(t) * sizeof(double));
+}
+
+static void scatter(const pooled_norm *p, size_t row, size_t column, size_t windows, const float *from,
+                    void *dx, mq_dtype type) {
+    const size_t in = p->thin->in;
+    for (size_t i = 0; i < windows; i++)
+        for (size_t tile = 0; tile < THIN_TILE; tile++, from += THIN_MOST) {
+            const size_t pixel = pixel_of(p, row, column + i) + tile / 2 * 2 * (size_t)p->w + tile % 2;
+            for (size_t k = 0; k < in; k++)
+                if (type == MQ_BF16)
+                    ((uint16_t *)dx)[pixel * in + k] = mq_f32_to_bf16(from[k]);
+                else
+                    ((float *)dx)[pixel * in + k] = from[k];
+        }
+}
+
+void thin_gradient(const pooled_norm *p, size_t task, size_t row, int column, int columns, const float *dy,
+                   void *dx, mq_dtype type) {
+    const thin_layer *t = p->thin;
+    float x[PIECE * THIN_TILE * THIN_MOST], out[PIECE * THIN_TILE * THIN_MOST];
+    double *dw = t->partial + task * partial_each(t);
+    const size_t end = (size_t)(column + columns), c = (size_t)p->c;
+    for (size_t at = (size_t)column; at < end; at += PIECE, dy += PIECE * c) {
+        const size_t n = end - at < PIECE ? end - at : PIECE;
+        gather(p, row, at, n, x);
+        thin_gradient_avx512(p, x, n, (row * (size_t)p->w + at) * c, dy, out, dw);
+        if (dx) scatter(p, row, at, n, out, dx, type);
+    }
+}
+
+void thin_weights_gradient(const thin_layer *t, const norm_backward *k, float *dw) {
+    for (size_t o = 0; o < t->out; o++) {
+        const double slope = (double)k->slope[o], level = (double)k->b[o] - slope * (double)k->mean[o];
+        for (size_t i = 0; i < t->in; i++) {
+            double sum = 0;
+            for (size_t task = 0; task < NORM_TASKS; task++)
+                sum += t->partial[task * partial_each(t) + i * t->out + o];
+            dw[o * t->in + i] = (float)(sum - level * t->sum[i] - slope * applied(t, o, t->products[i]));
+        }
+    }
+}

@@ -1,0 +1,183 @@
+/* thin_avx512.c - a thin layer's outputs tile by tile, 16 channels in a vector: what the pool keeps of them,
+ * and what its gradient gives to x and the weights. */
+#include "ops/thin.h"
+
+#include "ops/pooled_norm.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include "ops/norm_avx512.h"
+
+enum { VALUES = THIN_TILE * THIN_MOST };
+_Static_assert((int)VALUES == (int)LANES, "a tile of x is a vector");
+
+bool thin_avx512(void) {
+    return norm_avx512(LANES);
+}
+
+INLINE void forward(const pooled_norm *p, const float *x, size_t windows, size_t at, size_t in,
+                    norm_stored as) {
+    const norm_forward *f = &p->forward;
+    const size_t channels = (size_t)p->c;
+    for (size_t c = 0; c < channels; c += LANES) {
+        __m512 w[THIN_MOST];
+#pragma GCC unroll 4
+        for (size_t k = 0; k < in; k++) w[k] = _mm512_loadu_ps(p->thin->weights + k * channels + c);
+        const __m512 mean = _mm512_loadu_ps(f->mean + c), a = _mm512_loadu_ps(f->a + c),
+                     b = _mm512_loadu_ps(f->b + c);
+        for (size_t i = 0; i < windows; i++) {
+            const float *tile = x + i * VALUES;
+            __m512 kept = _mm512_setzero_ps(), best = kept;
+            __m512i index = _mm512_setzero_si512();
+#pragma GCC unroll 4
+            for (int place = 0; place < THIN_TILE; place++) {
+                __m512 z = _mm512_mul_ps(w[0], _mm512_set1_ps(tile[place * THIN_MOST]));
+#pragma GCC unroll 4
+                for (size_t k = 1; k < in; k++)
+                    z = _mm512_fmadd_ps(w[k], _mm512_set1_ps(tile[(size_t)place * THIN_MOST + k]), z);
+                const __m512 v = _mm512_add_ps(_mm512_mul_ps(_mm512_sub_ps(z, mean), a), b);
+                __mmask16 take = 0xffff;
+                if (place)
+                    take = _mm512_cmp_ps_mask(v, best, _CMP_GT_OQ) | _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+                best = _mm512_mask_mov_ps(best, take, v);
+                kept = _mm512_mask_mov_ps(kept, take, z);
+                index = _mm512_mask_mov_epi32(index, take, _mm512_set1_epi32(place));
+            }
+            store_z(p->y, at + i * channels + c, kept, as);
+            _mm_storeu_si128((void *)(p->index + at + i * channels + c), _mm512_cvtepi32_epi8(index));
+        }
+    }
+}
+
+INLINE void forward_as(const pooled_norm *p, const float *x, size_t windows, size_t at, norm_stored as) {
+    if (p->thin->in == 3)
+        forward(p, x, windows, at, 3, as);
+    else
+        forward(p, x, windows, at, THIN_MOST, as);
+}
+
+AVX512 void thin_forward_avx512(const pooled_norm *p, const float *x, size_t windows, size_t at) {
+    if (p->z.as == NORM_WHOLE)
+        forward_as(p, x, windows, at, NORM_WHOLE);
+    else if (p->z.as == NORM_ROUNDED)
+        forward_as(p, x, windows, at, NORM_ROUNDED);
+    else
+        forward_as(p, x, windows, at, NORM_REAL);
+}
+
+/* Lane i of the result: the sum of v[i]'s lanes. */
+INLINE __m512 sums_of(const __m512 *v) {
+    __m512 two[8], four[4], eight[2];
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++)
+        two[i] = _mm512_add_ps(_mm512_unpacklo_ps(v[2 * i], v[2 * i + 1]),
+                               _mm512_unpackhi_ps(v[2 * i], v[2 * i + 1]));
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++)
+        four[i] = _mm512_add_ps(_mm512_shuffle_ps(two[2 * i], two[2 * i + 1], 0x44),
+                                _mm512_shuffle_ps(two[2 * i], two[2 * i + 1], 0xee));
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++)
+        eight[i] = _mm512_add_ps(_mm512_shuffle_f32x4(four[2 * i], four[2 * i + 1], 0x88),
+                                 _mm512_shuffle_f32x4(four[2 * i], four[2 * i + 1], 0xdd));
+    return _mm512_add_ps(_mm512_shuffle_f32x4(eight[0], eight[1], 0x88),
+                         _mm512_shuffle_f32x4(eight[0], eight[1], 0xdd));
+}
+
+/* THIN_MOST numbers for each position of the tile. */
+INLINE __m512 repeated(const float *v) {
+    return _mm512_broadcast_f32x4(_mm_loadu_ps(v));
+}
+
+/* Column j of dx's matrix, for each position; and where x_j of each position's lanes is. */
+INLINE __m512 column_of(const thin_layer *t, size_t j) {
+    float v[THIN_MOST];
+    for (size_t k = 0; k < THIN_MOST; k++) v[k] = t->mix[k][j];
+    return repeated(v);
+}
+
+INLINE __m512 own(__m512 x, size_t j) {
+    return j == 0   ? _mm512_permute_ps(x, 0x00)
+           : j == 1 ? _mm512_permute_ps(x, 0x55)
+           : j == 2 ? _mm512_permute_ps(x, 0xaa)
+                    : _mm512_permute_ps(x, 0xff);
+}
+
+/* g = a dy of a tile's maxima, 16 channels: into sums[place][k], of W^T g, and the weights' gradient. */
+INLINE void give(const pooled_norm *p, size_t at, size_t c, const float *dy, __m512 x, size_t in,
+                 __m512 *sums, float *dw) {
+    const size_t channels = (size_t)p->c;
+    const __m512 g = _mm512_mul_ps(_mm512_loadu_ps(p->backward.a + c), _mm512_loadu_ps(dy + c));
+    const __m512i index = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)(p->index + at + c)));
+    const __m512i first = _mm512_slli_epi32(index, 2); /* of x at the maximum: THIN_MOST numbers each */
+#pragma GCC unroll 4
+    for (size_t k = 0; k < in; k++) {
+        const __m512 there = _mm512_permutexvar_ps(_mm512_add_epi32(first, _mm512_set1_epi32((int)k)), x);
+        float *to = dw + k * channels + c;
+        _mm512_storeu_ps(to, _mm512_fmadd_ps(g, there, _mm512_loadu_ps(to)));
+    }
+#pragma GCC unroll 4
+    for (int place = 0; place < THIN_TILE; place++) {
+        const __mmask16 here = _mm512_cmpeq_epi32_mask(index, _mm512_set1_epi32(place));
+#pragma GCC unroll 4
+        for (size_t k = 0; k < in; k++) {
+            __m512 *sum = sums + place * THIN_MOST + k;
+            *sum = _mm512_mask3_fmadd_ps(g, _mm512_loadu_ps(p->thin->weights + k * channels + c), *sum, here);
+        }
+    }
+}
+
+INLINE void gradient(const pooled_norm *p, const float *x, size_t windows, size_t at, const float *dy,
+                     float *dx, float *dw, size_t in) {
+    const thin_layer *t = p->thin;
+    const size_t channels = (size_t)p->c;
+    const __m512 offset = repeated(t->offset), centre = repeated(t->centre);
+    __m512 mix[THIN_MOST];
+#pragma GCC unroll 4
+    for (size_t j = 0; j < in; j++) mix[j] = column_of(t, j);
+    for (size_t i = 0; i < windows; i++) {
+        const __m512 tile = _mm512_loadu_ps(x + i * VALUES);
+        __m512 sums[VALUES];
+#pragma GCC unroll 16
+        for (size_t v = 0; v < VALUES; v++) sums[v] = _mm512_setzero_ps();
+        for (size_t c = 0; c < channels; c += LANES)
+            give(p, at + i * channels, c, dy + i * channels, tile, in, sums, dw);
+        const __m512 away = _mm512_sub_ps(tile, centre);
+        __m512 out = _mm512_sub_ps(sums_of(sums), offset);
+#pragma GCC unroll 4
+        for (size_t j = 0; j < in; j++) out = _mm512_fnmadd_ps(mix[j], own(away, j), out);
+        _mm512_storeu_ps(dx + i * VALUES, out);
+    }
+}
+
+AVX512 static void add(double *to, const float *from, size_t count) {
+    for (size_t i = 0; i < count; i++) to[i] += (double)from[i];
+}
+
+AVX512 void thin_gradient_avx512(const pooled_norm *p, const float *x, size_t windows, size_t at,
+                                 const float *dy, float *dx, double *dw) {
+    enum { MOST = NORM_PIECE * THIN_MOST };
+    const size_t in = p->thin->in == 3 ? 3 : THIN_MOST, count = in * (size_t)p->c;
+    float sums[MOST]; /* of these tiles */
+    for (size_t i = 0; i < count; i++) sums[i] = 0;
+    if (in == 3)
+        gradient(p, x, windows, at, dy, dx, sums, 3);
+    else
+        gradient(p, x, windows, at, dy, dx, sums, THIN_MOST);
+    add(dw, sums, count);
+}
+
+#else
+
+bool thin_avx512(void) {
+    return false;
+}
+
+void thin_forward_avx512(const pooled_norm *p, const float *x, size_t windows, size_t at) {
+    (void)p, (void)x, (void)windows, (void)at;
+}
+
+void thin_gradient_avx512(const pooled_norm *p, const float *x, size_t windows, size_t at, const float *dy,
+                          float *dx, double *dw) {
+    (void)p, (void)x, (void)windows, (void)at, (void)dy, (void)dx, (void)dw;
+}
+#endif
