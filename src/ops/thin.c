@@ -35,31 +35,20 @@ void thin_destroy(thin_layer *t) {
     mq_free(t);
 }
 
-/* `count` pixels side by side from p on, each widened to THIN_MOST numbers. */
-static void widen(const thin_layer *t, const void *x, size_t p, size_t count, float *out) {
-    const size_t in = t->in, end = (p + count) * in;
-    for (size_t at = p * in; at < end; at += in, out += THIN_MOST)
-        for (size_t k = 0; k < in; k++)
-            out[k] = t->type == MQ_F32    ? ((const float *)x)[at + k]
-                     : t->type == MQ_BF16 ? mq_bf16_to_f32(((const uint16_t *)x)[at + k])
-                                          : (float)((const uint8_t *)x)[at + k];
+static const void *pixel_at(const thin_layer *t, const void *x, size_t p) {
+    return (const char *)x + p * t->in * mq_dtype_size(t->type);
 }
 
 static void sums_task(void *context, size_t task) {
     const thin_layer *t = context;
     double sum[THIN_MOST] = {0}, products[THIN_MOST][THIN_MOST] = {{0}};
-    float x[PIECE * THIN_MOST] = {0};
+    float x[PIECE * THIN_MOST];
     size_t first, count;
     norm_share(t->pixels, NORM_TASKS, task, &first, &count);
     for (size_t end = first + count; first < end; first += PIECE) {
         const size_t n = end - first < PIECE ? end - first : PIECE;
-        widen(t, t->x, first, n, x);
-        for (size_t i = 0; i < n * THIN_MOST; i += THIN_MOST)
-            for (size_t k = 0; k < THIN_MOST; k++) {
-                const double v = (double)x[i + k];
-                sum[k] += v;
-                for (size_t j = k; j < THIN_MOST; j++) products[k][j] += v * (double)x[i + j];
-            }
+        thin_widen_avx512(pixel_at(t, t->x, first), t->type, t->in, n, x);
+        thin_sums_avx512(x, n, sum, products);
     }
     double *to = t->partial + task * partial_each(t);
     memcpy(to, sum, sizeof sum);
@@ -110,9 +99,9 @@ void thin_moments(const thin_layer *t, double *sum, double *square) {
 }
 
 void thin_values(const thin_layer *t, float *z) {
-    float x[THIN_MOST] = {0};
+    float x[THIN_TILE * THIN_MOST];
     for (size_t p = 0; p < t->pixels; p++) {
-        widen(t, t->x, p, 1, x);
+        thin_widen_avx512(pixel_at(t, t->x, p), t->type, t->in, 1, x);
         for (size_t o = 0; o < t->out; o++, z++) {
             *z = t->weights[o] * x[0];
             for (size_t k = 1; k < t->in; k++) *z = fmaf(t->weights[k * t->out + o], x[k], *z);
@@ -127,13 +116,12 @@ static size_t pixel_of(const pooled_norm *p, size_t row, size_t column) {
 
 /* Tiles side by side: [windows][2][2] pixels. */
 static void gather(const pooled_norm *p, size_t row, size_t column, size_t windows, float *x) {
-    float line[2 * PIECE * THIN_MOST] = {0};
-    for (size_t y = 0; y < 2; y++) {
-        widen(p->thin, p->thin->x, pixel_of(p, row, column) + y * 2 * (size_t)p->w, 2 * windows, line);
-        for (size_t i = 0; i < windows; i++)
-            memcpy(x + (i * THIN_TILE + y * 2) * THIN_MOST, line + i * 2 * THIN_MOST,
-                   2 * THIN_MOST * sizeof(float));
-    }
+    const thin_layer *t = p->thin;
+    float line[2][2 * PIECE * THIN_MOST];
+    for (size_t y = 0; y < 2; y++)
+        thin_widen_avx512(pixel_at(t, t->x, pixel_of(p, row, column) + y * 2 * (size_t)p->w), t->type, t->in,
+                          2 * windows, line[y]);
+    thin_tiles_avx512(line[0], line[1], windows, x);
 }
 
 void thin_forward_row(const pooled_norm *p, size_t row) {
@@ -169,20 +157,6 @@ void thin_begin_gradient(thin_layer *t, const norm_backward *k) {
     memset(t->partial, 0, NORM_TASKS * partial_each(t) * sizeof(double));
 }
 
-static void scatter(const pooled_norm *p, size_t row, size_t column, size_t windows, const float *from,
-                    void *dx, mq_dtype type) {
-    const size_t in = p->thin->in;
-    for (size_t i = 0; i < windows; i++)
-        for (size_t tile = 0; tile < THIN_TILE; tile++, from += THIN_MOST) {
-            const size_t pixel = pixel_of(p, row, column + i) + tile / 2 * 2 * (size_t)p->w + tile % 2;
-            for (size_t k = 0; k < in; k++)
-                if (type == MQ_BF16)
-                    ((uint16_t *)dx)[pixel * in + k] = mq_f32_to_bf16(from[k]);
-                else
-                    ((float *)dx)[pixel * in + k] = from[k];
-        }
-}
-
 void thin_gradient(const pooled_norm *p, size_t task, size_t row, int column, int columns, const float *dy,
                    void *dx, mq_dtype type) {
     const thin_layer *t = p->thin;
@@ -193,7 +167,11 @@ void thin_gradient(const pooled_norm *p, size_t task, size_t row, int column, in
         const size_t n = end - at < PIECE ? end - at : PIECE;
         gather(p, row, at, n, x);
         thin_gradient_avx512(p, x, n, (row * (size_t)p->w + at) * c, dy, out, dw);
-        if (dx) scatter(p, row, at, n, out, dx, type);
+        if (!dx) continue;
+        for (size_t y = 0; y < 2; y++) {
+            const size_t pixel = pixel_of(p, row, at) + y * 2 * (size_t)p->w;
+            thin_narrow_avx512(out, y, n, t->in, (char *)dx + pixel * t->in * mq_dtype_size(type), type);
+        }
     }
 }
 

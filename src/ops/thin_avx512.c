@@ -14,6 +14,94 @@ bool thin_avx512(void) {
     return norm_avx512(LANES);
 }
 
+/* ---- x ---- */
+
+/* The lanes below `in` of each pixel. */
+INLINE __mmask16 lanes_of(size_t in) {
+    return (__mmask16)(0x1111u * ((1u << in) - 1u));
+}
+
+INLINE __m512 load_some(const void *from, mq_dtype type, size_t at, __mmask16 some) {
+    if (type == MQ_F32) return _mm512_maskz_loadu_ps(some, (const float *)from + at);
+    if (type == MQ_U8)
+        return _mm512_cvtepi32_ps(
+            _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(some, (const uint8_t *)from + at)));
+    const __m256i half = _mm256_maskz_loadu_epi16(some, (const uint16_t *)from + at);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+AVX512 void thin_widen_avx512(const void *from, mq_dtype type, size_t in, size_t pixels, float *x) {
+    const __mmask16 lanes = lanes_of(in);
+    for (size_t p = 0; p < pixels; p += THIN_TILE, x += VALUES) {
+        const size_t n = pixels - p < THIN_TILE ? pixels - p : THIN_TILE;
+        const __mmask16 some = (__mmask16)((1u << n * in) - 1u);
+        _mm512_storeu_ps(x, _mm512_maskz_expand_ps(lanes, load_some(from, type, p * in, some)));
+    }
+}
+
+/* x_j of a position in each of its lanes. */
+INLINE __m512 own(__m512 x, size_t j) {
+    return j == 0   ? _mm512_permute_ps(x, 0x00)
+           : j == 1 ? _mm512_permute_ps(x, 0x55)
+           : j == 2 ? _mm512_permute_ps(x, 0xaa)
+                    : _mm512_permute_ps(x, 0xff);
+}
+
+/* One half of a vector. */
+INLINE __m512d wide(__m512 v, int half) {
+    return _mm512_cvtps_pd(half ? _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(v), 1))
+                                : _mm512_castps512_ps256(v));
+}
+
+AVX512 void thin_sums_avx512(float *x, size_t pixels, double sum[THIN_MOST],
+                             double products[THIN_MOST][THIN_MOST]) {
+    enum { HALF = VALUES / 2 };
+    const size_t vectors = (pixels + THIN_TILE - 1) / THIN_TILE;
+    __m512d by[1 + THIN_MOST][2]; /* x itself, and x times x_j */
+#pragma GCC unroll 5
+    for (size_t j = 0; j <= THIN_MOST; j++) by[j][0] = by[j][1] = _mm512_setzero_pd();
+    for (size_t i = pixels * THIN_MOST; i < vectors * VALUES; i++) x[i] = 0;
+    for (size_t i = 0; i < vectors; i++) {
+        const __m512 v = _mm512_loadu_ps(x + i * VALUES);
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; half++) {
+            by[0][half] = _mm512_add_pd(by[0][half], wide(v, half));
+#pragma GCC unroll 4
+            for (size_t j = 0; j < THIN_MOST; j++)
+                by[1 + j][half] = _mm512_fmadd_pd(wide(v, half), wide(own(v, j), half), by[1 + j][half]);
+        }
+    }
+    double lanes[1 + THIN_MOST][HALF];
+    for (size_t j = 0; j <= THIN_MOST; j++) _mm512_storeu_pd(lanes[j], _mm512_add_pd(by[j][0], by[j][1]));
+    for (size_t i = 0; i < HALF; i++) {
+        const size_t k = i % THIN_MOST;
+        sum[k] += lanes[0][i];
+        for (size_t j = k; j < THIN_MOST; j++) products[k][j] += lanes[1 + j][i];
+    }
+}
+
+AVX512 void thin_tiles_avx512(const float *upper, const float *lower, size_t windows, float *x) {
+    enum { HALF = VALUES / 2 };
+    for (size_t i = 0; i < windows; i++, upper += HALF, lower += HALF, x += VALUES) {
+        _mm256_storeu_ps(x, _mm256_loadu_ps(upper));
+        _mm256_storeu_ps(x + HALF, _mm256_loadu_ps(lower));
+    }
+}
+
+AVX512 void thin_narrow_avx512(const float *x, size_t y, size_t windows, size_t in, void *to, mq_dtype type) {
+    const __mmask16 lanes = lanes_of(in) & (__mmask16)(y ? 0xff00 : 0x00ff);
+    const __mmask16 some = (__mmask16)((1u << 2 * in) - 1u);
+    for (size_t i = 0; i < windows; i++) {
+        const __m512 v = _mm512_maskz_compress_ps(lanes, _mm512_loadu_ps(x + i * VALUES));
+        if (type == MQ_BF16)
+            _mm256_mask_storeu_epi16((uint16_t *)to + i * 2 * in, some, (__m256i)_mm512_cvtneps_pbh(v));
+        else
+            _mm512_mask_storeu_ps((float *)to + i * 2 * in, some, v);
+    }
+}
+
+/* ---- z ---- */
+
 INLINE void forward(const pooled_norm *p, const float *x, size_t windows, size_t at, size_t in,
                     norm_stored as) {
     const norm_forward *f = &p->forward;
@@ -64,6 +152,8 @@ AVX512 void thin_forward_avx512(const pooled_norm *p, const float *x, size_t win
         forward_as(p, x, windows, at, NORM_REAL);
 }
 
+/* ---- gradients ---- */
+
 /* Lane i of the result: the sum of v[i]'s lanes. */
 INLINE __m512 sums_of(const __m512 *v) {
     __m512 two[8], four[4], eight[2];
@@ -88,18 +178,11 @@ INLINE __m512 repeated(const float *v) {
     return _mm512_broadcast_f32x4(_mm_loadu_ps(v));
 }
 
-/* Column j of dx's matrix, for each position; and where x_j of each position's lanes is. */
+/* Column j of dx's matrix, for each position. */
 INLINE __m512 column_of(const thin_layer *t, size_t j) {
     float v[THIN_MOST];
     for (size_t k = 0; k < THIN_MOST; k++) v[k] = t->mix[k][j];
     return repeated(v);
-}
-
-INLINE __m512 own(__m512 x, size_t j) {
-    return j == 0   ? _mm512_permute_ps(x, 0x00)
-           : j == 1 ? _mm512_permute_ps(x, 0x55)
-           : j == 2 ? _mm512_permute_ps(x, 0xaa)
-                    : _mm512_permute_ps(x, 0xff);
 }
 
 /* g = a dy of a tile's maxima, 16 channels: into sums[place][k], of W^T g, and the weights' gradient. */
@@ -170,6 +253,22 @@ AVX512 void thin_gradient_avx512(const pooled_norm *p, const float *x, size_t wi
 
 bool thin_avx512(void) {
     return false;
+}
+
+void thin_widen_avx512(const void *from, mq_dtype type, size_t in, size_t pixels, float *x) {
+    (void)from, (void)type, (void)in, (void)pixels, (void)x;
+}
+
+void thin_sums_avx512(float *x, size_t pixels, double sum[THIN_MOST], double products[THIN_MOST][THIN_MOST]) {
+    (void)x, (void)pixels, (void)sum, (void)products;
+}
+
+void thin_tiles_avx512(const float *upper, const float *lower, size_t windows, float *x) {
+    (void)upper, (void)lower, (void)windows, (void)x;
+}
+
+void thin_narrow_avx512(const float *x, size_t y, size_t windows, size_t in, void *to, mq_dtype type) {
+    (void)x, (void)y, (void)windows, (void)in, (void)to, (void)type;
 }
 
 void thin_forward_avx512(const pooled_norm *p, const float *x, size_t windows, size_t at) {
