@@ -23,7 +23,7 @@ static const char *const PASS_NAMES[PASSES] = {"forward", "backward data", "back
 
 typedef struct layer {
     mq_dnn_conv_spec spec;
-    bool mixes; /* in a search */
+    bool mixes, rounded; /* in a search; its output there */
     mq_dnn_conv *conv;
     mq_dnn_conv *mixed; /* forward of a search, where that of fixed bits multiplies codes; else NULL */
     void *src, *diff_dst;
@@ -89,6 +89,7 @@ static mq_status make_layer(bench *b, layer *l, mq_error *error) {
     if (l->mixes && s->codes) {
         mq_dnn_conv_spec mixed = *s;
         mixed.codes = mixed.whole = false;
+        mixed.rounded = l->rounded;
         MQ_TRY(mq_dnn_conv_create(b->dnn, &mixed, &l->mixed, error));
     }
     MQ_TRY(operand(times * src_count(s), s->compute, &l->src, error));
@@ -257,7 +258,7 @@ static mq_status run(bench *b, mq_error *error) {
     if (status == MQ_OK) b->count = mq_model_conv_specs(steps[0].model, b->batch, specs, MOST);
     if (status == MQ_OK) mq_model_conv_specs(steps[1].model, b->batch, mixed, MOST);
     for (int i = 0; i < b->count && status == MQ_OK; i++) {
-        b->layers[i] = (layer){.spec = specs[i], .mixes = !mixed[i].codes};
+        b->layers[i] = (layer){.spec = specs[i], .mixes = !mixed[i].codes, .rounded = mixed[i].rounded};
         status = make_layer(b, &b->layers[i], error);
     }
     if (status == MQ_OK) status = time_all(b, steps, error);

@@ -52,6 +52,8 @@ typedef struct mq_dnn_conv_spec {
     bool codes;
     /* Operands of forward are whole numbers whose sums must be exact: no algorithm that rounds in between. */
     bool whole;
+    /* Forward writes dst as bfloat16; MQ_BF16 and no codes. */
+    bool rounded;
     mq_dtype compute;  /* MQ_F32 or MQ_BF16: type of src, of the weights inside, of diff_dst */
     mq_dtype diff_src; /* MQ_F32 or MQ_BF16 (the latter only if compute is MQ_BF16) */
 } mq_dnn_conv_spec;
@@ -80,8 +82,10 @@ mq_status mq_dnn_conv_set_weights(mq_dnn_conv *conv, const float *w, mq_error *e
 
 /* The passes. Each overwrites its output; operands must not overlap; pointers are not kept. Operands should
  * be 64-byte aligned (mq_alloc). A pass that the spec did not ask for: MQ_INTERNAL. */
-/* dst [n][oh][ow][oc] float32 from src [n][ih][iw][ic] of the compute type, or uint8 codes. */
-mq_status mq_dnn_conv_forward(mq_dnn_conv *conv, const void *src, float *dst, mq_error *error) MQ_MUST_CHECK;
+/* dst [n][oh][ow][oc] float32 or rounded to bfloat16 (spec) from src [n][ih][iw][ic] of the compute type, or
+ * uint8 codes.
+ */
+mq_status mq_dnn_conv_forward(mq_dnn_conv *conv, const void *src, void *dst, mq_error *error) MQ_MUST_CHECK;
 /* diff_src [n][ih][iw][ic] of type spec.diff_src from diff_dst [n][oh][ow][oc] of the compute type. */
 mq_status mq_dnn_conv_backward_data(mq_dnn_conv *conv, const void *diff_dst, void *diff_src,
                                     mq_error *error) MQ_MUST_CHECK;

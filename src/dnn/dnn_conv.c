@@ -88,6 +88,8 @@ static mq_status check_spec(const mq_dnn_conv_spec *s, mq_error *error) {
         wrong = "expected float32 or bfloat16";
     else if (s->codes && !mq_dnn_has_codes())
         wrong = "this processor has no exact products of bytes (VNNI)";
+    else if (s->rounded && (s->codes || s->compute != MQ_BF16))
+        wrong = "only products of bfloat16 are rounded to it";
     else if (s->diff_src != MQ_F32 && s->diff_src != s->compute)
         wrong = "the source gradient must be float32 or of the compute type";
     if (wrong) return mq_fail(error, MQ_INTERNAL, "%s: %s", mq_dnn_spec_text(s, text), wrong);
@@ -125,7 +127,8 @@ static mq_status make_descs(mq_dnn_conv *c, mq_error *error) {
     MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &c->src_desc, 4, in, type, dnnl_nhwc);
     MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &c->diff_src_desc, 4, in, data_type(s->diff_src),
                dnnl_nhwc);
-    MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &c->dst_desc, rank, out, dnnl_f32, tag);
+    MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &c->dst_desc, rank, out,
+               s->rounded ? dnnl_bf16 : dnnl_f32, tag);
     MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &c->diff_dst_desc, rank, out, type, tag);
     MQ_DNN_TRY(dnnl_memory_desc_init_by_tag, s, error, &c->codes_desc, 4, in, s->codes ? dnnl_u8 : type,
                dnnl_nhwc);
@@ -449,7 +452,7 @@ mq_status mq_dnn_conv_set_weights(mq_dnn_conv *c, const float *w, mq_error *erro
     return MQ_OK;
 }
 
-mq_status mq_dnn_conv_forward(mq_dnn_conv *c, const void *src, float *dst, mq_error *error) {
+mq_status mq_dnn_conv_forward(mq_dnn_conv *c, const void *src, void *dst, mq_error *error) {
     MQ_TRY(prepare(c, error));
     if (mq_dnn_winograd_run(c->fast_forward, src, dst, NULL)) return MQ_OK;
     MQ_TRY(point(c, c->codes, src, error));

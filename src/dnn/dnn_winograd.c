@@ -93,7 +93,7 @@ static void describe(mq_dnn_winograd *w) {
     w->in = data ? dst : src;
     w->out = data ? src : dst;
     if (data) w->out.element = mq_dtype_size(s->diff_src);
-    if (w->direction == MQ_DNN_FORWARD) w->out.element = sizeof(float);
+    if (w->direction == MQ_DNN_FORWARD) w->out.element = mq_dtype_size(s->rounded ? MQ_BF16 : MQ_F32);
     w->before_h = data ? s->kh - 1 - s->pad_h : s->pad_h;
     w->before_w = data ? s->kw - 1 - s->pad_w : s->pad_w;
     w->across = (size_t)tiles_of(w->out.w);

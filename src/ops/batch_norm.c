@@ -200,13 +200,13 @@ static size_t image_pixels(const node_state *s) {
     return (size_t)s->node->h * (size_t)s->node->w;
 }
 
-void batch_norm_add_moments(mq_model *model, node_state *s, const float *z, int first, int count) {
+void batch_norm_add_moments(mq_model *model, node_state *s, norm_z z, int first, int count) {
     bn_op *op = s->op;
     const node_state *in = input_state(model, s, 0);
     const size_t skipped = (size_t)first * image_elements(s->node);
     const bn_call call = {.op = op,
-                          .z = {z, NORM_REAL},
-                          .narrowed = norm_z_from((norm_z){in->out, in->stored}, skipped),
+                          .z = z,
+                          .whole = in->stored == NORM_WHOLE ? (int16_t *)in->out + skipped : NULL,
                           .channels = (size_t)s->node->c,
                           .pixels = (size_t)count * image_pixels(s),
                           .tasks = norm_tasks((size_t)count * image_elements(s->node))};
@@ -229,7 +229,7 @@ static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
     if (!model->training) {
         set_exact(op, c, (double)in->scale);
     } else {
-        if (!s->layer_before) batch_norm_add_moments(model, s, in->out, 0, model->n);
+        if (!s->layer_before) batch_norm_add_moments(model, s, (norm_z){in->out, NORM_REAL}, 0, model->n);
         MQ_TRY(collect(model, op, c, pixels, error));
         if (op->sums[2 * c] < 2)
             return mq_fail(

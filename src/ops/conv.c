@@ -26,12 +26,13 @@ typedef struct conv_op {
     mq_param *bias;
     bool deferred; /* the batch norm after it multiplies the step */
     bool backward_data;
-    mq_slot narrowed; /* the output's gradient rounded to the compute type, where it comes as float32 */
-    bool shortens;    /* its output may be short */
-    mq_slot real;     /* and a block of it as it comes goes here */
-    mq_slot widened;  /* the input of a block in the compute type, where it comes as bytes */
+    mq_slot narrowed;     /* the output's gradient rounded to the compute type, where it comes as float32 */
+    norm_stored shortest; /* how its output may be stored in training */
+    mq_slot real;         /* a block of it as float32, where it may be stored as int16 */
+    mq_slot widened;      /* the input of a block in the compute type, where it comes as bytes */
     struct {
         int n;
+        bool rounded;
         mq_dnn_conv *conv;
         uint64_t version; /* of the weights it holds */
     } shape[SHAPES];      /* one per batch size met: full batches, the last one ... */
@@ -41,7 +42,7 @@ typedef struct conv_op {
     float *more;     /* the weights' gradient of the blocks behind the first */
 } conv_op;
 
-static mq_dnn_conv_spec spec_for(const mq_model *model, const node_state *s, int n) {
+static mq_dnn_conv_spec spec_for(const mq_model *model, const node_state *s, int n, bool rounded) {
     const mq_node *node = s->node, *in = &model->net->nodes[node->input[0]];
     const conv_op *op = s->op;
     mq_dnn_conv_spec spec = {.n = n,
@@ -56,6 +57,7 @@ static mq_dnn_conv_spec spec_for(const mq_model *model, const node_state *s, int
                              .codes = activation_as_bytes(model, &model->nodes[in->index]),
                              .whole =
                                  model->options.mode != MQ_MODE_FLOAT && !layer_searched(model, node->layer),
+                             .rounded = rounded,
                              .compute = model->options.compute,
                              .diff_src = op->backward_data ? model->nodes[in->index].grad_type : MQ_F32};
     if (node->op == MQ_OP_CONV) {
@@ -73,11 +75,12 @@ static mq_dnn_conv_spec spec_for(const mq_model *model, const node_state *s, int
     return spec;
 }
 
-/* The convolution for n images, made at the first use of that size (the oldest gives way). */
-static mq_status conv_for(mq_model *model, node_state *s, int n, int *which, mq_error *error) {
+/* The convolution for n images, made at the first use of that size (the oldest gives way); its output to be
+ * rounded or not. */
+static mq_status conv_for(mq_model *model, node_state *s, int n, bool rounded, int *which, mq_error *error) {
     conv_op *op = s->op;
     for (int i = 0; i < SHAPES; i++) {
-        if (op->shape[i].conv && op->shape[i].n == n) {
+        if (op->shape[i].conv && op->shape[i].n == n && op->shape[i].rounded == rounded) {
             *which = i;
             return MQ_OK;
         }
@@ -88,7 +91,8 @@ static mq_status conv_for(mq_model *model, node_state *s, int n, int *which, mq_
     op->shape[i].conv = NULL;
     op->shape[i].version = 0;
     op->shape[i].n = n;
-    mq_dnn_conv_spec spec = spec_for(model, s, n);
+    op->shape[i].rounded = rounded;
+    mq_dnn_conv_spec spec = spec_for(model, s, n, rounded);
     mq_status status = mq_dnn_conv_create(model->dnn, &spec, &op->shape[i].conv, error);
     if (status != MQ_OK) return mq_fail_context(error, status, "layer %s", s->node->name);
     *which = i;
@@ -159,9 +163,9 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
         MQ_TRY(mq_alloc(layer_weights_count(op->weights), sizeof(float), "a weights' gradient", &op->more,
                         error));
     if (op->bias) MQ_TRY(mq_alloc((size_t)node->c, sizeof(double), "a bias gradient", &op->bias_sums, error));
-    op->shortens = may_be_whole(model, s) || is_rounded(model, s);
+    op->shortest = may_be_whole(model, s) ? NORM_WHOLE : is_rounded(model, s) ? NORM_ROUNDED : NORM_REAL;
     if (is_thin(model, s)) MQ_TRY(create_thin(model, s, error));
-    if (op->shortens && !s->thin) {
+    if (op->shortest == NORM_WHOLE && !s->thin) {
         const int now = time_forward(net, node->index);
         MQ_TRY(mq_plan_add(model->plan, (size_t)s->block * bytes_each, now, now, &op->real, error));
     }
@@ -177,7 +181,7 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
                            &op->widened, error));
     }
     int which;
-    return conv_for(model, s, s->block, &which, error);
+    return conv_for(model, s, s->block, op->shortest == NORM_ROUNDED, &which, error);
 }
 
 static void destroy(node_state *s) {
@@ -219,7 +223,7 @@ static mq_status forward_block(mq_model *model, node_state *s, int first, int co
     conv_op *op = s->op;
     node_state *in = input_state(model, s, 0);
     int which;
-    MQ_TRY(conv_for(model, s, count, &which, error));
+    MQ_TRY(conv_for(model, s, count, s->stored == NORM_ROUNDED, &which, error));
     if (in->read_by) activation_forward(model, in, first, count);
     mq_dnn_conv *conv = op->shape[which].conv;
     const uint64_t version = layer_weights_version(op->weights);
@@ -228,15 +232,17 @@ static mq_status forward_block(mq_model *model, node_state *s, int first, int co
         op->shape[which].version = version;
     }
     const size_t in_before = (size_t)first * image_elements(in->node) * mq_dtype_size(in->out_type);
-    float *out = s->stored != NORM_REAL ? mq_plan_memory(model->plan, op->real)
-                                        : (float *)s->out + (size_t)first * image_elements(s->node);
+    const size_t before = (size_t)first * image_elements(s->node);
+    norm_z z = norm_z_from((norm_z){s->out, s->stored}, before);
+    if (s->stored == NORM_WHOLE) z = (norm_z){mq_plan_memory(model->plan, op->real), NORM_REAL};
+    void *out = (void *)(uintptr_t)z.values;
     MQ_TRY(mq_dnn_conv_forward(conv, (const char *)in->out + in_before, out, error));
     if (!op->deferred && (scale != 1 || op->bias)) {
         epilogue e = {out, (size_t)count * (size_t)(s->node->h * s->node->w), s->node->c, scale,
                       op->bias ? op->bias->value : NULL};
         mq_parallel(mq_task_count(e.pixels, GRAIN), scale_bias_task, &e);
     }
-    if (s->norm_behind && model->training) batch_norm_add_moments(model, s->norm_behind, out, first, count);
+    if (s->norm_behind && model->training) batch_norm_add_moments(model, s->norm_behind, z, first, count);
     return MQ_OK;
 }
 
@@ -263,9 +269,8 @@ static bool fits_whole(const mq_model *model, const node_state *s) {
 
 static norm_stored stored_now(const mq_model *model, const node_state *s) {
     const conv_op *op = s->op;
-    if (!model->training || !op->shortens) return NORM_REAL;
-    if (layer_searched(model, s->node->layer)) return NORM_ROUNDED;
-    return fits_whole(model, s) ? NORM_WHOLE : NORM_REAL;
+    if (!model->training) return NORM_REAL;
+    return op->shortest == NORM_WHOLE && !fits_whole(model, s) ? NORM_REAL : op->shortest;
 }
 
 /* Its input, and the batch norm's sums; the max pool computes what it wants of the output. */
@@ -293,7 +298,7 @@ static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
         return MQ_OK;
     }
     if (!model->n && s->norm_behind && model->training)
-        batch_norm_add_moments(model, s->norm_behind, s->out, 0, 0);
+        batch_norm_add_moments(model, s->norm_behind, (norm_z){s->out, NORM_REAL}, 0, 0);
     for (int i = 0; i < model->n; i += s->block)
         MQ_TRY(forward_block(model, s, i, model->n - i < s->block ? model->n - i : s->block, scale, error));
     return MQ_OK;
@@ -366,7 +371,7 @@ static mq_status backward_block(mq_model *model, node_state *s, int first, int c
     const size_t elements = (size_t)count * image_elements(s->node), c = (size_t)s->node->c;
     const void *grad = s->grad;
     int which;
-    MQ_TRY(conv_for(model, s, count, &which, error));
+    MQ_TRY(conv_for(model, s, count, s->stored == NORM_ROUNDED, &which, error));
     mq_dnn_conv *conv = op->shape[which].conv;
     if (s->norm_behind)
         batch_norm_input_gradient(model, s->norm_behind, first, count, s->grad);
@@ -442,7 +447,8 @@ int mq_model_conv_specs(const mq_model *model, int n, mq_dnn_conv_spec *out, int
     int count = 0;
     for (int i = 0; i < model->net->layer_count && count < most; i++) {
         const node_state *s = &model->nodes[model->net->layers[i].node];
-        out[count++] = spec_for(model, s, s->block < n ? s->block : n);
+        const conv_op *op = s->op;
+        out[count++] = spec_for(model, s, s->block < n ? s->block : n, op->shortest == NORM_ROUNDED);
     }
     return count;
 }

@@ -1,6 +1,6 @@
 /* norm_avx512.c - norm_rows.c's passes of training with AVX-512: the same operations in the same order, so
- * the same bits (of bfloat16 results those below 2^-126 become 0). Several rows of 16 columns at a time share
- * the loads of the columns' numbers, and their float64 sums. */
+ * the same bits (of bfloat16 results those below 2^-126 become 0), but for the moments of bfloat16. Several
+ * rows of 16 columns at a time share the loads of the columns' numbers, and their float64 sums. */
 #include "ops/norm_rows.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -33,75 +33,67 @@ INLINE void add_moments(__m512d v, __m512d *sum, __m512d *square) {
     *square = _mm512_fmadd_pd(v, v, *square);
 }
 
-INLINE void moments(const float *z, size_t rows, size_t width, double *sum, double *square, void *out,
-                    size_t to, norm_stored as) {
+/* And whole z as int16 into out, unless this is NULL. */
+INLINE void moments(const float *z, size_t rows, size_t width, double *sum, double *square, int16_t *out) {
     for (size_t c = 0; c < width; c += LANES) {
         __m512d s[2] = {_mm512_loadu_pd(sum + c), _mm512_loadu_pd(sum + c + 8)};
         __m512d q[2] = {_mm512_loadu_pd(square + c), _mm512_loadu_pd(square + c + 8)};
         for (size_t r = 0; r < rows; r++) {
             const __m512 v = _mm512_loadu_ps(z + r * width + c);
-            if (as != NORM_REAL) store_z(out, to + r * width + c, v, as);
+            if (out) store_z(out, r * width + c, v, NORM_WHOLE);
             add_moments(low(v), &s[0], &q[0]);
             add_moments(high(v), &s[1], &q[1]);
         }
-        for (size_t h = 0; h < 2; h++) {
-            _mm512_storeu_pd(sum + c + 8 * h, s[h]);
-            _mm512_storeu_pd(square + c + 8 * h, q[h]);
+        for (size_t i = 0; i < 2; i++) {
+            _mm512_storeu_pd(sum + c + 8 * i, s[i]);
+            _mm512_storeu_pd(square + c + 8 * i, q[i]);
         }
     }
 }
 
-INLINE size_t all_moments(const float *z, size_t count, size_t width, double *sum, double *square, void *out,
-                          norm_stored as) {
+INLINE void all_moments(const float *z, size_t count, size_t width, double *sum, double *square,
+                        int16_t *out) {
     size_t done = 0;
     for (; count - done >= NORM_ROWS * width; done += NORM_ROWS * width)
-        moments(z + done, NORM_ROWS, width, sum, square, out, done, as);
-    moments(z + done, (count - done) / width, width, sum, square, out, done, as);
+        moments(z + done, NORM_ROWS, width, sum, square, out ? out + done : NULL);
+    moments(z + done, (count - done) / width, width, sum, square, out ? out + done : NULL);
+}
+
+AVX512 size_t norm_moments_avx512(const float *z, size_t count, size_t width, double *sum, double *square) {
+    all_moments(z, count, width, sum, square, NULL);
     return count / width * width;
 }
 
-/* Of z that is rounded to bfloat16, SHORT_ROWS rows are added in float32 first: float64 takes four times the
- * instructions. */
-INLINE void short_moments(const float *z, size_t width, double *sum, double *square, uint16_t *out) {
+AVX512 void norm_moments_whole(const float *z, size_t count, size_t width, double *sum, double *square,
+                               int16_t *out) {
+    all_moments(z, count, width, sum, square, out);
+}
+
+/* `rows` rows, at most SHORT_ROWS, are added in float32 first: float64 takes four times the instructions. */
+INLINE void short_moments(norm_z z, size_t at, size_t rows, size_t width, double *sum, double *square) {
     for (size_t c = 0; c < width; c += LANES) {
         __m512 s = _mm512_setzero_ps(), q = s;
 #pragma GCC unroll 8
-        for (size_t r = 0; r < SHORT_ROWS; r++) {
-            const __m512 v = _mm512_loadu_ps(z + r * width + c);
-            store_z(out, r * width + c, v, NORM_ROUNDED);
+        for (size_t r = 0; r < rows; r++) {
+            const __m512 v = load_z(z, at + r * width + c, NORM_ROUNDED);
             s = _mm512_add_ps(s, v);
             q = _mm512_fmadd_ps(v, v, q);
         }
-        const __m512d sums[2] = {low(s), high(s)}, squares[2] = {low(q), high(q)};
-        for (size_t h = 0; h < 2; h++) {
-            const size_t k = c + 8 * h;
-            _mm512_storeu_pd(sum + k, _mm512_add_pd(_mm512_loadu_pd(sum + k), sums[h]));
-            _mm512_storeu_pd(square + k, _mm512_add_pd(_mm512_loadu_pd(square + k), squares[h]));
+        for (size_t i = 0; i < 2; i++) {
+            double *const to[] = {sum + c + 8 * i, square + c + 8 * i};
+            const __m512d more[] = {i ? high(s) : low(s), i ? high(q) : low(q)};
+            for (size_t k = 0; k < 2; k++)
+                _mm512_storeu_pd(to[k], _mm512_add_pd(_mm512_loadu_pd(to[k]), more[k]));
         }
     }
 }
 
-AVX512 static size_t moments_alone(const float *z, size_t count, size_t width, double *sum, double *square) {
-    return all_moments(z, count, width, sum, square, NULL, NORM_REAL);
-}
-
-AVX512 static size_t moments_whole(const float *z, size_t count, size_t width, double *sum, double *square,
-                                   void *out) {
-    return all_moments(z, count, width, sum, square, out, NORM_WHOLE);
-}
-
-AVX512 static size_t moments_rounded(const float *z, size_t count, size_t width, double *sum, double *square,
-                                     void *out) {
-    const size_t group = SHORT_ROWS * width, done = count / group * group;
-    for (size_t i = 0; i < done; i += group) short_moments(z + i, width, sum, square, (uint16_t *)out + i);
-    moments(z + done, (count - done) / width, width, sum, square, out, done, NORM_ROUNDED);
-    return count / width * width;
-}
-
-size_t norm_moments_avx512(const float *z, size_t count, size_t width, double *sum, double *square, void *out,
-                           norm_stored as) {
-    if (as == NORM_REAL) return moments_alone(z, count, width, sum, square);
-    return (as == NORM_WHOLE ? moments_whole : moments_rounded)(z, count, width, sum, square, out);
+AVX512 void norm_moments_rounded(const uint16_t *z, size_t count, size_t width, double *sum, double *square) {
+    const norm_z from = {z, NORM_ROUNDED};
+    size_t done = 0;
+    for (; count - done >= SHORT_ROWS * width; done += SHORT_ROWS * width)
+        short_moments(from, done, SHORT_ROWS, width, sum, square);
+    short_moments(from, done, (count - done) / width, width, sum, square);
 }
 
 /* The gate's ends in every lane. */
@@ -296,10 +288,18 @@ bool norm_avx512(size_t width) {
     return false;
 }
 
-size_t norm_moments_avx512(const float *z, size_t count, size_t width, double *sum, double *square, void *out,
-                           norm_stored as) {
-    (void)z, (void)count, (void)width, (void)sum, (void)square, (void)out, (void)as;
+size_t norm_moments_avx512(const float *z, size_t count, size_t width, double *sum, double *square) {
+    (void)z, (void)count, (void)width, (void)sum, (void)square;
     return 0;
+}
+
+void norm_moments_whole(const float *z, size_t count, size_t width, double *sum, double *square,
+                        int16_t *out) {
+    (void)z, (void)count, (void)width, (void)sum, (void)square, (void)out;
+}
+
+void norm_moments_rounded(const uint16_t *z, size_t count, size_t width, double *sum, double *square) {
+    (void)z, (void)count, (void)width, (void)sum, (void)square;
 }
 
 size_t norm_gated_products_avx512(const norm_forward *f, const norm_gate *gate, norm_z z, const void *dy,

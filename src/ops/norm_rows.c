@@ -40,14 +40,8 @@ void norm_moments_plain(const float *z, size_t count, size_t width, double *sum,
 }
 
 void norm_moments(const float *z, size_t count, size_t width, double *sum, double *square) {
-    const size_t done =
-        norm_avx512(width) ? norm_moments_avx512(z, count, width, sum, square, NULL, NORM_REAL) : 0;
+    const size_t done = norm_avx512(width) ? norm_moments_avx512(z, count, width, sum, square) : 0;
     norm_moments_plain(z + done, count - done, width, sum, square);
-}
-
-void norm_moments_narrow(const float *z, size_t count, size_t width, double *sum, double *square, void *out,
-                         norm_stored as) {
-    (void)norm_moments_avx512(z, count, width, sum, square, out, as);
 }
 
 void norm_codes(const norm_forward *f, norm_z z, size_t count, size_t width, float top, float step,

@@ -51,10 +51,11 @@ enum { NORM_ROWS = 4 /* rows of one float32 sum of products */ };
 
 /* sum += z, square += z*z, both float64 [width]. */
 void norm_moments(const float *z, size_t count, size_t width, double *sum, double *square);
-/* And z as int16 or bfloat16 into out; with norm_avx512, of whole rows. In front of bfloat16, eight rows are
- * added in float32 first. */
-void norm_moments_narrow(const float *z, size_t count, size_t width, double *sum, double *square, void *out,
-                         norm_stored as);
+/* Of whole rows, with norm_avx512: z, whole numbers, also as int16 into out; and z in bfloat16, of which
+ * eight rows are added in float32 first. */
+void norm_moments_whole(const float *z, size_t count, size_t width, double *sum, double *square,
+                        int16_t *out);
+void norm_moments_rounded(const uint16_t *z, size_t count, size_t width, double *sum, double *square);
 /* sum += dy, product += dy*(z - mean). */
 void norm_products(const float *z, const float *dy, size_t count, size_t width, const double *mean,
                    double *sum, double *product);
@@ -82,8 +83,7 @@ void norm_codes(const norm_forward *f, norm_z z, size_t count, size_t width, flo
 /* norm_avx512.c: the first elements, as many as are returned (whole rows; vectors of gated values), for the
  * widths and processors of which the first says so. */
 bool norm_avx512(size_t width);
-size_t norm_moments_avx512(const float *z, size_t count, size_t width, double *sum, double *square, void *out,
-                           norm_stored as); /* out NULL: NORM_REAL */
+size_t norm_moments_avx512(const float *z, size_t count, size_t width, double *sum, double *square);
 void norm_codes_avx512(const norm_forward *f, norm_z z, size_t count, size_t width, float top, float step,
                        uint8_t *out);
 size_t norm_gated_products_avx512(const norm_forward *f, const norm_gate *gate, norm_z z, const void *dy,

@@ -12,13 +12,14 @@ void norm_moments_task(void *context, size_t task) {
     size_t first, count, c = call->channels;
     norm_share(call->pixels, call->tasks, task, &first, &count);
     double *sum = call->op->partial + task * 2 * call->op->width;
-    const float *z = real_z(call, first * c);
-    if (call->narrowed.as != NORM_REAL)
-        norm_moments_narrow(z, count * c, call->op->width, sum, sum + call->op->width,
-                            (void *)(uintptr_t)norm_z_from(call->narrowed, first * c).values,
-                            call->narrowed.as);
+    const norm_z z = norm_z_from(call->z, first * c);
+    double *square = sum + call->op->width;
+    if (z.as == NORM_ROUNDED)
+        norm_moments_rounded(z.values, count * c, call->op->width, sum, square);
+    else if (call->whole)
+        norm_moments_whole(z.values, count * c, call->op->width, sum, square, call->whole + first * c);
     else
-        norm_moments(z, count * c, call->op->width, sum, sum + call->op->width);
+        norm_moments(z.values, count * c, call->op->width, sum, square);
 }
 
 void norm_apply_task(void *context, size_t task) {

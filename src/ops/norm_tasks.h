@@ -32,7 +32,7 @@ typedef struct bn_call {
     norm_z read;
     size_t read_pixels;
     const mq_mix_rows *rows; /* what the activation and this do in one pass; NULL: nothing */
-    norm_z narrowed;         /* z goes here too where this is short */
+    int16_t *whole;          /* z, float32, goes here too; NULL: nowhere */
     size_t before; /* elements of earlier images in what is read, which `read` counts and `out` does not */
 } bn_call;
 

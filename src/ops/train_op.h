@@ -116,10 +116,10 @@ static inline void norm_share(size_t items, size_t tasks, size_t task, size_t *f
     *count = items * (task + 1) / tasks - *first;
 }
 
-/* batch_norm.c: for the layer in front, `count` images from `first` on: adds to the sums of z, float32 of
- * these images (cleared at image 0), and stores z in the layer's output where that is short; and
+/* batch_norm.c: for the layer in front, `count` images from `first` on: adds to the sums of z, of these
+ * images (cleared at image 0), and stores it in the layer's output where that is int16 and z is float32; and
  * dL/dz after the batch norm's backward, into out [count][h][w][c] of the layer's grad_type. */
-void batch_norm_add_moments(mq_model *model, node_state *s, const float *z, int first, int count);
+void batch_norm_add_moments(mq_model *model, node_state *s, norm_z z, int first, int count);
 void batch_norm_input_gradient(mq_model *model, node_state *s, int first, int count, void *out);
 /* For a thin layer: takes the sums of z and z*z [c] of all images; and, after the batch norm's backward,
  * computes the gradients of the layer's input, of type f32 or bf16 (NULL: not wanted), and of its weights. */

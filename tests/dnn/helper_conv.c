@@ -170,9 +170,10 @@ static bool by_winograd(const mq_dnn_conv *conv, const char *what) {
 void compare_passes(const mq_dnn_conv *conv, enum kind kind, const tensors *t) {
     const mq_dnn_conv_spec *s = mq_dnn_conv_get_spec(conv);
     assert_false((s->codes || s->whole) && by_winograd(conv, "forward"));
-    compare(s, "forward", kind, t->dst_out, MQ_F32, t->dst, t->dst_size, t->dst_count,
+    const mq_dtype dst = s->rounded ? MQ_BF16 : MQ_F32;
+    compare(s, "forward", kind, t->dst_out, dst, t->dst, t->dst_size, t->dst_count,
             by_winograd(conv, "forward"));
-    check_fence(s, "forward", t->dst_out, t->dst_count * sizeof(float));
+    check_fence(s, "forward", t->dst_out, t->dst_count * mq_dtype_size(dst));
     check_fence(s, "backward data", t->diff_src_out, t->src_count * mq_dtype_size(s->diff_src));
     check_fence(s, "backward weights", t->dw_out, t->w_count * sizeof(float));
     if (s->backward_data)

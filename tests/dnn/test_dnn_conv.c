@@ -71,6 +71,7 @@ static void check_all(mq_dtype compute, mq_dtype diff_src, enum kind kind, bool 
         for (int i = 0; i < count; i++) {
             cases[i].codes = codes;
             cases[i].whole = kind == INTEGERS;
+            cases[i].rounded = compute == MQ_BF16 && kind == REALS && diff_src == MQ_BF16;
             check(dnn, cases[i], compute, diff_src, kind);
         }
         mq_dnn_destroy(dnn);
@@ -100,6 +101,7 @@ static void test_bfloat16(void **state) {
     check_all(MQ_BF16, MQ_F32, REALS, false);
 }
 
+/* And an output rounded as well. */
 static void test_bfloat16_gradient(void **state) {
     (void)state;
     need_bf16();
@@ -250,10 +252,11 @@ static void test_bad_specs(void **state) {
     (void)state;
     mq_dnn_conv_spec good = spec_of(2, 8, 8, 12, 18, 3, 1, 1, 1);
     good.compute = good.diff_src = MQ_F32;
-    enum { BAD = 12 };
+    enum { BAD = 13 };
     mq_dnn_conv_spec bad[BAD];
-    static const char *const words[BAD] = {"batch",  "channels", "groups",  "groups", "stride",   "heights",
-                                           "widths", "heights",  "heights", "widths", "bfloat16", "gradient"};
+    static const char *const words[BAD] = {"batch",    "channels", "groups",  "groups",  "stride",
+                                           "heights",  "widths",   "heights", "heights", "widths",
+                                           "bfloat16", "gradient", "rounded"};
     for (int i = 0; i < BAD; i++) bad[i] = good;
     bad[0].n = 0;
     bad[1].ic = -1;
@@ -267,6 +270,7 @@ static void test_bad_specs(void **state) {
     bad[9].pad_w = -1;
     bad[10].compute = MQ_I8;
     bad[11].diff_src = MQ_BF16;
+    bad[12].rounded = true;
     mq_dnn *dnn = open_dnn();
     for (int i = 0; i < BAD; i++) {
         mq_error error = {0};
