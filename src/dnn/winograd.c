@@ -172,39 +172,115 @@ void mq_winograd_result(const float *m, size_t plane, size_t channels, bool bf16
 
 /* ---- weights ---- */
 
-AVX512 void mq_winograd_weights(const float *w, size_t in, size_t out, size_t k, bool backward, float *u,
-                                size_t plane) {
-    enum { ALL = TAPS * TAPS };
-    for (size_t c = 0; c < in; c++) {
-        float taps[ALL][LANES];
-        __m512 g[ALL], half[IN * TAPS], line[IN];
-        for (size_t lane = 0; lane < LANES; lane++) {
-            const float *from = w + (backward ? c * out + k + lane : (k + lane) * in + c) * ALL;
-            for (size_t t = 0; t < ALL; t++) taps[t][lane] = from[backward ? ALL - 1 - t : t];
-        }
-        for (size_t t = 0; t < ALL; t++) g[t] = _mm512_loadu_ps(taps[t]);
-        for (size_t x = 0; x < TAPS; x++) weights_line(g + x, TAPS, half + x, TAPS);
-        float *to = u + mq_winograd_at(in, out, c, k);
-        for (size_t y = 0; y < IN; y++) {
-            weights_line(half + y * TAPS, 1, line, 1);
-            for (size_t x = 0; x < IN; x++) _mm512_storeu_ps(to + (y * IN + x) * plane, line[x]);
-        }
+enum { ALL = TAPS * TAPS, SPAN = ALL * LANES /* taps of 16 channels side by side */ };
+
+/* to[i] has lane i of each from[.]. */
+INLINE void transpose(const __m512 *from, __m512 *to) {
+    __m512 t[LANES], u[LANES];
+#pragma GCC unroll 8
+    for (int i = 0; i < LANES; i += 2) {
+        t[i] = _mm512_unpacklo_ps(from[i], from[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(from[i], from[i + 1]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < LANES; i += 4) {
+        u[i] = _mm512_shuffle_ps(t[i], t[i + 2], 0x44);
+        u[i + 1] = _mm512_shuffle_ps(t[i], t[i + 2], 0xee);
+        u[i + 2] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+        u[i + 3] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        const __m512 even0 = _mm512_shuffle_f32x4(u[i], u[i + 4], 0x88),
+                     odd0 = _mm512_shuffle_f32x4(u[i], u[i + 4], 0xdd),
+                     even1 = _mm512_shuffle_f32x4(u[i + 8], u[i + 12], 0x88),
+                     odd1 = _mm512_shuffle_f32x4(u[i + 8], u[i + 12], 0xdd);
+        to[i] = _mm512_shuffle_f32x4(even0, even1, 0x88);
+        to[i + 8] = _mm512_shuffle_f32x4(even0, even1, 0xdd);
+        to[i + 4] = _mm512_shuffle_f32x4(odd0, odd1, 0x88);
+        to[i + 12] = _mm512_shuffle_f32x4(odd0, odd1, 0xdd);
     }
 }
 
-AVX512 void mq_winograd_gradient(const float *u, size_t plane, size_t in, size_t out, size_t k, float *dw) {
-    enum { ALL = TAPS * TAPS };
-    for (size_t c = 0; c < in; c++) {
-        float taps[ALL][LANES];
-        __m512 line[IN], half[TAPS * IN], g[ALL];
-        for (size_t x = 0; x < IN; x++) {
-            for (size_t y = 0; y < IN; y++) line[y] = _mm512_loadu_ps(u + (y * IN + x) * plane + c * out + k);
-            gradient_line(line, 1, half + x, IN);
+INLINE void weights_of(const __m512 *g, float *to, size_t plane) {
+    __m512 half[IN * TAPS], line[IN];
+#pragma GCC unroll 3
+    for (size_t x = 0; x < TAPS; x++) weights_line(g + x, TAPS, half + x, TAPS);
+#pragma GCC unroll 6
+    for (size_t y = 0; y < IN; y++) {
+        weights_line(half + y * TAPS, 1, line, 1);
+#pragma GCC unroll 6
+        for (size_t x = 0; x < IN; x++) _mm512_storeu_ps(to + (y * IN + x) * plane, line[x]);
+    }
+}
+
+/* w [out][in][3][3]: 16 rows of 16 channels in, whose taps lie side by side. */
+AVX512 static void weights_forward(const float *w, size_t in, size_t out, size_t k, float *u, size_t plane) {
+    for (size_t c = 0; c < in; c += LANES) {
+        __m512 rows[LANES], g[SPAN];
+        for (size_t p = 0; p < SPAN; p += LANES) {
+#pragma GCC unroll 16
+            for (size_t lane = 0; lane < LANES; lane++)
+                rows[lane] = _mm512_loadu_ps(w + ((k + lane) * in + c) * ALL + p);
+            transpose(rows, g + p);
         }
-        for (size_t y = 0; y < TAPS; y++) gradient_line(half + y * IN, 1, g + y * TAPS, 1);
-        for (size_t t = 0; t < ALL; t++) _mm512_storeu_ps(taps[t], g[t]);
-        for (size_t lane = 0; lane < LANES; lane++)
-            for (size_t t = 0; t < ALL; t++) dw[((k + lane) * in + c) * ALL + t] = taps[t][lane];
+        for (size_t i = 0; i < LANES; i++)
+            weights_of(g + i * ALL, u + mq_winograd_at(in, out, c + i, k), plane);
+    }
+}
+
+/* w [in][out][3][3] and its taps from the last to the first: of a channel in, tap t of 16 channels out is
+ * every ninth number. */
+AVX512 static void weights_backward(const float *w, size_t in, size_t out, size_t k, float *u, size_t plane) {
+    const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    __m512i place[ALL];
+    __mmask16 inside[ALL][ALL]; /* of those in each vector */
+    for (int t = 0; t < ALL; t++) {
+        place[t] = _mm512_add_epi32(_mm512_mullo_epi32(lane, _mm512_set1_epi32(ALL)), _mm512_set1_epi32(t));
+        for (int s = 0; s < ALL; s++)
+            inside[t][s] = _mm512_cmpeq_epi32_mask(_mm512_srli_epi32(place[t], 4), _mm512_set1_epi32(s));
+    }
+    for (size_t c = 0; c < in; c++) {
+        __m512 from[ALL], g[ALL];
+#pragma GCC unroll 9
+        for (size_t s = 0; s < ALL; s++) from[s] = _mm512_loadu_ps(w + (c * out + k) * ALL + s * LANES);
+        for (size_t t = 0; t < ALL; t++) {
+            __m512 tap = _mm512_permutexvar_ps(place[t], from[0]);
+#pragma GCC unroll 8
+            for (size_t s = 1; s < ALL; s++)
+                tap = _mm512_mask_permutexvar_ps(tap, inside[t][s], place[t], from[s]);
+            g[ALL - 1 - t] = tap;
+        }
+        weights_of(g, u + mq_winograd_at(in, out, c, k), plane);
+    }
+}
+
+void mq_winograd_weights(const float *w, size_t in, size_t out, size_t k, bool backward, float *u,
+                         size_t plane) {
+    (backward ? weights_backward : weights_forward)(w, in, out, k, u, plane);
+}
+
+AVX512 void mq_winograd_gradient(const float *u, size_t plane, size_t in, size_t out, size_t k, float *dw) {
+    for (size_t c = 0; c < in; c += LANES) {
+        __m512 g[SPAN], rows[LANES];
+        for (size_t i = 0; i < LANES; i++) {
+            __m512 line[IN], half[TAPS * IN];
+            const float *from = u + (c + i) * out + k;
+#pragma GCC unroll 6
+            for (size_t x = 0; x < IN; x++) {
+#pragma GCC unroll 6
+                for (size_t y = 0; y < IN; y++) line[y] = _mm512_loadu_ps(from + (y * IN + x) * plane);
+                gradient_line(line, 1, half + x, IN);
+            }
+#pragma GCC unroll 3
+            for (size_t y = 0; y < TAPS; y++) gradient_line(half + y * IN, 1, g + i * ALL + y * TAPS, 1);
+        }
+        for (size_t p = 0; p < SPAN; p += LANES) {
+            transpose(g + p, rows);
+#pragma GCC unroll 16
+            for (size_t lane = 0; lane < LANES; lane++)
+                _mm512_storeu_ps(dw + ((k + lane) * in + c) * ALL + p, rows[lane]);
+        }
     }
 }
 
