@@ -104,7 +104,7 @@ void thin_values(const thin_layer *t, float *z) {
         thin_widen_avx512(pixel_at(t, t->x, p), t->type, t->in, 1, x);
         for (size_t o = 0; o < t->out; o++, z++) {
             *z = t->weights[o] * x[0];
-            for (size_t k = 1; k < t->in; k++) *z = fmaf(t->weights[k * t->out + o], x[k], *z);
+            for (size_t k = 1; k < thin_terms(t->in); k++) *z = fmaf(t->weights[k * t->out + o], x[k], *z);
         }
     }
 }

@@ -58,6 +58,11 @@ void thin_gradient(const struct pooled_norm *p, size_t task, size_t row, int col
 /* Last: dw [out][in]. */
 void thin_weights_gradient(const thin_layer *t, const norm_backward *k, float *dw);
 
+/* What is multiplied of a pixel, so that -0 is the same everywhere. */
+static inline size_t thin_terms(size_t in) {
+    return in == 3 ? 3 : THIN_MOST;
+}
+
 /* thin_avx512.c. Widened, a pixel is THIN_MOST numbers, 0 behind `in`; memory for whole vectors of THIN_TILE.
  */
 bool thin_avx512(void);

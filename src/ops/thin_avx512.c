@@ -137,7 +137,7 @@ INLINE void forward(const pooled_norm *p, const float *x, size_t windows, size_t
 }
 
 INLINE void forward_as(const pooled_norm *p, const float *x, size_t windows, size_t at, norm_stored as) {
-    if (p->thin->in == 3)
+    if (thin_terms(p->thin->in) == 3)
         forward(p, x, windows, at, 3, as);
     else
         forward(p, x, windows, at, THIN_MOST, as);
@@ -239,7 +239,7 @@ AVX512 static void add(double *to, const float *from, size_t count) {
 AVX512 void thin_gradient_avx512(const pooled_norm *p, const float *x, size_t windows, size_t at,
                                  const float *dy, float *dx, double *dw) {
     enum { MOST = NORM_PIECE * THIN_MOST };
-    const size_t in = p->thin->in == 3 ? 3 : THIN_MOST, count = in * (size_t)p->c;
+    const size_t in = thin_terms(p->thin->in), count = in * (size_t)p->c;
     float sums[MOST]; /* of these tiles */
     for (size_t i = 0; i < count; i++) sums[i] = 0;
     if (in == 3)
