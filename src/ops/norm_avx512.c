@@ -11,7 +11,7 @@ bool norm_avx512(size_t width) {
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bf16");
 }
 
-enum { SHORT_ROWS = 8 };
+enum { SHORT_ROWS = 8, WHOLE_ROWS = 8 };
 
 INLINE __m512 load(const void *base, size_t at, bool bf16) {
     if (!bf16) return _mm512_loadu_ps((const float *)base + at);
@@ -33,14 +33,12 @@ INLINE void add_moments(__m512d v, __m512d *sum, __m512d *square) {
     *square = _mm512_fmadd_pd(v, v, *square);
 }
 
-/* And whole z as int16 into out, unless this is NULL. */
-INLINE void moments(const float *z, size_t rows, size_t width, double *sum, double *square, int16_t *out) {
+INLINE void moments(const float *z, size_t rows, size_t width, double *sum, double *square) {
     for (size_t c = 0; c < width; c += LANES) {
         __m512d s[2] = {_mm512_loadu_pd(sum + c), _mm512_loadu_pd(sum + c + 8)};
         __m512d q[2] = {_mm512_loadu_pd(square + c), _mm512_loadu_pd(square + c + 8)};
         for (size_t r = 0; r < rows; r++) {
             const __m512 v = _mm512_loadu_ps(z + r * width + c);
-            if (out) store_z(out, r * width + c, v, NORM_WHOLE);
             add_moments(low(v), &s[0], &q[0]);
             add_moments(high(v), &s[1], &q[1]);
         }
@@ -51,22 +49,61 @@ INLINE void moments(const float *z, size_t rows, size_t width, double *sum, doub
     }
 }
 
-INLINE void all_moments(const float *z, size_t count, size_t width, double *sum, double *square,
-                        int16_t *out) {
+AVX512 size_t norm_moments_avx512(const float *z, size_t count, size_t width, double *sum, double *square) {
     size_t done = 0;
     for (; count - done >= NORM_ROWS * width; done += NORM_ROWS * width)
-        moments(z + done, NORM_ROWS, width, sum, square, out ? out + done : NULL);
-    moments(z + done, (count - done) / width, width, sum, square, out ? out + done : NULL);
+        moments(z + done, NORM_ROWS, width, sum, square);
+    moments(z + done, (count - done) / width, width, sum, square);
+    return count / width * width;
 }
 
-AVX512 size_t norm_moments_avx512(const float *z, size_t count, size_t width, double *sum, double *square) {
-    all_moments(z, count, width, sum, square, NULL);
-    return count / width * width;
+INLINE void add_to(double *at, __m512d v) {
+    _mm512_storeu_pd(at, _mm512_add_pd(_mm512_loadu_pd(at), v));
+}
+
+/* Squares of whole numbers of four rows, 16 bits each, are added in 32 bits without a sign: the largest sum
+ * is 4 * 32767^2. Elements 0..3 and 8..11 of a row come first, then the others. */
+INLINE void add_squares(const __m256i *v, __m512d *q) {
+    const __m256i first = _mm256_unpacklo_epi16(v[0], v[1]), second = _mm256_unpackhi_epi16(v[0], v[1]);
+    const __m256i third = _mm256_unpacklo_epi16(v[2], v[3]), fourth = _mm256_unpackhi_epi16(v[2], v[3]);
+    const __m256i some = _mm256_add_epi32(_mm256_madd_epi16(first, first), _mm256_madd_epi16(third, third));
+    const __m256i other =
+        _mm256_add_epi32(_mm256_madd_epi16(second, second), _mm256_madd_epi16(fourth, fourth));
+    q[0] = _mm512_add_pd(q[0], _mm512_cvtepu32_pd(some));
+    q[1] = _mm512_add_pd(q[1], _mm512_cvtepu32_pd(other));
+}
+
+/* WHOLE_ROWS rows; all sums are exact. */
+INLINE void whole_moments(const float *z, size_t width, double *sum, double *square, int16_t *out) {
+    for (size_t c = 0; c < width; c += LANES) {
+        __m512 s = _mm512_setzero_ps();
+        __m512d q[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+        for (size_t r = 0; r < WHOLE_ROWS; r += 4) {
+            __m256i v[4];
+#pragma GCC unroll 4
+            for (size_t i = 0; i < 4; i++) {
+                const size_t at = (r + i) * width + c;
+                const __m512 wide = _mm512_loadu_ps(z + at);
+                v[i] = _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(wide));
+                _mm256_storeu_si256((void *)(out + at), v[i]);
+                s = _mm512_add_ps(s, wide);
+            }
+            add_squares(v, q);
+        }
+        add_to(sum + c, low(s));
+        add_to(sum + c + 8, high(s));
+        add_to(square + c, _mm512_shuffle_f64x2(q[0], q[1], 0x44));
+        add_to(square + c + 8, _mm512_shuffle_f64x2(q[0], q[1], 0xee));
+    }
 }
 
 AVX512 void norm_moments_whole(const float *z, size_t count, size_t width, double *sum, double *square,
                                int16_t *out) {
-    all_moments(z, count, width, sum, square, out);
+    size_t done = 0;
+    for (; count - done >= WHOLE_ROWS * width; done += WHOLE_ROWS * width)
+        whole_moments(z + done, width, sum, square, out + done);
+    moments(z + done, (count - done) / width, width, sum, square);
+    for (; done < count; done += LANES) store_z(out, done, _mm512_loadu_ps(z + done), NORM_WHOLE);
 }
 
 /* `rows` rows, at most SHORT_ROWS, are added in float32 first: float64 takes four times the instructions. */
