@@ -19,14 +19,6 @@ INLINE __m512 load(const void *base, size_t at, bool bf16) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
 }
 
-INLINE __m512d low(__m512 v) {
-    return _mm512_cvtps_pd(_mm512_castps512_ps256(v));
-}
-
-INLINE __m512d high(__m512 v) {
-    return _mm512_cvtps_pd(_mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(v), 1)));
-}
-
 /* The square of a float32 is exact in float64, so adding it at once rounds as often as adding it after. */
 INLINE void add_moments(__m512d v, __m512d *sum, __m512d *square) {
     *sum = _mm512_add_pd(*sum, v);

@@ -41,4 +41,13 @@ INLINE void store(void *base, size_t at, __m512 v, bool bf16) {
         _mm512_storeu_ps((float *)base + at, v);
 }
 
+/* The halves of a vector. */
+INLINE __m512d low(__m512 v) {
+    return _mm512_cvtps_pd(_mm512_castps512_ps256(v));
+}
+
+INLINE __m512d high(__m512 v) {
+    return _mm512_cvtps_pd(_mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(v), 1)));
+}
+
 #endif

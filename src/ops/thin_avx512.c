@@ -47,12 +47,6 @@ INLINE __m512 own(__m512 x, size_t j) {
                     : _mm512_permute_ps(x, 0xff);
 }
 
-/* One half of a vector. */
-INLINE __m512d wide(__m512 v, int half) {
-    return _mm512_cvtps_pd(half ? _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(v), 1))
-                                : _mm512_castps512_ps256(v));
-}
-
 AVX512 void thin_sums_avx512(float *x, size_t pixels, double sum[THIN_MOST],
                              double products[THIN_MOST][THIN_MOST]) {
     enum { HALF = VALUES / 2 };
@@ -63,12 +57,14 @@ AVX512 void thin_sums_avx512(float *x, size_t pixels, double sum[THIN_MOST],
     for (size_t i = pixels * THIN_MOST; i < vectors * VALUES; i++) x[i] = 0;
     for (size_t i = 0; i < vectors; i++) {
         const __m512 v = _mm512_loadu_ps(x + i * VALUES);
+        const __m512d halves[] = {low(v), high(v)};
 #pragma GCC unroll 2
-        for (int half = 0; half < 2; half++) {
-            by[0][half] = _mm512_add_pd(by[0][half], wide(v, half));
+        for (int half = 0; half < 2; half++) by[0][half] = _mm512_add_pd(by[0][half], halves[half]);
 #pragma GCC unroll 4
-            for (size_t j = 0; j < THIN_MOST; j++)
-                by[1 + j][half] = _mm512_fmadd_pd(wide(v, half), wide(own(v, j), half), by[1 + j][half]);
+        for (size_t j = 0; j < THIN_MOST; j++) {
+            const __m512 x_j = own(v, j);
+            by[1 + j][0] = _mm512_fmadd_pd(halves[0], low(x_j), by[1 + j][0]);
+            by[1 + j][1] = _mm512_fmadd_pd(halves[1], high(x_j), by[1 + j][1]);
         }
     }
     double lanes[1 + THIN_MOST][HALF];
