@@ -24,6 +24,11 @@ step() {
     echo "   ${results[-1]}"
 }
 
+# The build of `make check`, or some of its targets.
+build_ci() {
+    cmake --preset ci && cmake --build --preset ci "$@"
+}
+
 # Configure, build and run the tests of a preset.
 preset() {
     cmake --preset "$1" && cmake --build --preset "$1" || return 1
@@ -73,14 +78,14 @@ memory() {
 # the end. Valgrind shows the program a processor with AVX2 at most, so that oneDNN generates what it can follow; nothing
 # needs to be excused.
 valgrind_flow() {
-    cmake --preset ci && cmake --build --preset ci --target mixq || return 1
+    build_ci --target mixq || return 1
     tools/smoke.sh build-ci/mixq build-deep/smoke valgrind --quiet --error-exitcode=9 --leak-check=full \
         --show-leak-kinds=definite --errors-for-leak-kinds=definite --num-callers=20
 }
 
 # The integer network against the trained one evaluated exactly: every model, bits and seeds beyond what `make check` takes.
 exact() {
-    cmake --preset ci && cmake --build --preset ci || return 1
+    build_ci || return 1
     MIXQ_DEEP=1 OMP_WAIT_POLICY=passive build-ci/tests/test_exact_network
 }
 
@@ -125,18 +130,19 @@ luts() {
 
 # The five networks as accelerators: built, verified over 3 frames with and without stalls, synthesised.
 accelerators() {
-    cmake --preset ci && cmake --build --preset ci || return 1
+    build_ci || return 1
     tools/accelerators.sh
 }
 
 # Every packing proved again with 10^5 random vectors; `mixq pack verify --all` takes 10^7.
 packings() {
+    build_ci --target mixq || return 1
     build-ci/mixq pack verify --all --vectors 100000
 }
 
 # Whole networks through the HLS C++.
 hls() {
-    cmake --preset ci && cmake --build --preset ci && tools/check_hls.sh
+    build_ci && tools/check_hls.sh
 }
 
 # The stand-ins of Vitis' types at every width, with sanitizers.
@@ -150,18 +156,24 @@ standin() {
 
 # A hundred layers of Verilog more than the tests have.
 layers() {
+    build_ci || return 1
     MIXQ_RTL_TEST=by_chance MIXQ_RTL_LAYERS=16 MIXQ_RTL_FROM=100 build-ci/tests/test_rtl_layer
+}
+
+# LUTs of four layers as Yosys maps them, against their goals.
+layer_luts() {
+    build_ci && tests/gen/rtl_luts.sh build-ci/tests/test_rtl_layer
 }
 
 # SIGKILL at every change of the file system and at 200 random moments; full disks, locks, signals, streams.
 kills() {
-    cmake --preset ci && cmake --build --preset ci || return 1
+    build_ci || return 1
     MIXQ_DEEP=1 OMP_WAIT_POLICY=passive build-ci/tests/test_kill && MIXQ_DEEP=1 OMP_WAIT_POLICY=passive build-ci/tests/test_hostile
 }
 
 # Every allocation and every call on files fails once.
 inject() {
-    cmake --preset ci && cmake --build --preset ci || return 1
+    build_ci || return 1
     MIXQ_DEEP=1 OMP_WAIT_POLICY=passive build-ci/tests/test_inject
 }
 
@@ -178,7 +190,7 @@ step memory memory
 step valgrind valgrind_flow
 step luts luts
 step layers layers
-step layer_luts tests/gen/rtl_luts.sh build-ci/tests/test_rtl_layer
+step layer_luts layer_luts
 step packings packings
 step accelerators accelerators
 step fuzz fuzz
