@@ -57,14 +57,14 @@ AVX512 void thin_sums_avx512(float *x, size_t pixels, double sum[THIN_MOST],
     for (size_t i = pixels * THIN_MOST; i < vectors * VALUES; i++) x[i] = 0;
     for (size_t i = 0; i < vectors; i++) {
         const __m512 v = _mm512_loadu_ps(x + i * VALUES);
-        const __m512d halves[] = {low(v), high(v)};
-#pragma GCC unroll 2
-        for (int half = 0; half < 2; half++) by[0][half] = _mm512_add_pd(by[0][half], halves[half]);
+        const __m512d first = low(v), second = high(v);
+        by[0][0] = _mm512_add_pd(by[0][0], first);
+        by[0][1] = _mm512_add_pd(by[0][1], second);
 #pragma GCC unroll 4
         for (size_t j = 0; j < THIN_MOST; j++) {
             const __m512 x_j = own(v, j);
-            by[1 + j][0] = _mm512_fmadd_pd(halves[0], low(x_j), by[1 + j][0]);
-            by[1 + j][1] = _mm512_fmadd_pd(halves[1], high(x_j), by[1 + j][1]);
+            by[1 + j][0] = _mm512_fmadd_pd(first, low(x_j), by[1 + j][0]);
+            by[1 + j][1] = _mm512_fmadd_pd(second, high(x_j), by[1 + j][1]);
         }
     }
     double lanes[1 + THIN_MOST][HALF];
