@@ -76,8 +76,8 @@ const mq_dnn_conv_spec *mq_dnn_conv_get_spec(const mq_dnn_conv *conv);
  * conv. */
 const char *mq_dnn_conv_implementation(const mq_dnn_conv *conv);
 
-/* Converts w [oc][ic/groups][kh][kw] into the convolution's own copies; w is not kept. Call before forward
- * and backward_data, again whenever w has changed. */
+/* Converts w [oc][ic/groups][kh][kw] into the convolution's own copies, or keeps the pointer: w has to stay
+ * until the last pass with it. Call before forward and backward_data, again whenever w has changed. */
 mq_status mq_dnn_conv_set_weights(mq_dnn_conv *conv, const float *w, mq_error *error) MQ_MUST_CHECK;
 
 /* The passes. Each overwrites its output; operands must not overlap; pointers are not kept. Operands should

@@ -2,10 +2,12 @@
  * definition has 144, in float32; bfloat16 operands are widened as they are read.
  *
  * Forward and the source's gradient are one algorithm, the latter with g turned and channels exchanged.
- * Threads take blocks of tiles, whose transformed operands stay in their cache. The weights' gradient
- * transforms a block of tiles of both operands, then multiplies plane by plane. Neither depends on the number
- * of threads. The transforms have factors such as 1/6, so sums of whole numbers are not exact: passes that
- * must be do not come here. */
+ * Threads take blocks of tiles, whose transformed operands stay in their cache. Where the weights are many,
+ * 36 planes of them are more to write and read than a small batch is worth: there a block of tiles is
+ * transformed for all, and threads take channels of the result, whose weights they transform into their
+ * cache. The weights' gradient transforms a block of tiles of both operands, then multiplies plane by plane.
+ * Neither depends on the number of threads. The transforms have factors such as 1/6, so sums of whole numbers
+ * are not exact: passes that must be do not come here. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -21,7 +23,9 @@ enum {
     BLOCK_FLOATS = 256 * 1024, /* of both operands of a block of tiles, about */
     BLOCK_LEAST = 48,          /* tiles, that weights are read for often enough */
     GRADIENT_TILES = 192,
-    GRADIENT_ROWS = 96 /* of a task */
+    WEIGHTS_FLOATS = 1024 * 1024, /* of planes that are kept */
+    OWN_PANEL = 32,               /* channels of the result, whose weights' planes stay in the cache */
+    GRADIENT_ROWS = 96            /* of a task */
 };
 
 /* A tensor of positions. */
@@ -38,7 +42,9 @@ struct mq_dnn_winograd {
     int before_h, before_w; /* positions of `in` before the first of `out` */
     size_t across, tiles;   /* tiles in a row of them, in all */
     size_t block, tasks;    /* tiles at once; threads */
-    float *weights;         /* [36] planes of [in][out] in panels; NULL where the gradient of them is made */
+    float *weights;         /* [36] planes of [in][out] in panels; NULL: not wanted, or made in each pass */
+    const float *oihw;      /* what they are made of there */
+    size_t panel;           /* channels of the result at once there */
 };
 
 static int tiles_of(int positions) {
@@ -79,10 +85,24 @@ static size_t block_floats(const mq_dnn_winograd *w) {
     return PLANES * (plane_of(w->block, w->in.channels) + plane_of(w->block, w->out.channels));
 }
 
+/* Of a thread where the weights are transformed in each pass: U and M of some channels. */
+static size_t panel_floats(const mq_dnn_winograd *w) {
+    return PLANES * (plane_of(w->in.channels, w->panel) + plane_of(w->block, w->panel));
+}
+
 static size_t scratch_bytes(const mq_dnn_winograd *w) {
-    const size_t block = block_floats(w), gradient = PLANES * plane_of(w->in.channels, w->out.channels);
-    const size_t floats = w->direction == MQ_DNN_BACKWARD_WEIGHTS ? block + gradient : block * w->tasks;
+    size_t floats = block_floats(w) * w->tasks;
+    if (w->panel) floats = PLANES * plane_of(w->block, w->in.channels) + panel_floats(w) * w->tasks;
+    if (w->direction == MQ_DNN_BACKWARD_WEIGHTS)
+        floats = block_floats(w) + PLANES * plane_of(w->in.channels, w->out.channels);
     return 2 * edge_bytes(w) + floats * sizeof(float);
+}
+
+/* Whether weights have so many planes that it is faster to transform some of them where and when they are
+ * wanted, than to store and read all. */
+static bool made_each_time(const mq_dnn_winograd *w) {
+    return w->direction != MQ_DNN_BACKWARD_WEIGHTS && mq_task_count(w->out.channels, OWN_PANEL) >= w->tasks &&
+           PLANES * w->in.channels * w->out.channels > WEIGHTS_FLOATS;
 }
 
 static void describe(mq_dnn_winograd *w) {
@@ -100,7 +120,9 @@ static void describe(mq_dnn_winograd *w) {
     w->tiles = (size_t)s->n * (size_t)tiles_of(w->out.h) * w->across;
     w->tasks = (size_t)mq_threads();
     size_t most = GRADIENT_TILES, share = w->tiles;
-    if (w->direction != MQ_DNN_BACKWARD_WEIGHTS) {
+    if (made_each_time(w)) {
+        w->panel = OWN_PANEL;
+    } else if (w->direction != MQ_DNN_BACKWARD_WEIGHTS) {
         most = BLOCK_FLOATS / (PLANES * (w->in.channels + w->out.channels));
         if (most < BLOCK_LEAST) most = BLOCK_LEAST;
         share = mq_task_count(w->tiles, w->tasks);
@@ -119,7 +141,7 @@ mq_status mq_dnn_winograd_create(mq_dnn *dnn, const mq_dnn_conv_spec *spec, mq_d
     w->direction = direction;
     describe(w);
     mq_status status = mq_dnn_reserve(dnn, scratch_bytes(w), error);
-    if (status == MQ_OK && direction != MQ_DNN_BACKWARD_WEIGHTS)
+    if (status == MQ_OK && direction != MQ_DNN_BACKWARD_WEIGHTS && !w->panel)
         status = mq_alloc(PLANES * plane_of(w->in.channels, w->out.channels), sizeof(float),
                           "convolution weights", &w->weights, error);
     if (status == MQ_OK)
@@ -199,6 +221,56 @@ static void run_block(const job *j, size_t first, size_t count, float *v, float 
     }
 }
 
+/* ---- with weights transformed by the way ---- */
+
+static void transform_source(void *context, size_t task) {
+    const job *j = context;
+    const mq_dnn_winograd *w = j->w;
+    const void *at[PLANES];
+    look_in(j, j->first + task, at);
+    mq_winograd_source(at, w->in.element == sizeof(uint16_t), w->in.channels, j->v + task * w->in.channels,
+                       plane_of(w->block, w->in.channels));
+}
+
+/* Channels of the result from k on. */
+static void run_panel(const job *j, size_t k, float *u, float *m) {
+    const mq_dnn_winograd *w = j->w;
+    const size_t in = w->in.channels, left = w->out.channels - k, out = left < w->panel ? left : w->panel;
+    const size_t v_plane = plane_of(w->block, in), u_plane = plane_of(in, w->panel),
+                 m_plane = plane_of(w->block, w->panel);
+    for (size_t c = 0; c < out; c += LANES)
+        mq_winograd_weights(w->oihw, in, w->out.channels, k + c, w->direction == MQ_DNN_BACKWARD_DATA, u + c,
+                            out, u_plane);
+    for (size_t p = 0; p < PLANES; p++)
+        mq_winograd_product(j->v + p * v_plane, in, 1, u + p * u_plane, j->count, out, in, false,
+                            m + p * m_plane);
+    for (size_t t = 0; t < j->count; t++) {
+        const void *at[PLANES];
+        void *to[MQ_WINOGRAD_RESULTS];
+        look_out(j, j->first + t, j->sink, at);
+        for (int i = 0; i < MQ_WINOGRAD_RESULTS; i++) to[i] = (char *)(uintptr_t)at[i] + k * w->out.element;
+        mq_winograd_result(m + t * out, m_plane, out, w->out.element == sizeof(uint16_t), to);
+    }
+}
+
+static void run_panels(void *context, size_t task) {
+    const job *j = context;
+    const mq_dnn_winograd *w = j->w;
+    const size_t panels = mq_task_count(w->out.channels, w->panel), share = mq_task_count(panels, w->tasks);
+    float *u = j->block + PLANES * plane_of(w->block, w->in.channels) + task * panel_floats(w);
+    for (size_t i = task * share; i < (task + 1) * share && i < panels; i++)
+        run_panel(j, i * w->panel, u, u + PLANES * plane_of(w->in.channels, w->panel));
+}
+
+static void run_by_panels(const mq_dnn_winograd *w, job *j) {
+    j->v = j->block;
+    for (j->first = 0; j->first < w->tiles; j->first += w->block) {
+        j->count = w->tiles - j->first < w->block ? w->tiles - j->first : w->block;
+        mq_parallel(j->count, transform_source, j);
+        mq_parallel(w->tasks, run_panels, j);
+    }
+}
+
 static void run_share(void *context, size_t task) {
     const job *j = context;
     const mq_dnn_winograd *w = j->w;
@@ -258,11 +330,15 @@ static void transform_weights(void *context, size_t task) {
     const job *j = context;
     const size_t in = j->w->in.channels, out = j->w->out.channels;
     mq_winograd_weights(j->oihw, in, out, task * LANES, j->w->direction == MQ_DNN_BACKWARD_DATA,
-                        j->w->weights, plane_of(in, out));
+                        j->w->weights + mq_winograd_at(in, out, 0, task * LANES),
+                        mq_winograd_panel(out, task * LANES / MQ_WINOGRAD_PANEL * MQ_WINOGRAD_PANEL),
+                        plane_of(in, out));
 }
 
 void mq_dnn_winograd_set_weights(mq_dnn_winograd *w, const float *weights) {
     if (!w) return;
+    w->oihw = weights;
+    if (w->panel) return;
     job j = {.w = w, .oihw = weights};
     mq_parallel(w->out.channels / LANES, transform_weights, &j);
 }
@@ -274,6 +350,8 @@ bool mq_dnn_winograd_run(const mq_dnn_winograd *w, const void *src, const void *
     prepare(w, &j);
     if (w->direction == MQ_DNN_BACKWARD_WEIGHTS)
         run_gradient(w, &j);
+    else if (w->panel)
+        run_by_panels(w, &j);
     else
         mq_parallel(w->tasks, run_share, &j);
     return true;

@@ -215,7 +215,7 @@ INLINE void weights_of(const __m512 *g, float *to, size_t plane) {
 }
 
 /* w [out][in][3][3]: 16 rows of 16 channels in, whose taps lie side by side. */
-AVX512 static void weights_forward(const float *w, size_t in, size_t out, size_t k, float *u, size_t plane) {
+AVX512 static void weights_forward(const float *w, size_t in, size_t k, float *u, size_t row, size_t plane) {
     for (size_t c = 0; c < in; c += LANES) {
         __m512 rows[LANES], g[SPAN];
         for (size_t p = 0; p < SPAN; p += LANES) {
@@ -224,14 +224,14 @@ AVX512 static void weights_forward(const float *w, size_t in, size_t out, size_t
                 rows[lane] = _mm512_loadu_ps(w + ((k + lane) * in + c) * ALL + p);
             transpose(rows, g + p);
         }
-        for (size_t i = 0; i < LANES; i++)
-            weights_of(g + i * ALL, u + mq_winograd_at(in, out, c + i, k), plane);
+        for (size_t i = 0; i < LANES; i++) weights_of(g + i * ALL, u + (c + i) * row, plane);
     }
 }
 
 /* w [in][out][3][3] and its taps from the last to the first: of a channel in, tap t of 16 channels out is
  * every ninth number. */
-AVX512 static void weights_backward(const float *w, size_t in, size_t out, size_t k, float *u, size_t plane) {
+AVX512 static void weights_backward(const float *w, size_t in, size_t out, size_t k, float *u, size_t row,
+                                    size_t plane) {
     const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     __m512i place[ALL];
     __mmask16 inside[ALL][ALL]; /* of those in each vector */
@@ -251,13 +251,16 @@ AVX512 static void weights_backward(const float *w, size_t in, size_t out, size_
                 tap = _mm512_mask_permutexvar_ps(tap, inside[t][s], place[t], from[s]);
             g[ALL - 1 - t] = tap;
         }
-        weights_of(g, u + mq_winograd_at(in, out, c, k), plane);
+        weights_of(g, u + c * row, plane);
     }
 }
 
-void mq_winograd_weights(const float *w, size_t in, size_t out, size_t k, bool backward, float *u,
+void mq_winograd_weights(const float *w, size_t in, size_t out, size_t k, bool backward, float *u, size_t row,
                          size_t plane) {
-    (backward ? weights_backward : weights_forward)(w, in, out, k, u, plane);
+    if (backward)
+        weights_backward(w, in, out, k, u, row, plane);
+    else
+        weights_forward(w, in, k, u, row, plane);
 }
 
 AVX512 void mq_winograd_gradient(const float *u, size_t plane, size_t in, size_t out, size_t k, float *dw) {
@@ -349,9 +352,9 @@ bool mq_winograd_supported(bool bf16) {
 }
 
 /* Nobody calls these where it is not supported. */
-void mq_winograd_weights(const float *w, size_t in, size_t out, size_t k, bool backward, float *u,
+void mq_winograd_weights(const float *w, size_t in, size_t out, size_t k, bool backward, float *u, size_t row,
                          size_t plane) {
-    (void)w, (void)in, (void)out, (void)k, (void)backward, (void)u, (void)plane;
+    (void)w, (void)in, (void)out, (void)k, (void)backward, (void)u, (void)row, (void)plane;
 }
 
 void mq_winograd_source(const void *const *at, bool bf16, size_t channels, float *v, size_t plane) {

@@ -35,9 +35,10 @@ static inline size_t mq_winograd_at(size_t rows, size_t columns, size_t i, size_
     return from * rows + i * mq_winograd_panel(columns, from) + (k - from);
 }
 
-/* G g G^T of 16 channels out, from k on, and all `in` channels. w [out][in][3][3]; u: planes of [in][out] in
- * panels. backward: w is [in][out][3][3] and g turned by half a turn, as the source's gradient wants it. */
-void mq_winograd_weights(const float *w, size_t in, size_t out, size_t k, bool backward, float *u,
+/* G g G^T of 16 channels out, from k on, and all `in` channels. w [out][in][3][3]; u: of each plane the place
+ * of these 16 in the row of the first channel in, rows `row` floats apart. backward: w is [in][out][3][3] and
+ * g turned by half a turn, as the source's gradient wants it. */
+void mq_winograd_weights(const float *w, size_t in, size_t out, size_t k, bool backward, float *u, size_t row,
                          size_t plane);
 
 /* B^T d B: at[6][6] are the positions' channels, float32 or bfloat16; v: planes whose element c is channel c.
