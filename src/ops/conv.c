@@ -19,7 +19,7 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 
-enum { SHAPES = 4, LANES = 16, GRAIN = 1 << 15, BLOCK_BYTES = 3 << 20 };
+enum { SHAPES = 4, LANES = 16, GRAIN = 1 << 15, SIZINGS = 16, BLOCK_BYTES = 3 << 20 };
 
 typedef struct conv_op {
     layer_weights *weights;
@@ -256,14 +256,34 @@ MQ_CLONES static float sum_of_sizes(const float *w, size_t count) {
     return all;
 }
 
+typedef struct sizing {
+    const float *w;
+    size_t outputs, each, share;
+    float most[SIZINGS]; /* of a share of the outputs */
+} sizing;
+
+static void size_task(void *context, size_t task) {
+    sizing *s = context;
+    s->most[task] = 0;
+    for (size_t o = task * s->share; o < (task + 1) * s->share && o < s->outputs; o++) {
+        const float sum = sum_of_sizes(s->w + o * s->each, s->each);
+        if (sum > s->most[task]) s->most[task] = sum;
+    }
+}
+
 /* Whether no sum of products with the weights of this moment leaves int16. */
 static bool fits_whole(const mq_model *model, const node_state *s) {
     const conv_op *op = s->op;
-    const size_t outputs = (size_t)s->node->c, each = layer_weights_count(op->weights) / outputs;
+    const size_t outputs = (size_t)s->node->c;
+    sizing all = {.w = layer_weights_operand(op->weights),
+                  .outputs = outputs,
+                  .each = layer_weights_count(op->weights) / outputs,
+                  .share = mq_task_count(outputs, SIZINGS)};
+    const size_t tasks = mq_task_count(outputs, all.share);
+    mq_parallel(tasks, size_task, &all);
     const float most = (float)activation_most(&model->nodes[s->node->input[0]]);
-    for (size_t o = 0; o < outputs; o++)
-        if (sum_of_sizes(layer_weights_operand(op->weights) + o * each, each) * most > INT16_MAX)
-            return false;
+    for (size_t i = 0; i < tasks; i++)
+        if (all.most[i] * most > INT16_MAX) return false;
     return true;
 }
 

@@ -9,9 +9,10 @@
  * through t. */
 #include "ops/train_op.h"
 
-#include <string.h>
-
 #include "base/memory.h"
+#include "base/parallel.h"
+
+enum { GRAIN = 1 << 15 };
 
 struct layer_weights {
     mq_quantizer quantizer;
@@ -106,13 +107,7 @@ void layer_weights_prepare(mq_model *model, layer_weights *w) {
     } else if (w->quantised) {
         const float *rounded = rounded_of(w, 0);
         double step = mq_weight_step_of(w->quantizer, w->bits, w->scale);
-        int32_t *codes = (int32_t *)w->operand; /* same size; converted in place */
-        mq_weight_codes(rounded, w->count, w->bits, w->narrow, step, codes);
-        for (size_t i = 0; i < w->count; i++) {
-            int32_t code;
-            memcpy(&code, &w->operand[i], sizeof code);
-            w->operand[i] = (float)code;
-        }
+        mq_weight_whole(rounded, w->count, w->bits, w->narrow, step, w->operand);
         w->step = (float)step;
     }
 }
@@ -137,11 +132,25 @@ uint64_t layer_weights_version(const layer_weights *w) {
     return w->version;
 }
 
+typedef struct scaling {
+    float *grad;
+    size_t count;
+    float scale;
+} scaling;
+
+static void scale_task(void *context, size_t task) {
+    const scaling *s = context;
+    const size_t end = (task + 1) * GRAIN < s->count ? (task + 1) * GRAIN : s->count;
+    for (size_t i = task * GRAIN; i < end; i++) s->grad[i] *= s->scale;
+}
+
 void layer_weights_backward(mq_model *model, layer_weights *w, float scale) {
     (void)model;
     float *grad = layer_weights_operand_grad(w);
-    if (scale != 1)
-        for (size_t i = 0; i < w->count; i++) grad[i] *= scale;
+    if (scale != 1) {
+        scaling s = {grad, w->count, scale};
+        mq_parallel(mq_task_count(w->count, GRAIN), scale_task, &s);
+    }
     double g[MQ_BRANCHES];
     if (w->shared) {
         const float *rounded = w->normal ? w->normal : w->weight[0]->value;

@@ -92,6 +92,8 @@ double mq_dorefa_step(int bits);
 /* The rest rounds: w stands for DoReFa's t as well. */
 /* q int32[n] = clamp(round(w/step), low, high). */
 void mq_weight_codes(const float *w, size_t n, int bits, bool narrow, double step, int32_t *q);
+/* The same as float32[n]; y may be w. */
+void mq_weight_whole(const float *w, size_t n, int bits, bool narrow, double step, float *y);
 /* y float32[n] = code*step; y may be w. */
 void mq_weight_values(const float *w, size_t n, int bits, bool narrow, double step, float *y);
 /* Mixed weights of the search (shared): y = sum_i softmax[i]*Q_{2+i}(w), terms added in order of rising bits.

@@ -126,6 +126,13 @@ MQ_CLONES static void store_codes(const float *w, size_t n, float low, float hig
     }
 }
 
+MQ_CLONES static void store_whole(const float *w, size_t n, float low, float high, float divisor, float *y) {
+    for (size_t i = 0; i < n; i++) {
+        float code = code_of(w[i], low, high, divisor);
+        y[i] = code == code ? code : 0;
+    }
+}
+
 MQ_CLONES static void store_values(const float *w, size_t n, float low, float high, float divisor, float step,
                                    float *y) {
     for (size_t i = 0; i < n; i++) y[i] = code_of(w[i], low, high, divisor) * step;
@@ -136,6 +143,13 @@ static void codes_task(void *context, size_t task) {
     const branch *b = work->b;
     size_t from = task * work->grain;
     store_codes(work->w + from, chunk_size(work, task), b->low, b->high, b->divisor, work->q + from);
+}
+
+static void whole_task(void *context, size_t task) {
+    const job *work = context;
+    const branch *b = work->b;
+    size_t from = task * work->grain;
+    store_whole(work->w + from, chunk_size(work, task), b->low, b->high, b->divisor, work->y + from);
 }
 
 static void values_task(void *context, size_t task) {
@@ -149,6 +163,11 @@ static void values_task(void *context, size_t task) {
 void mq_weight_codes(const float *w, size_t n, int bits, bool narrow, double step, int32_t *q) {
     job work = {.w = w, .n = n, .q = q, .b = {make_branch(bits, narrow, step, 1)}};
     run(&work, codes_task);
+}
+
+void mq_weight_whole(const float *w, size_t n, int bits, bool narrow, double step, float *y) {
+    job work = {.w = w, .n = n, .y = y, .b = {make_branch(bits, narrow, step, 1)}};
+    run(&work, whole_task);
 }
 
 void mq_weight_values(const float *w, size_t n, int bits, bool narrow, double step, float *y) {

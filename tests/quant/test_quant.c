@@ -76,6 +76,8 @@ static void check_weights(const float *w, size_t n, int bits, bool narrow, doubl
             fail_msg("code out of range");
     }
     float *in_place = get(n, sizeof *in_place);
+    mq_weight_whole(w, n, bits, narrow, step, in_place);
+    for (size_t i = 0; i < n; i++) assert_true(in_place[i] == (float)q[i]);
     memcpy(in_place, w, n * sizeof *w);
     mq_weight_values(in_place, n, bits, narrow, step, in_place);
     for (size_t i = 0; i < n; i++) assert_true(same_float(in_place[i], y[i]));
@@ -156,35 +158,70 @@ static void weight_steps(const float *w, size_t n, double step[MQ_BRANCHES]) {
     for (int j = 0; j < MQ_BRANCHES; j++) step[j] = mq_weight_step(MQ_SEARCH_MIN + j, alpha);
 }
 
+/* Values to the bit; sums but for their order. */
+static void check_mix(const float *w, const float *dy, size_t n, bool narrow, const double step[MQ_BRANCHES],
+                      const float softmax[MQ_BRANCHES], float *y) {
+    double g[MQ_BRANCHES];
+    mq_weight_mix(w, n, narrow, step, softmax, y);
+    mq_weight_mix_dot(w, dy, n, narrow, step, g);
+    for (size_t i = 0; i < n; i++)
+        if (!same_float(y[i], mq_reference_weight_mix(w[i], narrow, step, softmax)))
+            fail_msg("steps from %a on: mix of %a is %a", step[0], (double)w[i], (double)y[i]);
+    for (int j = 0; j < MQ_BRANCHES; j++) {
+        double sum = 0, size = 0;
+        for (size_t i = 0; i < n; i++) {
+            double term =
+                (double)dy[i] * (double)mq_reference_weight_value(w[i], MQ_SEARCH_MIN + j, narrow, step[j]);
+            sum += term;
+            size += fabs(term);
+        }
+        assert_true(fabs(g[j] - sum) <= 1e-12 * size || (isnan(g[j]) && isnan(sum)));
+    }
+}
+
 static void weight_mix(void **state) {
     (void)state;
     static const size_t lengths[] = {0, 1, 27, 2047, 2049, 16385, WEIGHTS};
     float *w = get(WEIGHTS, sizeof *w), *dy = get(WEIGHTS, sizeof *dy), *y = get(WEIGHTS, sizeof *y);
     float softmax[MQ_BRANCHES];
+    double step[MQ_BRANCHES];
     fill_normal(w, WEIGHTS, "mix w", 0.1f);
     fill_normal(dy, WEIGHTS, "mix dw", 1);
     fill_probabilities(softmax, MQ_BRANCHES, 1);
-    for (size_t t = 0; t < sizeof lengths / sizeof *lengths; t++) {
-        for (int narrow = 0; narrow < 2; narrow++) {
-            size_t n = lengths[t];
-            double step[MQ_BRANCHES], g[MQ_BRANCHES];
-            weight_steps(w, WEIGHTS, step);
-            mq_weight_mix(w, n, narrow, step, softmax, y);
-            mq_weight_mix_dot(w, dy, n, narrow, step, g);
-            size_t wrong = 0;
-            for (size_t i = 0; i < n; i++)
-                wrong += !same_float(y[i], mq_reference_weight_mix(w[i], narrow, step, softmax));
-            assert_int_equal(wrong, 0);
-            for (int j = 0; j < MQ_BRANCHES; j++) {
-                double sum = 0, size = 0;
-                for (size_t i = 0; i < n; i++) {
-                    double term = (double)dy[i] *
-                                  (double)mq_reference_weight_value(w[i], MQ_SEARCH_MIN + j, narrow, step[j]);
-                    sum += term;
-                    size += fabs(term);
-                }
-                assert_true(fabs(g[j] - sum) <= 1e-12 * size);
+    weight_steps(w, WEIGHTS, step);
+    for (size_t t = 0; t < sizeof lengths / sizeof *lengths; t++)
+        for (int narrow = 0; narrow < 2; narrow++) check_mix(w, dy, lengths[t], narrow, step, softmax, y);
+    mq_free(w);
+    mq_free(dy);
+    mq_free(y);
+}
+
+/* Around the middle between codes, and with steps whose inverses leave float32: by multiplying as by
+ * dividing.
+ */
+static void weight_mix_of_neighbours(void **state) {
+    (void)state;
+    enum { NEAR = 32, SIZES = 9, ROOM = SPECIALS + (1 << MQ_BITS_MAX) * (2 * NEAR + 1) };
+    static const double sizes[SIZES] = {0.013, 0.37, 1, 1.7e9, 1e37, 3e-39, 1e-37, 1e-60, 0};
+    float *w = get(ROOM, sizeof *w), *dy = get(ROOM, sizeof *dy), *y = get(ROOM, sizeof *y);
+    float softmax[MQ_BRANCHES];
+    fill_normal(dy, ROOM, "mix dw", 1e-8f);
+    fill_probabilities(softmax, MQ_BRANCHES, 1);
+    for (int s = 0; s < SIZES; s++) {
+        double step[MQ_BRANCHES];
+        for (int j = 0; j < MQ_BRANCHES; j++) step[j] = sizes[s] * (1 - 0.11 * j);
+        for (int j = 0; j < MQ_BRANCHES; j++) {
+            size_t n = 0;
+            for (int code = mq_code_low(MQ_SEARCH_MIN + j, true, false);
+                 code <= mq_code_high(MQ_SEARCH_MIN + j, true); code++) {
+                uint32_t at = bits_of((float)((code + 0.5) * (double)(float)step[j]));
+                for (uint32_t d = 0; d <= 2 * NEAR; d++) w[n++] = float_of(at + d - NEAR);
             }
+            check_mix(w, dy, n, s % 2, step, softmax, y);
+            if ((float)step[j] == 0)
+                continue; /* infinity by nothing is no number here, 0 in the definition */
+            memcpy(w + n, special_floats, sizeof special_floats);
+            check_mix(w, dy, n + SPECIALS, s % 2, step, softmax, y);
         }
     }
     mq_free(w);
@@ -344,6 +381,7 @@ int main(void) {
         cmocka_unit_test(weight_known_values),
         cmocka_unit_test(weight_step_zero),
         cmocka_unit_test(weight_mix),
+        cmocka_unit_test(weight_mix_of_neighbours),
         cmocka_unit_test(weights_ignore_thread_count),
         cmocka_unit_test(image),
         cmocka_unit_test(softmax_values),
