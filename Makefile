@@ -36,8 +36,9 @@ demo: deps build ## search, train, export and simulate a small network on Fashio
 bench-torch: build ## training steps beside PyTorch's (tools/deps.sh torch), in turns: 15 minutes on a quiet machine
 	@python3 bench/compare_torch.py
 
-bench-scaling: build ## time per image over batch sizes and threads, of vgg_tiny: 10 minutes on a quiet machine
-	@python3 bench/scaling.py
+bench-scaling: build ## time per image over batch sizes and threads, of vgg_tiny: 12 minutes on a quiet machine
+	cmake --build build --target bench_batches
+	@build/bench/bench_batches
 
 bench-ranks: ## time per epoch on 1, 2 and 4 ranks, what they send and wait for (preset mpi): 5 minutes on a quiet machine
 	cmake --preset mpi && cmake --build --preset mpi --target mixq

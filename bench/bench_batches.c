@@ -1,0 +1,125 @@
+/* bench_batches.c - how a training step's time per image depends on the batch, and its speed on the threads.
+ *
+ * usage: bench_batches [MODEL [MODE [PRECISION [ROUNDS]]]]
+ *        (a built-in name or a file, vgg_tiny; train, search or both; f32, bf16 or both; 30)
+ * All cases live in one process and take turns: a round gives each one the steps for 256 images, so that a
+ * machine whose speed changes treats all alike. Prints medians over the rounds; ratios are of one round. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/machine.h"
+#include "base/parallel.h"
+#include "cli/bench_step.h"
+#include "dnn/dnn.h"
+#include "net/net.h"
+
+enum { BATCHES = 4, CASES = BATCHES + 1, IMAGES = 256, THREADS_BATCH = 2 /* 128 */, MOST_ROUNDS = 1000 };
+static const int batches[CASES] = {32, 64, 128, 256, 128};
+
+typedef struct cases {
+    bench_step *step[CASES];       /* the last one on one thread */
+    double ms[CASES][MOST_ROUNDS]; /* per image */
+} cases;
+
+static int threads_of(int which, int all) {
+    return which < BATCHES ? all : 1;
+}
+
+static int ascending(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(const double *values, int n) {
+    static double sorted[MOST_ROUNDS];
+    memcpy(sorted, values, (size_t)n * sizeof *sorted);
+    qsort(sorted, (size_t)n, sizeof *sorted, ascending);
+    return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+}
+
+static mq_status run_turn(cases *c, int which, int round, mq_error *error) {
+    const int steps = IMAGES / batches[which];
+    const double begin = mq_seconds();
+    for (int i = 0; i < steps; i++) MQ_TRY(bench_step_run(c->step[which], error));
+    if (round >= 0) c->ms[which][round] = 1e3 * (mq_seconds() - begin) / IMAGES;
+    return MQ_OK;
+}
+
+/* In another order each round; the first one is not counted. */
+static mq_status run_rounds(cases *c, int rounds, int all, mq_error *error) {
+    for (int r = -1; r < rounds; r++)
+        for (int i = 0; i < CASES; i++) {
+            const int which = (i + r + 1) % CASES;
+            mq_threads_set(threads_of(which, all));
+            MQ_TRY(run_turn(c, which, r, error));
+        }
+    return MQ_OK;
+}
+
+/* The median of one case's time over another's in the same round. */
+static double ratio_of(const cases *c, int case_a, int case_b, int rounds) {
+    static double ratio[MOST_ROUNDS];
+    for (int r = 0; r < rounds; r++) ratio[r] = c->ms[case_a][r] / c->ms[case_b][r];
+    return median(ratio, rounds);
+}
+
+static void report(const cases *c, const char *what, int rounds, int all) {
+    double least = 1, most = 1;
+    printf("%s, %d threads, ms per image:", what, all);
+    for (int i = 0; i < BATCHES; i++) printf(" %d: %.2f", batches[i], median(c->ms[i], rounds));
+    printf("; over that of %d:", batches[BATCHES - 1]);
+    for (int i = 0; i < BATCHES - 1; i++) {
+        const double ratio = ratio_of(c, i, BATCHES - 1, rounds);
+        printf(" %d: %.3f", batches[i], ratio);
+        if (ratio < least) least = ratio;
+        if (ratio > most) most = ratio;
+    }
+    printf("; slowest %.1f %% over fastest\n%s, batch %d: %d threads are %.2f times as fast as one\n",
+           100 * (most / least - 1), what, batches[THREADS_BATCH], all,
+           ratio_of(c, BATCHES, THREADS_BATCH, rounds));
+    fflush(stdout);
+}
+
+static mq_status run(const mq_net *net, bench_mode mode, mq_dtype compute, int rounds, int all,
+                     mq_error *error) {
+    static cases c;
+    char what[128];
+    mq_status status = MQ_OK;
+    memset(&c, 0, sizeof c);
+    for (int i = 0; i < CASES && status == MQ_OK; i++) {
+        bench_setup setup = {.mode = mode, .share = true, .compute = compute, .batch = batches[i]};
+        mq_bits_uniform(net, 4, 4, &setup.bits);
+        mq_threads_set(threads_of(i, all));
+        status = bench_step_create(net, &setup, &c.step[i], error);
+    }
+    if (status == MQ_OK) status = run_rounds(&c, rounds, all, error);
+    snprintf(what, sizeof what, "%s %s %s", net->name, mode == BENCH_SEARCH ? "search" : "train",
+             compute == MQ_BF16 ? "bf16" : "f32");
+    if (status == MQ_OK) report(&c, what, rounds, all);
+    for (int i = 0; i < CASES; i++) bench_step_destroy(c.step[i]);
+    return status;
+}
+
+static bool wanted(int argc, char **argv, int which, const char *name) {
+    return argc <= which || strcmp(argv[which], "both") == 0 || strcmp(argv[which], name) == 0;
+}
+
+int main(int argc, char **argv) {
+    mq_error error = {0};
+    mq_net *net = NULL;
+    const int asked = argc > 4 ? atoi(argv[4]) : 30, all = mq_threads();
+    const int rounds = asked < 1 ? 1 : asked > MOST_ROUNDS ? MOST_ROUNDS : asked;
+    mq_status status = mq_net_open(argc > 1 ? argv[1] : "vgg_tiny", &net, &error);
+    for (int search = 0; search < 2; search++)
+        for (int bf16 = 1; bf16 >= 0; bf16--) {
+            if (status != MQ_OK || !wanted(argc, argv, 2, search ? "search" : "train") ||
+                !wanted(argc, argv, 3, bf16 ? "bf16" : "f32") || (bf16 && !mq_dnn_has_bf16()))
+                continue;
+            status =
+                run(net, search ? BENCH_SEARCH : BENCH_TRAIN, bf16 ? MQ_BF16 : MQ_F32, rounds, all, &error);
+        }
+    if (status != MQ_OK) fprintf(stderr, "bench_batches: %s\n", error.text);
+    mq_net_free(net);
+    return status;
+}
