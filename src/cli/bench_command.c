@@ -1,7 +1,7 @@
 /* bench_command.c - `mixq bench`: how fast a step is, beside the same shapes' convolutions alone.
  *
  * Steps and convolutions alternate in rounds, so that both see the same machine. A step's time is the median
- * over all steps; the convolutions' time in a round is the sum of each pass's shortest time, and the median
+ * over all steps; the convolutions' time in a round is the sum of each pass's median time, and the median
  * over the rounds counts: a ceiling that leaves nothing out. */
 #include <stdio.h>
 #include <stdlib.h>

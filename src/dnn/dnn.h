@@ -101,7 +101,7 @@ typedef struct mq_dnn_time {
 
 /* Runs the convolutions of a network alone, on random data: `repeats` (>= 1) steps of all forward passes in
  * order and all backward passes in reverse, after one step that is not counted. A step has `images` images,
- * of which a layer takes spec.n at a time. times[count] gets the shortest time of every pass. */
+ * of which a layer takes spec.n at a time. times[count] gets the median time of every pass. */
 mq_status mq_dnn_conv_time(const mq_dnn_conv_spec *specs, int count, int images, int repeats,
                            mq_dnn_time *times, mq_error *error) MQ_MUST_CHECK;
 

@@ -1,5 +1,6 @@
 /* dnn_time.c - how long a network's convolutions take by themselves: the ceiling of a training step's speed.
  */
+#include <stdlib.h>
 #include <time.h>
 
 #include "base/memory.h"
@@ -16,9 +17,11 @@ typedef struct bench {
     void *src, *diff_dst; /* random; float32 and bfloat16 layers read the same bytes */
     float *dst, *w, *dw;
     void *diff_src;
+    double *seconds; /* [count][PASSES][repeats] */
+    int repeats;
 } bench;
 
-enum time_pass { FORWARD, DATA, WEIGHTS };
+enum time_pass { FORWARD, DATA, WEIGHTS, PASSES };
 
 static double now(void) {
     struct timespec t;
@@ -86,12 +89,8 @@ static void drop(bench *b) {
     mq_free(b->diff_dst);
     mq_free(b->w);
     mq_free(b->dw);
+    mq_free(b->seconds);
     mq_dnn_destroy(b->dnn);
-}
-
-static void keep_shortest(double *best, double begin) {
-    double seconds = now() - begin;
-    if (*best == 0 || seconds < *best) *best = seconds;
 }
 
 /* `pass` of a layer over all images, spec.n at a time. */
@@ -117,30 +116,47 @@ static mq_status run_pass(const bench *b, int which, enum time_pass pass, mq_err
     return MQ_OK;
 }
 
-static mq_status time_pass(const bench *b, int which, enum time_pass pass, double *best, mq_error *error) {
+static double *seconds_of(const bench *b, int which, enum time_pass pass) {
+    return b->seconds + (which * PASSES + (int)pass) * b->repeats;
+}
+
+static mq_status time_pass(const bench *b, int which, enum time_pass pass, int repeat, mq_error *error) {
     const double begin = now();
     MQ_TRY(run_pass(b, which, pass, error));
-    keep_shortest(best, begin);
+    if (repeat >= 0) seconds_of(b, which, pass)[repeat] = now() - begin;
     return MQ_OK;
 }
 
-static mq_status step(const bench *b, mq_dnn_time *times, mq_error *error) {
-    for (int i = 0; i < b->count; i++) MQ_TRY(time_pass(b, i, FORWARD, &times[i].forward, error));
+static mq_status step(const bench *b, int repeat, mq_error *error) {
+    for (int i = 0; i < b->count; i++) MQ_TRY(time_pass(b, i, FORWARD, repeat, error));
     for (int i = b->count - 1; i >= 0; i--) {
         const mq_dnn_conv_spec *s = mq_dnn_conv_get_spec(b->convs[i]);
-        if (s->backward_weights) MQ_TRY(time_pass(b, i, WEIGHTS, &times[i].backward_weights, error));
-        if (s->backward_data) MQ_TRY(time_pass(b, i, DATA, &times[i].backward_data, error));
+        if (s->backward_weights) MQ_TRY(time_pass(b, i, WEIGHTS, repeat, error));
+        if (s->backward_data) MQ_TRY(time_pass(b, i, DATA, repeat, error));
     }
     return MQ_OK;
 }
 
-static mq_status measure(const bench *b, int repeats, mq_dnn_time *times, mq_error *error) {
-    for (int i = 0; i <= repeats; i++) {
-        /* The first step pays for page faults and cold code; its times are thrown away. */
-        if (i <= 1)
-            for (int k = 0; k < b->count; k++) times[k] = (mq_dnn_time){0};
-        MQ_TRY(step(b, times, error));
-    }
+static int ascending(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(const bench *b, int which, enum time_pass pass) {
+    double *const v = seconds_of(b, which, pass);
+    const int n = b->repeats;
+    qsort(v, (size_t)n, sizeof *v, ascending);
+    return (v[(n - 1) / 2] + v[n / 2]) / 2;
+}
+
+static mq_status measure(bench *b, int repeats, mq_dnn_time *times, mq_error *error) {
+    b->repeats = repeats;
+    MQ_TRY(mq_alloc((size_t)b->count * PASSES * (size_t)repeats, sizeof *b->seconds, "times", &b->seconds,
+                    error));
+    /* The first step pays for page faults and cold code: not counted. */
+    for (int i = -1; i < repeats; i++) MQ_TRY(step(b, i, error));
+    for (int k = 0; k < b->count; k++)
+        times[k] = (mq_dnn_time){median(b, k, FORWARD), median(b, k, DATA), median(b, k, WEIGHTS)};
     return MQ_OK;
 }
 
