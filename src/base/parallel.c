@@ -3,6 +3,8 @@
 
 #include <omp.h>
 
+enum { SHARES = 32 /* of a thread: tasks are taken so many times */ };
+
 void mq_threads_set(int threads) {
     omp_set_dynamic(0);
     omp_set_num_threads(threads > 0 ? threads : omp_get_num_procs());
@@ -17,6 +19,8 @@ void mq_parallel(size_t tasks, void (*fn)(void *context, size_t task), void *con
         for (size_t t = 0; t < tasks; t++) fn(context, t);
         return;
     }
-#pragma omp parallel for schedule(static)
+    const size_t shares = SHARES * (size_t)omp_get_max_threads();
+    const int grain = tasks > shares ? (int)(tasks / shares) : 1;
+#pragma omp parallel for schedule(dynamic, grain)
     for (size_t t = 0; t < tasks; t++) fn(context, t);
 }

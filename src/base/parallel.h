@@ -11,7 +11,7 @@
 void mq_threads_set(int threads);
 int mq_threads(void);
 
-/* Runs fn(context, task) for task = 0..tasks-1, statically divided over the threads. Never nested. */
+/* Runs fn(context, task) for task = 0..tasks-1; a thread that is done takes the next few. Never nested. */
 void mq_parallel(size_t tasks, void (*fn)(void *context, size_t task), void *context);
 
 /* Splits n items into tasks of `grain` items: task t covers [t*grain, min(n, (t+1)*grain)). */
