@@ -18,7 +18,11 @@
 #define EPSILON  1e-5
 #define MOMENTUM 0.1
 
-enum { FEW = 16 /* channels: below, a row holds several pixels */, FACTORS = 6 };
+enum {
+    FEW = 16 /* channels: below, a row holds several pixels */,
+    FACTORS = 6,
+    GATHERED = 64 /* channels */
+};
 
 static mq_status create(mq_model *model, node_state *s, mq_error *error) {
     bn_op *op;
@@ -65,21 +69,42 @@ static void repeat_doubles(double *x, size_t c, size_t width) {
     for (size_t i = c; i < width; i++) x[i] = x[i - c];
 }
 
-/* The sums of all tasks, in order, and of all ranks, into sums [2][c] with the count of values behind. */
-static mq_status collect(const mq_model *model, bn_op *op, size_t c, size_t count, mq_error *error) {
-    memset(op->sums, 0, 2 * c * sizeof *op->sums);
-    for (size_t t = 0; t < NORM_TASKS; t++)
-        for (size_t k = 0; k < 2; k++) {
-            const double *from = op->partial + (2 * t + k) * op->width;
-            for (size_t i = 0; i < op->width; i += c)
-                for (size_t j = 0; j < c; j++) op->sums[k * c + j] += from[i + j];
-        }
-    op->sums[2 * c] = (double)count;
-    return mq_ranks_sum(model->options.ranks, op->sums, 2 * c + 1, error);
+/* A pass that adds to the sums. */
+static void add_sums(bn_call *call, void (*pass)(void *, size_t)) {
+    if (call->op->tasks < call->tasks) call->op->tasks = call->tasks;
+    mq_parallel(call->tasks, pass, call);
 }
 
-static void clear_sums(bn_op *op) {
-    memset(op->partial, 0, NORM_TASKS * 2 * op->width * sizeof *op->partial);
+typedef struct gathering {
+    bn_op *op;
+    size_t channels;
+} gathering;
+
+/* Of some channels, in the order of tasks. They are 0 after. */
+static void gather_task(void *context, size_t task) {
+    const gathering *g = context;
+    const size_t c = g->channels, begin = task * GATHERED, end = begin + GATHERED < c ? begin + GATHERED : c;
+    for (size_t k = 0; k < 2; k++) {
+        double *sums = g->op->sums + k * c;
+        memset(sums + begin, 0, (end - begin) * sizeof *sums);
+        for (size_t t = 0; t < g->op->tasks; t++) {
+            double *from = g->op->partial + (2 * t + k) * g->op->width;
+            for (size_t i = 0; i < g->op->width; i += c) {
+                for (size_t j = begin; j < end; j++) sums[j] += from[i + j];
+                memset(from + i + begin, 0, (end - begin) * sizeof *from);
+            }
+        }
+    }
+}
+
+/* The sums of all tasks and ranks, taken into sums [2][c] with the count of values behind: what is added next
+ * begins with 0. */
+static mq_status collect(const mq_model *model, bn_op *op, size_t c, size_t count, mq_error *error) {
+    gathering g = {op, c};
+    mq_parallel(mq_task_count(c, GATHERED), gather_task, &g);
+    op->tasks = 0;
+    op->sums[2 * c] = (double)count;
+    return mq_ranks_sum(model->options.ranks, op->sums, 2 * c + 1, error);
 }
 
 /* ---- the node ---- */
@@ -204,19 +229,18 @@ void batch_norm_add_moments(mq_model *model, node_state *s, norm_z z, int first,
     bn_op *op = s->op;
     const node_state *in = input_state(model, s, 0);
     const size_t skipped = (size_t)first * image_elements(s->node);
-    const bn_call call = {.op = op,
-                          .z = z,
-                          .whole = in->stored == NORM_WHOLE ? (int16_t *)in->out + skipped : NULL,
-                          .channels = (size_t)s->node->c,
-                          .pixels = (size_t)count * image_pixels(s),
-                          .tasks = norm_tasks((size_t)count * image_elements(s->node))};
-    if (first == 0) clear_sums(op);
-    mq_parallel(call.tasks, norm_moments_task, (void *)(uintptr_t)&call);
+    bn_call call = {.op = op,
+                    .z = z,
+                    .whole = in->stored == NORM_WHOLE ? (int16_t *)in->out + skipped : NULL,
+                    .channels = (size_t)s->node->c,
+                    .pixels = (size_t)count * image_pixels(s),
+                    .tasks = norm_tasks((size_t)count * image_elements(s->node))};
+    add_sums(&call, norm_moments_task);
 }
 
 void batch_norm_set_moments(const node_state *s, const double *sum, const double *square) {
     bn_op *op = s->op;
-    clear_sums(op);
+    op->tasks = 1;
     memcpy(op->partial, sum, (size_t)s->node->c * sizeof *sum);
     memcpy(op->partial + op->width, square, (size_t)s->node->c * sizeof *square);
 }
@@ -321,16 +345,12 @@ void batch_norm_thin_gradient(mq_model *model, node_state *s, void *dx, mq_dtype
 }
 
 void batch_norm_add_products(mq_model *model, node_state *s, int first, int count, bool clear) {
-    bn_op *op = s->op;
     pooled_norm pooled;
     bn_call call = backward_call(model, s, first, count, &pooled);
     mq_mix_rows rows;
     set_rows(model, s, &call, &rows);
-    if (clear) {
-        clear_sums(op);
-        activation_clear_sums(s->quantised_by);
-    }
-    mq_parallel(call.tasks, norm_read_products_task, &call);
+    if (clear) activation_clear_sums(s->quantised_by);
+    add_sums(&call, norm_read_products_task);
 }
 
 static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
@@ -339,8 +359,7 @@ static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
     pooled_norm pooled;
     bn_call call = backward_call(model, s, 0, model->n, &pooled);
     if (!s->quantised_by) {
-        clear_sums(op);
-        mq_parallel(call.tasks, norm_products_task, &call);
+        add_sums(&call, norm_products_task);
     } else if (!s->quantised_by->read_by) {
         batch_norm_add_products(model, s, 0, model->n, true);
     }

@@ -8,7 +8,8 @@
 typedef struct bn_op {
     mq_param *gamma, *beta, *mean, *var;
     size_t width;    /* of a row, norm_rows.h */
-    double *partial; /* [NORM_TASKS][2][width] */
+    double *partial; /* [NORM_TASKS][2][width]: zero but for those that added to it */
+    size_t tasks;    /* their number */
     double *sums;    /* [2][c], and the values per channel that they are over */
     double *mean_z;  /* [width]: mean of z over the batch */
     double *inverse; /* [c]: 1/sqrt(var_r + eps): xhat = (z - mean_z)*s*inverse */

@@ -103,9 +103,9 @@ MQ_OPERATORS(TRAIN_OP_DECLARE)
 #undef TRAIN_OP_DECLARE
 
 /* Tasks of a batch norm over `elements` values: so large that a task's float64 sums, of all channels, are
- * little beside what it reads. A power of two, and items (pixels or rows) are spread evenly: neighbouring
- * tasks run on one thread. Task t has `count` items from `first` on. */
-enum { NORM_TASKS = 64, NORM_GRAIN = 1 << 14, NORM_PIECE = 2048 /* elements normalised at a time */ };
+ * little beside what it reads. A power of two, and items (pixels or rows) are spread evenly. Task t has
+ * `count` items from `first` on. */
+enum { NORM_TASKS = 64, NORM_GRAIN = 1 << 16, NORM_PIECE = 2048 /* elements normalised at a time */ };
 static inline size_t norm_tasks(size_t elements) {
     size_t tasks = 1;
     while (tasks < NORM_TASKS && tasks * NORM_GRAIN < elements) tasks *= 2;
@@ -117,8 +117,9 @@ static inline void norm_share(size_t items, size_t tasks, size_t task, size_t *f
 }
 
 /* batch_norm.c: for the layer in front, `count` images from `first` on: adds to the sums of z, of these
- * images (cleared at image 0), and stores it in the layer's output where that is int16 and z is float32; and
- * dL/dz after the batch norm's backward, into out [count][h][w][c] of the layer's grad_type. */
+ * images, which the batch norm's forward takes, and stores it in the layer's output where that is int16 and z
+ * is float32; and dL/dz after the batch norm's backward, into out [count][h][w][c] of the layer's grad_type.
+ */
 void batch_norm_add_moments(mq_model *model, node_state *s, norm_z z, int first, int count);
 void batch_norm_input_gradient(mq_model *model, node_state *s, int first, int count, void *out);
 /* For a thin layer: takes the sums of z and z*z [c] of all images; and, after the batch norm's backward,
@@ -126,8 +127,9 @@ void batch_norm_input_gradient(mq_model *model, node_state *s, int first, int co
 void batch_norm_set_moments(const node_state *s, const double *sum, const double *square);
 void batch_norm_thin_gradient(mq_model *model, node_state *s, void *dx, mq_dtype type, float *dw);
 
-/* For the layer behind an activation with a batch norm inside: adds to the sums of dL/d(normalised) (cleared
- * when asked), whose gradient has come for these images. */
+/* For the layer behind an activation with a batch norm inside: adds to the sums of dL/d(normalised), which
+ * the batch norm's backward takes, and of the mix's gradient, cleared when asked; the gradient has come for
+ * these images. */
 void batch_norm_add_products(mq_model *model, node_state *s, int first, int count, bool clear);
 /* activation.c: the output of these images. */
 void activation_forward(mq_model *model, node_state *s, int first, int count);

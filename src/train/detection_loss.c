@@ -5,18 +5,17 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/parallel.h"
+
 #define BOX_GAIN    3.54
 #define OBJECT_GAIN 64.3
 #define LARGEST     1e3 /* times the anchor */
 #define PI          3.14159265358979323846
 
+enum { IMAGES = 64 /* at once */ };
+
 static double sigmoid(double z) {
     return 1 / (1 + exp(-z));
-}
-
-/* log(1 + e^z) */
-static double softplus(double z) {
-    return (z > 0 ? z : 0) + log1p(exp(-fabs(z)));
 }
 
 /* One axis of two boxes in grid units. Derivatives are with respect to the predicted centre and size; where
@@ -135,11 +134,14 @@ static double objectness(const mq_head *head, const float *output, const mq_targ
                 wanted |= cell.row == row && cell.column == column;
             }
             for (int a = 0; a < head->anchors; a++, at += (size_t)fields) {
-                double z = (double)output[at + MQ_HEAD_OBJECT];
-                sum += softplus(wanted ? -z : z);
+                /* log(1 + e^z) and its derivative, the sigmoid; of -z where wanted */
+                const double output_z = (double)output[at + MQ_HEAD_OBJECT],
+                             z = wanted ? -output_z : output_z;
+                const double e = exp(-fabs(z)), slope = (z > 0 ? 1 : e) / (1 + e);
+                sum += (z > 0 ? z : 0) + log1p(e);
                 if (d_output)
                     d_output[at + MQ_HEAD_OBJECT] =
-                        (float)(OBJECT_GAIN * weight / cells * scale * (wanted ? -sigmoid(-z) : sigmoid(z)));
+                        (float)(OBJECT_GAIN * weight / cells * scale * (wanted ? -slope : slope));
             }
         }
     return OBJECT_GAIN * weight * sum / cells;
@@ -151,27 +153,64 @@ mq_detection_sums mq_detection_loss(const mq_head *head, const float *output, si
                                 d_output);
 }
 
+/* Some images, each with its targets; what each adds. */
+typedef struct images {
+    const mq_head *head;
+    const float *output;
+    const mq_target *targets;
+    size_t first[IMAGES + 1]; /* target of each */
+    double objectness_scale, box_scale;
+    float *d_output; /* or NULL */
+    mq_detection_sums sums[IMAGES];
+} images;
+
+static void image_task(void *context, size_t task) {
+    images *all = context;
+    const mq_head *head = all->head;
+    const size_t values = mq_head_values(head), channels = (size_t)mq_head_channels(head);
+    const size_t first = all->first[task], end = all->first[task + 1];
+    const float *z = all->output + task * values;
+    float *d = all->d_output ? all->d_output + task * values : NULL;
+    mq_detection_sums *sums = &all->sums[task];
+    *sums = (mq_detection_sums){0};
+    if (d) memset(d, 0, values * sizeof *d);
+    sums->objectness = objectness(head, z, all->targets + first, end - first, all->objectness_scale, d);
+    for (size_t t = first; t < end; t++) {
+        const mq_target *one = &all->targets[t];
+        place cell = cell_of_target(head, one);
+        const double target[4] = {(double)one->box.x * head->grid_w - cell.column,
+                                  (double)one->box.y * head->grid_h - cell.row,
+                                  (double)one->box.w * head->grid_w, (double)one->box.h * head->grid_h};
+        size_t at = (size_t)(cell.row * head->grid_w + cell.column) * channels;
+        for (int a = 0; a < head->anchors; a++, at += (size_t)mq_head_fields(head))
+            one_box(head, a, z + at, target, all->box_scale, sums, d ? d + at : NULL);
+    }
+}
+
 mq_detection_sums mq_detection_loss_of(const mq_head *head, const float *output, size_t n,
-                                       const mq_target *targets, size_t count, size_t images, size_t assigned,
-                                       double scale, float *d_output) {
+                                       const mq_target *targets, size_t count, size_t image_count,
+                                       size_t assigned, double scale, float *d_output) {
     mq_detection_sums sums = {.assigned = count * (size_t)head->anchors};
-    size_t values = mq_head_values(head), channels = (size_t)mq_head_channels(head), next = 0;
-    if (d_output) memset(d_output, 0, n * values * sizeof *d_output);
-    for (size_t i = 0; i < n; i++) {
-        size_t first = next;
-        while (next < count && (size_t)targets[next].image == i) next++;
-        const float *z = output + i * values;
-        float *d = d_output ? d_output + i * values : NULL;
-        sums.objectness += objectness(head, z, targets + first, next - first, scale / (double)images, d);
-        for (size_t t = first; t < next; t++) {
-            const mq_target *one = &targets[t];
-            place cell = cell_of_target(head, one);
-            const double target[4] = {(double)one->box.x * head->grid_w - cell.column,
-                                      (double)one->box.y * head->grid_h - cell.row,
-                                      (double)one->box.w * head->grid_w, (double)one->box.h * head->grid_h};
-            size_t at = (size_t)(cell.row * head->grid_w + cell.column) * channels;
-            for (int a = 0; a < head->anchors; a++, at += (size_t)mq_head_fields(head))
-                one_box(head, a, z + at, target, scale / (double)assigned, &sums, d ? d + at : NULL);
+    const size_t values = mq_head_values(head);
+    size_t next = 0;
+    images all = {.head = head,
+                  .targets = targets,
+                  .objectness_scale = scale / (double)image_count,
+                  .box_scale = scale / (double)assigned};
+    for (size_t i = 0; i < n; i += IMAGES) {
+        const size_t here = n - i < IMAGES ? n - i : IMAGES;
+        for (size_t k = 0; k < here; k++) {
+            all.first[k] = next;
+            while (next < count && (size_t)targets[next].image == i + k) next++;
+        }
+        all.first[here] = next;
+        all.output = output + i * values;
+        all.d_output = d_output ? d_output + i * values : NULL;
+        mq_parallel(here, image_task, &all);
+        for (size_t k = 0; k < here; k++) {
+            sums.objectness += all.sums[k].objectness;
+            sums.box += all.sums[k].box;
+            sums.iou += all.sums[k].iou;
         }
     }
     return sums;
