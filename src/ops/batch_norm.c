@@ -19,9 +19,9 @@
 #define MOMENTUM 0.1
 
 enum {
-    FEW = 16 /* channels: below, a row holds several pixels */,
+    FEW = 16, /* channels: below, a row holds several pixels */
     FACTORS = 6,
-    GATHERED = 64 /* channels */
+    GATHERED = 64 /* channels of a task that adds up sums */
 };
 
 static mq_status create(mq_model *model, node_state *s, mq_error *error) {
@@ -73,6 +73,12 @@ static void repeat_doubles(double *x, size_t c, size_t width) {
 static void add_sums(bn_call *call, void (*pass)(void *, size_t)) {
     if (call->op->tasks < call->tasks) call->op->tasks = call->tasks;
     mq_parallel(call->tasks, pass, call);
+}
+
+/* What a step that failed has left. */
+static void discard_sums(bn_op *op) {
+    if (op->tasks) memset(op->partial, 0, op->tasks * 2 * op->width * sizeof *op->partial);
+    op->tasks = 0;
 }
 
 typedef struct gathering {
@@ -235,11 +241,13 @@ void batch_norm_add_moments(mq_model *model, node_state *s, norm_z z, int first,
                     .channels = (size_t)s->node->c,
                     .pixels = (size_t)count * image_pixels(s),
                     .tasks = norm_tasks((size_t)count * image_elements(s->node))};
+    if (first == 0) discard_sums(op);
     add_sums(&call, norm_moments_task);
 }
 
 void batch_norm_set_moments(const node_state *s, const double *sum, const double *square) {
     bn_op *op = s->op;
+    discard_sums(op);
     op->tasks = 1;
     memcpy(op->partial, sum, (size_t)s->node->c * sizeof *sum);
     memcpy(op->partial + op->width, square, (size_t)s->node->c * sizeof *square);

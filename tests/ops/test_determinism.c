@@ -133,12 +133,49 @@ static void a_search_step_repeats(void **state) {
     mq_net_free(net);
 }
 
+static mq_status fail_at(void *context, int node, mq_error *error) {
+    return node == *(int *)context ? mq_fail(error, MQ_INTERNAL, "as asked") : MQ_OK;
+}
+
+/* Of the same batch: gradients after steps that broke off behind each of the nodes, and without. */
+static void a_failed_step_leaves_nothing(void **state) {
+    (void)state;
+    for (const ops_net *w = OPS_NETS; w->text; w++) {
+        mq_net *net = ops_open(w->text);
+        const mq_model_options o = {
+            .mode = MQ_MODE_SEARCH, .share = true, .training = true, .compute = MQ_F32, .batch = w->many};
+        mq_model *a = ops_model(net, &o, 4), *b = ops_model(net, &o, 4);
+        uint8_t *images = ops_images(net, o.batch, 4);
+        float *d_output = ops_normal((size_t)o.batch * ops_elements(mq_net_output(net)), 4);
+        const float *output;
+        OK(mq_model_forward(b, images, o.batch, true, &output, ERROR));
+        OK(mq_model_backward(b, d_output, ERROR));
+        for (int node = net->node_count - 1; node >= 0; node--) {
+            mq_error error = {0};
+            OK(mq_model_forward(a, images, o.batch, true, &output, ERROR));
+            assert_int_equal(mq_model_backward_by_node(a, d_output, fail_at, &node, &error), MQ_INTERNAL);
+            OK(mq_model_forward(a, images, o.batch, true, &output, ERROR));
+            OK(mq_model_backward(a, d_output, ERROR));
+            int count;
+            const mq_param *p = mq_model_params(a, &count), *q = mq_model_params(b, &count);
+            for (int i = 0; i < count; i++)
+                if (p[i].grad) assert_memory_equal(p[i].grad, q[i].grad, p[i].count * sizeof(float));
+        }
+        mq_model_destroy(a);
+        mq_model_destroy(b);
+        mq_free(images);
+        mq_free(d_output);
+        mq_net_free(net);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_networks),
         cmocka_unit_test(large_images),
         cmocka_unit_test(a_real_network),
         cmocka_unit_test(a_search_step_repeats),
+        cmocka_unit_test(a_failed_step_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, ops_one_thread, NULL);
 }
