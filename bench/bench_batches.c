@@ -1,7 +1,7 @@
 /* bench_batches.c - how a training step's time per image depends on the batch, and its speed on the threads.
  *
  * usage: bench_batches [MODEL [MODE [PRECISION [ROUNDS]]]]
- *        (a built-in name or a file, vgg_tiny; train, search or both; f32, bf16 or both; 30)
+ *        (a built-in name or a file, vgg_tiny; train, search, both; f32, bf16, both; 30)
  * All cases live in one process and take turns: a round gives each one the steps for 256 images, so that a
  * machine whose speed changes treats all alike. Prints medians over the rounds; ratios are of one round. */
 #include <stdio.h>
@@ -101,6 +101,11 @@ static mq_status run(const mq_net *net, bench_mode mode, mq_dtype compute, int r
     return status;
 }
 
+static bool known(int argc, char **argv, int which, const char *one, const char *other) {
+    return argc <= which || strcmp(argv[which], "both") == 0 || strcmp(argv[which], one) == 0 ||
+           strcmp(argv[which], other) == 0;
+}
+
 static bool wanted(int argc, char **argv, int which, const char *name) {
     return argc <= which || strcmp(argv[which], "both") == 0 || strcmp(argv[which], name) == 0;
 }
@@ -109,7 +114,12 @@ int main(int argc, char **argv) {
     mq_error error = {0};
     mq_net *net = NULL;
     const int asked = argc > 4 ? atoi(argv[4]) : 30, all = mq_threads();
-    const int rounds = asked < 1 ? 1 : asked > MOST_ROUNDS ? MOST_ROUNDS : asked;
+    if (argc > 5 || !known(argc, argv, 2, "train", "search") || !known(argc, argv, 3, "f32", "bf16") ||
+        asked < 1) {
+        fprintf(stderr, "usage: bench_batches [MODEL [train|search|both [f32|bf16|both [ROUNDS]]]]\n");
+        return MQ_USAGE;
+    }
+    const int rounds = asked > MOST_ROUNDS ? MOST_ROUNDS : asked;
     mq_status status = mq_net_open(argc > 1 ? argv[1] : "vgg_tiny", &net, &error);
     for (int search = 0; search < 2; search++)
         for (int bf16 = 1; bf16 >= 0; bf16--) {
