@@ -14,13 +14,17 @@ int mq_threads(void) {
     return omp_get_max_threads();
 }
 
+/* Tasks that a thread takes at once. */
+static int grain_of(size_t tasks) {
+    const size_t shares = SHARES * (size_t)omp_get_max_threads();
+    return tasks > shares ? (int)(tasks / shares) : 1;
+}
+
 void mq_parallel(size_t tasks, void (*fn)(void *context, size_t task), void *context) {
     if (tasks == 1 || omp_get_max_threads() == 1) {
         for (size_t t = 0; t < tasks; t++) fn(context, t);
         return;
     }
-    const size_t shares = SHARES * (size_t)omp_get_max_threads();
-    const int grain = tasks > shares ? (int)(tasks / shares) : 1;
-#pragma omp parallel for schedule(dynamic, grain)
+#pragma omp parallel for schedule(dynamic, grain_of(tasks))
     for (size_t t = 0; t < tasks; t++) fn(context, t);
 }
