@@ -107,6 +107,13 @@ static void a_real_network(void **state) {
     mq_net_free(net);
 }
 
+static void same_gradients(mq_model *a, mq_model *b) {
+    int count;
+    const mq_param *p = mq_model_params(a, &count), *q = mq_model_params(b, &count);
+    for (int i = 0; i < count; i++)
+        if (p[i].grad) assert_memory_equal(p[i].grad, q[i].grad, p[i].count * sizeof(float));
+}
+
 /* A step of a search, gradients included, on one thread: the same bits each time. */
 static void a_search_step_repeats(void **state) {
     (void)state;
@@ -122,10 +129,7 @@ static void a_search_step_repeats(void **state) {
         OK(mq_model_forward(models[i], images, o.batch, true, &output, ERROR));
         OK(mq_model_backward(models[i], d_output, ERROR));
     }
-    int count;
-    const mq_param *p = mq_model_params(a, &count), *q = mq_model_params(b, &count);
-    for (int i = 0; i < count; i++)
-        if (p[i].grad) assert_memory_equal(p[i].grad, q[i].grad, p[i].count * sizeof(float));
+    same_gradients(a, b);
     mq_model_destroy(a);
     mq_model_destroy(b);
     mq_free(images);
@@ -156,10 +160,7 @@ static void a_failed_step_leaves_nothing(void **state) {
             assert_int_equal(mq_model_backward_by_node(a, d_output, fail_at, &node, &error), MQ_INTERNAL);
             OK(mq_model_forward(a, images, o.batch, true, &output, ERROR));
             OK(mq_model_backward(a, d_output, ERROR));
-            int count;
-            const mq_param *p = mq_model_params(a, &count), *q = mq_model_params(b, &count);
-            for (int i = 0; i < count; i++)
-                if (p[i].grad) assert_memory_equal(p[i].grad, q[i].grad, p[i].count * sizeof(float));
+            same_gradients(a, b);
         }
         mq_model_destroy(a);
         mq_model_destroy(b);
