@@ -28,3 +28,12 @@ void mq_parallel(size_t tasks, void (*fn)(void *context, size_t task), void *con
 #pragma omp parallel for schedule(dynamic, grain_of(tasks))
     for (size_t t = 0; t < tasks; t++) fn(context, t);
 }
+
+void mq_parallel_workers(size_t tasks, void (*fn)(void *context, size_t worker, size_t task), void *context) {
+    if (tasks == 1 || omp_get_max_threads() == 1) {
+        for (size_t t = 0; t < tasks; t++) fn(context, 0, t);
+        return;
+    }
+#pragma omp parallel for schedule(dynamic, grain_of(tasks))
+    for (size_t t = 0; t < tasks; t++) fn(context, (size_t)omp_get_thread_num(), t);
+}

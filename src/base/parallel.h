@@ -14,6 +14,10 @@ int mq_threads(void);
 /* Runs fn(context, task) for task = 0..tasks-1; a thread that is done takes the next few. Never nested. */
 void mq_parallel(size_t tasks, void (*fn)(void *context, size_t task), void *context);
 
+/* The same; fn also gets which worker it is, 0..mq_threads()-1, whose tasks run one after another: they may
+ * share a working memory. */
+void mq_parallel_workers(size_t tasks, void (*fn)(void *context, size_t worker, size_t task), void *context);
+
 /* Splits n items into tasks of `grain` items: task t covers [t*grain, min(n, (t+1)*grain)). */
 static inline size_t mq_task_count(size_t n, size_t grain) {
     return (n + grain - 1) / grain;

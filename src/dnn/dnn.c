@@ -4,6 +4,9 @@
 
 #include <oneapi/dnnl/dnnl_debug.h>
 #include <stdio.h>
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
+#endif
 
 #include "base/memory.h"
 
@@ -13,6 +16,20 @@ static bool has_isa(dnnl_cpu_isa_t wanted) {
 
 bool mq_dnn_has_bf16(void) {
     return has_isa(dnnl_cpu_isa_avx512_core_bf16);
+}
+
+/* Intel's cores with tiles (Sapphire Rapids and later, which all have AVX512_FP16) run VDPBF16PS once in two
+ * cycles, a product of float32 twice in one: half the speed, where a virtual machine hides the tiles. AMD's
+ * and Cooper Lake run it at the speed that its name promises. */
+bool mq_dnn_slow_dots(void) {
+#if defined(__x86_64__) && defined(__GNUC__)
+    enum { LEAF = 7, FP16 = 1 << 23 };
+    unsigned a, b, c, d;
+    return mq_dnn_has_bf16() && !mq_dnn_has_amx() && __builtin_cpu_is("intel") &&
+           __get_cpuid_count(LEAF, 0, &a, &b, &c, &d) && (d & FP16);
+#else
+    return false;
+#endif
 }
 
 bool mq_dnn_has_codes(void) {

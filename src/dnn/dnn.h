@@ -22,6 +22,7 @@
 /* What oneDNN may use on this CPU. */
 bool mq_dnn_has_bf16(void);       /* native bfloat16 (AVX512_BF16 or AMX); without it MQ_BF16 is slow */
 bool mq_dnn_has_amx(void);        /* bfloat16 tiles */
+bool mq_dnn_slow_dots(void);      /* products of bfloat16 pairs are slower than float32's: see dnn.c */
 bool mq_dnn_has_codes(void);      /* VNNI: whether a spec may ask for codes */
 const char *mq_dnn_isa(void);     /* "avx512_core_amx", "avx2", ...; static */
 const char *mq_dnn_version(void); /* "2.6.3", the one compiled against; static */

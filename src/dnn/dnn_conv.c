@@ -5,13 +5,13 @@
  * makes the fast implementations eligible. Forward and backward data may prefer different formats, so each
  * may have its own copy of the weights. A weights gradient in a blocked format is staged in the context's
  * scratch and reordered to OIHW. A kernel as large as its input is an inner product, for which oneDNN has
- * better (matrix product) code; 3x3 passes may run by Winograd's algorithm (dnn_winograd.c). */
+ * better (matrix product) code. Passes that our own code runs faster (dnn_own.h) have no primitive. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/parallel.h"
-#include "dnn/dnn_internal.h"
+#include "dnn/dnn_own.h"
 
 /* A primitive and where in the scratch it works. */
 typedef struct pass {
@@ -33,11 +33,8 @@ enum { IMPLEMENTATION_TEXT = 256 };
 struct mq_dnn_conv {
     mq_dnn *dnn;
     mq_dnn_conv_spec spec;
-    bool inner;                 /* runs as an inner product */
-    bool own_gradient;          /* backward weights by dnn_depthwise.c */
-    mq_dnn_narrow *narrow_data; /* backward data by dnn_narrow.c; else NULL */
-    mq_dnn_winograd *fast_forward, *fast_data,
-        *fast_weights; /* in the place of these passes; NULL: as they are */
+    bool inner;                         /* runs as an inner product */
+    mq_dnn_own *own[MQ_DNN_DIRECTIONS]; /* in the place of these passes; NULL: as they are */
     int threads;
     dnnl_dims_t strides, before, after; /* height, width; padding before and after */
     dnnl_primitive_attr_t attr;
@@ -278,7 +275,7 @@ static mq_status make_backward_weights(mq_dnn_conv *c, mq_error *error) {
         dnnl_primitive_desc_query_md(c->backward_weights.desc, dnnl_query_diff_weights_md, 0);
     if (dnnl_memory_desc_equal(made, &c->plain_desc)) return make_pass(c, &c->backward_weights, 0, error);
 
-    size_t staged = (dnnl_memory_desc_get_size(made) + MQ_ALIGN - 1) / MQ_ALIGN * MQ_ALIGN;
+    const size_t staged = mq_dnn_lines(dnnl_memory_desc_get_size(made));
     MQ_TRY(make_pass(c, &c->backward_weights, staged, error));
     MQ_DNN_TRY(dnnl_memory_create, &c->spec, error, &c->staged, made, engine, DNNL_MEMORY_NONE);
     MQ_DNN_TRY(dnnl_reorder_primitive_desc_create, &c->spec, error, &c->unblock.desc, made, engine,
@@ -298,34 +295,27 @@ static mq_status make_memories(mq_dnn_conv *c, mq_error *error) {
     return MQ_OK;
 }
 
-static const char *name_of(const mq_dnn_winograd *fast, const pass *p) {
-    return fast ? "own:winograd" : implementation_of(p);
+static const char *name_of(const mq_dnn_own *own, const pass *p) {
+    return own ? own->kind->name : implementation_of(p);
 }
 
 static mq_status make_all(mq_dnn_conv *c, mq_error *error) {
+    const mq_dnn_conv_spec *s = &c->spec;
+    const bool asked[MQ_DNN_DIRECTIONS] = {true, s->backward_data, s->backward_weights};
     dnnl_memory_desc_t any;
+    for (int d = 0; d < MQ_DNN_DIRECTIONS; d++)
+        if (asked[d]) MQ_TRY(mq_dnn_own_create(c->dnn, s, (mq_dnn_direction)d, &c->own[d], error));
     MQ_TRY(make_descs(c, error));
-    MQ_TRY(weights_desc(&c->spec, c->spec.codes ? dnnl_s8 : data_type(c->spec.compute), true, &any, error));
-    MQ_TRY(mq_dnn_winograd_create(c->dnn, &c->spec, MQ_DNN_FORWARD, &c->fast_forward, error));
-    if (!c->fast_forward) MQ_TRY(make_forward(c, &any, error));
-    MQ_TRY(weights_desc(&c->spec, data_type(c->spec.compute), true, &any, error));
-    if (mq_dnn_narrow_wanted(&c->spec)) {
-        MQ_TRY(mq_dnn_narrow_create(&c->spec, &c->narrow_data, error));
-    } else if (c->spec.backward_data) {
-        MQ_TRY(mq_dnn_winograd_create(c->dnn, &c->spec, MQ_DNN_BACKWARD_DATA, &c->fast_data, error));
-        if (!c->fast_data) MQ_TRY(make_backward_data(c, &any, error));
-    }
-    if (c->own_gradient)
-        MQ_TRY(mq_dnn_reserve(c->dnn, mq_dnn_depthwise_scratch(&c->spec), error));
-    else if (c->spec.backward_weights)
-        MQ_TRY(mq_dnn_winograd_create(c->dnn, &c->spec, MQ_DNN_BACKWARD_WEIGHTS, &c->fast_weights, error));
-    if (c->spec.backward_weights && !c->own_gradient && !c->fast_weights)
-        MQ_TRY(make_backward_weights(c, error));
+    MQ_TRY(weights_desc(s, s->codes ? dnnl_s8 : data_type(s->compute), true, &any, error));
+    if (!c->own[MQ_DNN_FORWARD]) MQ_TRY(make_forward(c, &any, error));
+    MQ_TRY(weights_desc(s, data_type(s->compute), true, &any, error));
+    if (s->backward_data && !c->own[MQ_DNN_BACKWARD_DATA]) MQ_TRY(make_backward_data(c, &any, error));
+    if (s->backward_weights && !c->own[MQ_DNN_BACKWARD_WEIGHTS]) MQ_TRY(make_backward_weights(c, error));
     MQ_TRY(make_memories(c, error));
     snprintf(c->implementation, sizeof c->implementation, "forward %s, backward data %s, backward weights %s",
-             name_of(c->fast_forward, &c->forward),
-             c->narrow_data ? "own:narrow" : name_of(c->fast_data, &c->backward_data),
-             c->own_gradient ? "own:depthwise" : name_of(c->fast_weights, &c->backward_weights));
+             name_of(c->own[MQ_DNN_FORWARD], &c->forward),
+             name_of(c->own[MQ_DNN_BACKWARD_DATA], &c->backward_data),
+             name_of(c->own[MQ_DNN_BACKWARD_WEIGHTS], &c->backward_weights));
     return MQ_OK;
 }
 
@@ -339,7 +329,6 @@ mq_status mq_dnn_conv_create(mq_dnn *dnn, const mq_dnn_conv_spec *spec, mq_dnn_c
     c->threads = mq_threads();
     c->inner = spec->groups == 1 && spec->kh == spec->ih && spec->kw == spec->iw && spec->pad_h == 0 &&
                spec->pad_w == 0 && spec->oh == 1 && spec->ow == 1;
-    c->own_gradient = spec->backward_weights && mq_dnn_depthwise_wanted(spec);
     mq_status status = make_all(c, error);
     if (status != MQ_OK) {
         mq_dnn_conv_destroy(c);
@@ -367,10 +356,7 @@ static void free_weights(weights *w) {
 
 void mq_dnn_conv_destroy(mq_dnn_conv *c) {
     if (!c) return;
-    mq_dnn_narrow_destroy(c->narrow_data);
-    mq_dnn_winograd_destroy(c->fast_forward);
-    mq_dnn_winograd_destroy(c->fast_data);
-    mq_dnn_winograd_destroy(c->fast_weights);
+    for (int d = 0; d < MQ_DNN_DIRECTIONS; d++) mq_dnn_own_destroy(c->own[d]);
     free_pass(&c->forward);
     free_pass(&c->backward_data);
     free_pass(&c->backward_weights);
@@ -440,9 +426,8 @@ static mq_status execute(mq_dnn_conv *c, const pass *p, const dnnl_exec_arg_t *o
 mq_status mq_dnn_conv_set_weights(mq_dnn_conv *c, const float *w, mq_error *error) {
     MQ_TRY(prepare(c, error));
     MQ_TRY(point(c, c->plain, w, error));
-    mq_dnn_winograd_set_weights(c->fast_forward, w);
-    mq_dnn_winograd_set_weights(c->fast_data, w);
-    if (c->narrow_data) mq_dnn_narrow_set_weights(c->narrow_data, w);
+    mq_dnn_own_set_weights(c->own[MQ_DNN_FORWARD], w);
+    mq_dnn_own_set_weights(c->own[MQ_DNN_BACKWARD_DATA], w);
     weights *const copies[] = {&c->for_forward, &c->for_data};
     for (int i = 0; i < 2; i++) {
         if (!copies[i]->memory) continue;
@@ -454,7 +439,7 @@ mq_status mq_dnn_conv_set_weights(mq_dnn_conv *c, const float *w, mq_error *erro
 
 mq_status mq_dnn_conv_forward(mq_dnn_conv *c, const void *src, void *dst, mq_error *error) {
     MQ_TRY(prepare(c, error));
-    if (mq_dnn_winograd_run(c->fast_forward, src, dst, NULL)) return MQ_OK;
+    if (mq_dnn_own_run(c->own[MQ_DNN_FORWARD], src, dst, NULL)) return MQ_OK;
     MQ_TRY(point(c, c->codes, src, error));
     MQ_TRY(point(c, c->dst, dst, error));
     const dnnl_exec_arg_t args[] = {
@@ -465,11 +450,7 @@ mq_status mq_dnn_conv_forward(mq_dnn_conv *c, const void *src, void *dst, mq_err
 mq_status mq_dnn_conv_backward_data(mq_dnn_conv *c, const void *diff_dst, void *diff_src, mq_error *error) {
     if (!c->spec.backward_data) return refuse(c, "backward data", error);
     MQ_TRY(prepare(c, error));
-    if (c->narrow_data) {
-        mq_dnn_narrow_run(c->narrow_data, diff_dst, diff_src);
-        return MQ_OK;
-    }
-    if (mq_dnn_winograd_run(c->fast_data, diff_src, diff_dst, NULL)) return MQ_OK;
+    if (mq_dnn_own_run(c->own[MQ_DNN_BACKWARD_DATA], diff_src, diff_dst, NULL)) return MQ_OK;
     MQ_TRY(point(c, c->diff_dst, diff_dst, error));
     MQ_TRY(point(c, c->diff_src, diff_src, error));
     dnnl_memory_t w = c->for_data.memory ? c->for_data.memory : c->for_forward.memory;
@@ -482,11 +463,7 @@ mq_status mq_dnn_conv_backward_weights(mq_dnn_conv *c, const void *src, const vo
                                        mq_error *error) {
     if (!c->spec.backward_weights) return refuse(c, "backward weights", error);
     MQ_TRY(prepare(c, error));
-    if (c->own_gradient) {
-        mq_dnn_depthwise_gradient(&c->spec, src, diff_dst, c->dnn->scratch, dw);
-        return MQ_OK;
-    }
-    if (mq_dnn_winograd_run(c->fast_weights, src, diff_dst, dw)) return MQ_OK;
+    if (mq_dnn_own_run(c->own[MQ_DNN_BACKWARD_WEIGHTS], src, diff_dst, dw)) return MQ_OK;
     MQ_TRY(point(c, c->src, src, error));
     MQ_TRY(point(c, c->diff_dst, diff_dst, error));
     MQ_TRY(point(c, c->plain, dw, error));

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/parallel.h"
-#include "dnn/dnn_internal.h"
+#include "dnn/dnn_own.h"
 
 enum { LANES = 16, COLUMNS = 5, TASKS = 64 };
 
@@ -34,13 +34,16 @@ static size_t row_grain(const mq_dnn_conv_spec *s) {
     return mq_task_count((size_t)s->n * (size_t)s->oh, TASKS);
 }
 
-size_t mq_dnn_depthwise_scratch(const mq_dnn_conv_spec *s) {
-    size_t tasks = mq_task_count((size_t)s->n * (size_t)s->oh, row_grain(s));
-    return tasks * (size_t)s->kh * (size_t)s->kw * (size_t)s->ic * sizeof(float);
+static mq_status create(mq_dnn_own *own, mq_error *error) {
+    const mq_dnn_conv_spec *s = &own->spec;
+    const size_t tasks = mq_task_count((size_t)s->n * (size_t)s->oh, row_grain(s));
+    return mq_dnn_reserve(own->dnn, tasks * (size_t)s->kh * (size_t)s->kw * (size_t)s->ic * sizeof(float),
+                          error);
 }
 
-bool mq_dnn_depthwise_wanted(const mq_dnn_conv_spec *s) {
-    return s->groups > 1 && s->groups == s->ic && s->groups == s->oc && s->kw > 3;
+static bool wanted(const mq_dnn_conv_spec *s, mq_dnn_direction direction) {
+    return direction == MQ_DNN_BACKWARD_WEIGHTS && s->groups > 1 && s->groups == s->ic &&
+           s->groups == s->oc && s->kw > 3;
 }
 
 /* Through a pointer, since returning a vector would depend on the CPU compiled for. */
@@ -240,12 +243,15 @@ static void gather(void *context, size_t tap) {
     }
 }
 
-void mq_dnn_depthwise_gradient(const mq_dnn_conv_spec *s, const void *src, const void *diff_dst,
-                               void *scratch, float *dw) {
-    job j = {.spec = s, .src = src, .diff_dst = diff_dst, .partial = scratch, .dw = dw};
+static void run(const mq_dnn_own *own, const void *src, const void *dst, float *dw) {
+    const mq_dnn_conv_spec *s = &own->spec;
+    job j = {.spec = s, .src = src, .diff_dst = dst, .partial = own->dnn->scratch, .dw = dw};
     j.rows = (size_t)s->n * (size_t)s->oh;
     j.grain = row_grain(s);
     j.tasks = mq_task_count(j.rows, j.grain);
     mq_parallel(j.tasks, run_band, &j);
     mq_parallel((size_t)s->kh * (size_t)s->kw, gather, &j);
 }
+
+const mq_dnn_own_kind mq_dnn_depthwise = {
+    "own:depthwise", sizeof(mq_dnn_own), wanted, create, NULL, NULL, run};

@@ -6,54 +6,61 @@
  *   t[q][i] = sum over r, o of diff_dst[y + pad_h - r][x'][o] * w[o][i][r][q],
  * and diff_src[y][x][i] is the sum of t[q][i] of x' = x + pad_w - q: a register to which the positions' t are
  * added in turn gives off ic lanes after each and moves down by as many. A task is a row of the source, so
- * the result does not depend on the thread count. */
+ * the result does not depend on the thread count. Rows of bfloat16 are multiplied in pairs, or widened first
+ * where that is faster (mq_dnn_slow_dots). */
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/parallel.h"
-#include "dnn/dnn_internal.h"
+#include "dnn/dnn_own.h"
+#include "dnn/product.h"
 
-enum { LANES = 16, LEAST = 8 /* lanes in use */, MOST_CHANNELS = 4, POSITIONS = 8 /* at once */ };
-
-struct mq_dnn_narrow {
-    mq_dnn_conv_spec spec;
-    /* [kh][oc][LANES] float32, or [kh][oc/2][LANES][2] bfloat16: two channels out side by side */
-    void *weights;
+enum {
+    LANES = MQ_PRODUCT_LANES,
+    LEAST = 8 /* lanes in use */,
+    MOST_CHANNELS = 4,
+    POSITIONS = 8 /* at once */
 };
 
-static bool supported(const mq_dnn_conv_spec *s) {
-#if defined(__x86_64__) && defined(__GNUC__)
-    if (s->compute == MQ_BF16 && !__builtin_cpu_supports("avx512bf16")) return false;
-    return __builtin_cpu_supports("avx512f") != 0;
-#else
-    (void)s;
-    return false;
-#endif
-}
+typedef struct narrow {
+    mq_dnn_own own;
+    /* [kh][oc][LANES] float32, or [kh][oc/2][LANES][2] bfloat16: two channels out side by side */
+    void *weights;
+} narrow;
 
-bool mq_dnn_narrow_wanted(const mq_dnn_conv_spec *s) {
+static bool wanted(const mq_dnn_conv_spec *s, mq_dnn_direction direction) {
     const int lanes = s->kw * s->ic;
-    return s->backward_data && s->groups == 1 && s->stride == 1 && s->ic <= MOST_CHANNELS && lanes >= LEAST &&
-           lanes <= LANES && s->diff_src == MQ_F32 && s->oc % 2 == 0 && supported(s);
+    return direction == MQ_DNN_BACKWARD_DATA && s->groups == 1 && s->stride == 1 && s->ic <= MOST_CHANNELS &&
+           lanes >= LEAST && lanes <= LANES && s->diff_src == MQ_F32 && s->oc % 2 == 0 &&
+           mq_product_supported(s->compute == MQ_BF16);
 }
 
-mq_status mq_dnn_narrow_create(const mq_dnn_conv_spec *spec, mq_dnn_narrow **out, mq_error *error) {
-    mq_dnn_narrow *n;
-    MQ_TRY(mq_alloc(1, sizeof *n, "a convolution's gradient", out, error));
-    n = *out;
-    n->spec = *spec;
-    return mq_alloc((size_t)spec->kh * (size_t)spec->oc * LANES, mq_dtype_size(spec->compute),
-                    "convolution weights", &n->weights, error);
+/* Whether products are of pairs of bfloat16. */
+static bool pairs(const narrow *n) {
+    return n->own.spec.compute == MQ_BF16 && !mq_dnn_slow_dots();
 }
 
-void mq_dnn_narrow_destroy(mq_dnn_narrow *n) {
-    if (!n) return;
-    mq_free(n->weights);
-    mq_free(n);
+/* Bytes of a worker's rows of diff_dst as float32, where they are wanted so and are not. */
+static size_t widened_bytes(const narrow *n) {
+    const mq_dnn_conv_spec *s = &n->own.spec;
+    if (s->compute == MQ_F32 || pairs(n)) return 0;
+    return mq_dnn_lines((size_t)s->kh * (size_t)s->ow * (size_t)s->oc * sizeof(float));
 }
 
-void mq_dnn_narrow_set_weights(mq_dnn_narrow *n, const float *w) {
-    const mq_dnn_conv_spec *s = &n->spec;
+static mq_status create(mq_dnn_own *own, mq_error *error) {
+    narrow *n = (narrow *)own;
+    MQ_TRY(mq_dnn_reserve(own->dnn, (size_t)mq_threads() * widened_bytes(n), error));
+    return mq_alloc((size_t)own->spec.kh * (size_t)own->spec.oc * LANES, sizeof(float), "convolution weights",
+                    &n->weights, error);
+}
+
+static void release(mq_dnn_own *own) {
+    mq_free(((narrow *)own)->weights);
+}
+
+static void set_weights(mq_dnn_own *own, const float *w) {
+    const narrow *n = (narrow *)own;
+    const mq_dnn_conv_spec *s = &own->spec;
     const size_t ic = (size_t)s->ic, kh = (size_t)s->kh, kw = (size_t)s->kw, oc = (size_t)s->oc;
     for (size_t r = 0; r < kh; r++)
         for (size_t o = 0; o < oc; o++)
@@ -61,7 +68,7 @@ void mq_dnn_narrow_set_weights(mq_dnn_narrow *n, const float *w) {
                 for (size_t i = 0; i < ic; i++) {
                     const float v = w[((o * ic + i) * kh + r) * kw + q];
                     const size_t lane = q * ic + i;
-                    if (s->compute == MQ_BF16)
+                    if (pairs(n))
                         ((uint16_t *)n->weights)[((r * oc + o / 2 * 2) * LANES) + 2 * lane + o % 2] =
                             mq_f32_to_bf16(v);
                     else
@@ -78,7 +85,8 @@ void mq_dnn_narrow_set_weights(mq_dnn_narrow *n, const float *w) {
 /* A row of the source: what meets it. */
 typedef struct row {
     const mq_dnn_conv_spec *spec;
-    const char *diff_dst; /* its image's */
+    const char *diff_dst; /* its image's, from row `top` on */
+    int top;
     const char *weights;
     float *out;        /* [iw][ic] */
     int y, first, end; /* kernel rows [first, end) whose output row exists */
@@ -102,7 +110,7 @@ INLINE void terms(const row *l, int x, int count, bool bf16, __m512 *t) {
     const size_t step = bf16 ? 2 : 1, oc = (size_t)s->oc, pixel = oc * (bf16 ? 2 : 4);
     for (int k = 0; k < count; k++) t[k] = _mm512_setzero_ps();
     for (int r = l->first; r < l->end; r++) {
-        const size_t dst_row = (size_t)(l->y + s->pad_h - r) * (size_t)s->ow + (size_t)x;
+        const size_t dst_row = (size_t)(l->y + s->pad_h - r - l->top) * (size_t)s->ow + (size_t)x;
         const char *from = l->diff_dst + dst_row * pixel, *w = l->weights + (size_t)r * pixel * LANES;
         for (size_t o = 0; o < oc; o += step, from += 4, w += sizeof(__m512)) {
             const __m512 weights = _mm512_loadu_ps(w);
@@ -158,33 +166,43 @@ AVX512 static void row_bf16(const row *l) {
 }
 
 typedef struct job {
-    const mq_dnn_narrow *narrow;
-    const void *diff_dst;
+    const narrow *narrow;
+    const char *diff_dst;
     float *diff_src;
 } job;
 
-static void run_row(void *context, size_t task) {
+static void run_row(void *context, size_t worker, size_t task) {
     const job *j = context;
-    const mq_dnn_conv_spec *s = &j->narrow->spec;
-    const size_t image = task / (size_t)s->ih, element = mq_dtype_size(s->compute);
+    const mq_dnn_conv_spec *s = &j->narrow->own.spec;
+    const size_t element = mq_dtype_size(s->compute), width = (size_t)s->ow * (size_t)s->oc;
     row l = {.spec = s,
-             .diff_dst =
-                 (const char *)j->diff_dst + image * (size_t)s->oh * (size_t)s->ow * (size_t)s->oc * element,
+             .diff_dst = j->diff_dst + task / (size_t)s->ih * (size_t)s->oh * width * element,
              .weights = j->narrow->weights,
              .out = j->diff_src + task * (size_t)s->iw * (size_t)s->ic,
              .y = (int)(task % (size_t)s->ih)};
     l.first = l.y + s->pad_h - (s->oh - 1) > 0 ? l.y + s->pad_h - (s->oh - 1) : 0;
     l.end = l.y + s->pad_h + 1 < s->kh ? l.y + s->pad_h + 1 : s->kh;
-    (s->compute == MQ_BF16 ? row_bf16 : row_f32)(&l);
+    if (widened_bytes(j->narrow) && l.first < l.end) {
+        char *wide = (char *)j->narrow->own.dnn->scratch + worker * widened_bytes(j->narrow);
+        l.top = l.y + s->pad_h - (l.end - 1);
+        mq_product_copy(l.diff_dst + (size_t)l.top * width * element, true, width, (size_t)(l.end - l.first),
+                        width, false, (float *)(void *)wide);
+        l.diff_dst = wide;
+    }
+    (pairs(j->narrow) ? row_bf16 : row_f32)(&l);
 }
 
-void mq_dnn_narrow_run(const mq_dnn_narrow *n, const void *diff_dst, float *diff_src) {
-    job j = {n, diff_dst, diff_src};
-    mq_parallel((size_t)n->spec.n * (size_t)n->spec.ih, run_row, &j);
+static void run(const mq_dnn_own *own, const void *src, const void *dst, float *dw) {
+    job j = {(const narrow *)own, dst, (float *)(uintptr_t)src};
+    (void)dw;
+    mq_parallel_workers((size_t)own->spec.n * (size_t)own->spec.ih, run_row, &j);
 }
 
 #else
-void mq_dnn_narrow_run(const mq_dnn_narrow *n, const void *diff_dst, float *diff_src) {
-    (void)n, (void)diff_dst, (void)diff_src;
+static void run(const mq_dnn_own *own, const void *src, const void *dst, float *dw) {
+    (void)own, (void)src, (void)dst, (void)dw;
 }
 #endif
+
+const mq_dnn_own_kind mq_dnn_narrow = {"own:narrow", sizeof(narrow), wanted, create,
+                                       release,      set_weights,    run};

@@ -12,12 +12,13 @@
 
 #include "base/memory.h"
 #include "base/parallel.h"
-#include "dnn/dnn_internal.h"
+#include "dnn/dnn_own.h"
+#include "dnn/product.h"
 #include "dnn/winograd.h"
 
 enum {
     TILE = MQ_WINOGRAD_OUT,
-    LANES = MQ_WINOGRAD_LANES,
+    LANES = MQ_PRODUCT_LANES,
     PLANES = MQ_WINOGRAD_PLANES,
     LEAST_TILES = 32,
     BLOCK_FLOATS = 256 * 1024, /* of both operands of a block of tiles, about */
@@ -34,10 +35,8 @@ typedef struct places {
     size_t channels, element;
 } places;
 
-struct mq_dnn_winograd {
-    mq_dnn *dnn;
-    mq_dnn_conv_spec spec;
-    mq_dnn_direction direction;
+typedef struct winograd {
+    mq_dnn_own own;
     places in, out;         /* what the source's transform reads; the result, or its gradient */
     int before_h, before_w; /* positions of `in` before the first of `out` */
     size_t across, tiles;   /* tiles in a row of them, in all */
@@ -45,7 +44,7 @@ struct mq_dnn_winograd {
     float *weights;         /* [36] planes of [in][out] in panels; NULL: not wanted, or made in each pass */
     const float *oihw;      /* what they are made of there */
     size_t panel;           /* channels of the result at once there */
-};
+} winograd;
 
 static int tiles_of(int positions) {
     return (positions + TILE - 1) / TILE;
@@ -65,55 +64,52 @@ static bool wanted(const mq_dnn_conv_spec *s, mq_dnn_direction direction) {
     const bool data = direction == MQ_DNN_BACKWARD_DATA;
     const int h = data ? s->ih : s->oh, w = data ? s->iw : s->ow, each = tiles_of(h) * tiles_of(w);
     const int used = 100 * h * w / (each * TILE * TILE);
-    if (s->n * each < LEAST_TILES || !mq_winograd_supported(s->compute == MQ_BF16)) return false;
+    if (s->n * each < LEAST_TILES || !mq_product_supported(s->compute == MQ_BF16)) return false;
     if (s->compute == MQ_BF16 && mq_dnn_has_amx()) return false;
     return used >= (s->compute == MQ_BF16 ? 80 : 50);
 }
 
-static size_t lines(size_t bytes) {
-    return (bytes + MQ_ALIGN - 1) / MQ_ALIGN * MQ_ALIGN;
-}
-
 /* Scratch: a row of zeros and one for what hangs over the edge; then for each task, or for all, V and M of
  * the block, or V, Z and the gradient's planes. */
-static size_t edge_bytes(const mq_dnn_winograd *w) {
+static size_t edge_bytes(const winograd *w) {
     const size_t most = w->in.channels > w->out.channels ? w->in.channels : w->out.channels;
-    return lines(most * sizeof(float));
+    return mq_dnn_lines(most * sizeof(float));
 }
 
-static size_t block_floats(const mq_dnn_winograd *w) {
+static size_t block_floats(const winograd *w) {
     return PLANES * (plane_of(w->block, w->in.channels) + plane_of(w->block, w->out.channels));
 }
 
 /* Of a thread where the weights are transformed in each pass: U and M of some channels. */
-static size_t panel_floats(const mq_dnn_winograd *w) {
+static size_t panel_floats(const winograd *w) {
     return PLANES * (plane_of(w->in.channels, w->panel) + plane_of(w->block, w->panel));
 }
 
-static size_t scratch_bytes(const mq_dnn_winograd *w) {
+static size_t scratch_bytes(const winograd *w) {
     size_t floats = block_floats(w) * w->tasks;
     if (w->panel) floats = PLANES * plane_of(w->block, w->in.channels) + panel_floats(w) * w->tasks;
-    if (w->direction == MQ_DNN_BACKWARD_WEIGHTS)
+    if (w->own.direction == MQ_DNN_BACKWARD_WEIGHTS)
         floats = block_floats(w) + PLANES * plane_of(w->in.channels, w->out.channels);
     return 2 * edge_bytes(w) + floats * sizeof(float);
 }
 
 /* Whether weights have so many planes that it is faster to transform some of them where and when they are
  * wanted, than to store and read all. */
-static bool made_each_time(const mq_dnn_winograd *w) {
-    return w->direction != MQ_DNN_BACKWARD_WEIGHTS && mq_task_count(w->out.channels, OWN_PANEL) >= w->tasks &&
+static bool made_each_time(const winograd *w) {
+    return w->own.direction != MQ_DNN_BACKWARD_WEIGHTS &&
+           mq_task_count(w->out.channels, OWN_PANEL) >= w->tasks &&
            PLANES * w->in.channels * w->out.channels > WEIGHTS_FLOATS;
 }
 
-static void describe(mq_dnn_winograd *w) {
-    const mq_dnn_conv_spec *s = &w->spec;
+static void describe(winograd *w) {
+    const mq_dnn_conv_spec *s = &w->own.spec;
     const size_t element = mq_dtype_size(s->compute);
     const places src = {s->ih, s->iw, (size_t)s->ic, element}, dst = {s->oh, s->ow, (size_t)s->oc, element};
-    const bool data = w->direction == MQ_DNN_BACKWARD_DATA;
+    const bool data = w->own.direction == MQ_DNN_BACKWARD_DATA;
     w->in = data ? dst : src;
     w->out = data ? src : dst;
     if (data) w->out.element = mq_dtype_size(s->diff_src);
-    if (w->direction == MQ_DNN_FORWARD) w->out.element = mq_dtype_size(s->rounded ? MQ_BF16 : MQ_F32);
+    if (w->own.direction == MQ_DNN_FORWARD) w->out.element = mq_dtype_size(s->rounded ? MQ_BF16 : MQ_F32);
     w->before_h = data ? s->kh - 1 - s->pad_h : s->pad_h;
     w->before_w = data ? s->kw - 1 - s->pad_w : s->pad_w;
     w->across = (size_t)tiles_of(w->out.w);
@@ -122,7 +118,7 @@ static void describe(mq_dnn_winograd *w) {
     size_t most = GRADIENT_TILES, share = w->tiles;
     if (made_each_time(w)) {
         w->panel = OWN_PANEL;
-    } else if (w->direction != MQ_DNN_BACKWARD_WEIGHTS) {
+    } else if (w->own.direction != MQ_DNN_BACKWARD_WEIGHTS) {
         most = BLOCK_FLOATS / (PLANES * (w->in.channels + w->out.channels));
         if (most < BLOCK_LEAST) most = BLOCK_LEAST;
         share = mq_task_count(w->tiles, w->tasks);
@@ -130,36 +126,22 @@ static void describe(mq_dnn_winograd *w) {
     w->block = mq_task_count(share, mq_task_count(share, most)); /* evenly */
 }
 
-mq_status mq_dnn_winograd_create(mq_dnn *dnn, const mq_dnn_conv_spec *spec, mq_dnn_direction direction,
-                                 mq_dnn_winograd **out, mq_error *error) {
-    *out = NULL;
-    if (!wanted(spec, direction)) return MQ_OK;
-    mq_dnn_winograd *w;
-    MQ_TRY(mq_alloc(1, sizeof *w, "convolution", &w, error));
-    w->dnn = dnn;
-    w->spec = *spec;
-    w->direction = direction;
+static mq_status create(mq_dnn_own *own, mq_error *error) {
+    winograd *w = (winograd *)own;
     describe(w);
-    mq_status status = mq_dnn_reserve(dnn, scratch_bytes(w), error);
-    if (status == MQ_OK && direction != MQ_DNN_BACKWARD_WEIGHTS && !w->panel)
-        status = mq_alloc(PLANES * plane_of(w->in.channels, w->out.channels), sizeof(float),
-                          "convolution weights", &w->weights, error);
-    if (status == MQ_OK)
-        *out = w;
-    else
-        mq_dnn_winograd_destroy(w);
-    return status;
+    MQ_TRY(mq_dnn_reserve(own->dnn, scratch_bytes(w), error));
+    if (own->direction == MQ_DNN_BACKWARD_WEIGHTS || w->panel) return MQ_OK;
+    return mq_alloc(PLANES * plane_of(w->in.channels, w->out.channels), sizeof(float), "convolution weights",
+                    &w->weights, error);
 }
 
-void mq_dnn_winograd_destroy(mq_dnn_winograd *w) {
-    if (!w) return;
-    mq_free(w->weights);
-    mq_free(w);
+static void release(mq_dnn_own *own) {
+    mq_free(((winograd *)own)->weights);
 }
 
 /* What a pass is given. */
 typedef struct job {
-    const mq_dnn_winograd *w;
+    const winograd *w;
     const float *oihw;         /* weights */
     const char *in;            /* places of w->in */
     char *out;                 /* of w->out; read where the weights' gradient is made */
@@ -170,8 +152,8 @@ typedef struct job {
     float *v, *z, *gradient, *dw;
 } job;
 
-static void prepare(const mq_dnn_winograd *w, job *j) {
-    char *scratch = w->dnn->scratch; /* may have moved since the last time */
+static void prepare(const winograd *w, job *j) {
+    char *scratch = w->own.dnn->scratch; /* may have moved since the last time */
     memset(scratch, 0, edge_bytes(w));
     j->w = w;
     j->zeros = scratch;
@@ -180,7 +162,7 @@ static void prepare(const mq_dnn_winograd *w, job *j) {
 }
 
 /* The positions of a tile: size x size of p's images, the first (up, left) before the tile's own. */
-static void look(const mq_dnn_winograd *w, const places *p, const char *images, size_t tile, int up, int left,
+static void look(const winograd *w, const places *p, const char *images, size_t tile, int up, int left,
                  int size, const void *outside, const void **at) {
     const size_t each = w->across * (size_t)tiles_of(w->out.h), pixel = p->channels * p->element;
     const int y = (int)(tile % each / w->across) * TILE - up, x = (int)(tile % w->across) * TILE - left;
@@ -193,7 +175,7 @@ static void look(const mq_dnn_winograd *w, const places *p, const char *images, 
 }
 
 static void look_in(const job *j, size_t tile, const void **at) {
-    const mq_dnn_winograd *w = j->w;
+    const winograd *w = j->w;
     look(w, &w->in, j->in, tile, w->before_h, w->before_w, MQ_WINOGRAD_IN, j->zeros, at);
 }
 
@@ -202,7 +184,7 @@ static void look_out(const job *j, size_t tile, const void *outside, const void 
 }
 
 static void run_block(const job *j, size_t first, size_t count, float *v, float *m) {
-    const mq_dnn_winograd *w = j->w;
+    const winograd *w = j->w;
     const size_t in = w->in.channels, out = w->out.channels, weights = plane_of(in, out);
     const size_t v_plane = plane_of(w->block, in), m_plane = plane_of(w->block, out);
     const void *at[PLANES];
@@ -211,8 +193,7 @@ static void run_block(const job *j, size_t first, size_t count, float *v, float 
         mq_winograd_source(at, w->in.element == sizeof(uint16_t), in, v + t * in, v_plane);
     }
     for (size_t p = 0; p < PLANES; p++)
-        mq_winograd_product(v + p * v_plane, in, 1, w->weights + p * weights, count, out, in, false,
-                            m + p * m_plane);
+        mq_product(v + p * v_plane, in, 1, w->weights + p * weights, count, out, in, false, m + p * m_plane);
     for (size_t t = 0; t < count; t++) {
         void *to[MQ_WINOGRAD_RESULTS];
         look_out(j, first + t, j->sink, at);
@@ -225,7 +206,7 @@ static void run_block(const job *j, size_t first, size_t count, float *v, float 
 
 static void transform_source(void *context, size_t task) {
     const job *j = context;
-    const mq_dnn_winograd *w = j->w;
+    const winograd *w = j->w;
     const void *at[PLANES];
     look_in(j, j->first + task, at);
     mq_winograd_source(at, w->in.element == sizeof(uint16_t), w->in.channels, j->v + task * w->in.channels,
@@ -234,16 +215,15 @@ static void transform_source(void *context, size_t task) {
 
 /* Channels of the result from k on. */
 static void run_panel(const job *j, size_t k, float *u, float *m) {
-    const mq_dnn_winograd *w = j->w;
+    const winograd *w = j->w;
     const size_t in = w->in.channels, left = w->out.channels - k, out = left < w->panel ? left : w->panel;
     const size_t v_plane = plane_of(w->block, in), u_plane = plane_of(in, w->panel),
                  m_plane = plane_of(w->block, w->panel);
     for (size_t c = 0; c < out; c += LANES)
-        mq_winograd_weights(w->oihw, in, w->out.channels, k + c, w->direction == MQ_DNN_BACKWARD_DATA, u + c,
-                            out, u_plane);
+        mq_winograd_weights(w->oihw, in, w->out.channels, k + c, w->own.direction == MQ_DNN_BACKWARD_DATA,
+                            u + c, out, u_plane);
     for (size_t p = 0; p < PLANES; p++)
-        mq_winograd_product(j->v + p * v_plane, in, 1, u + p * u_plane, j->count, out, in, false,
-                            m + p * m_plane);
+        mq_product(j->v + p * v_plane, in, 1, u + p * u_plane, j->count, out, in, false, m + p * m_plane);
     for (size_t t = 0; t < j->count; t++) {
         const void *at[PLANES];
         void *to[MQ_WINOGRAD_RESULTS];
@@ -255,14 +235,14 @@ static void run_panel(const job *j, size_t k, float *u, float *m) {
 
 static void run_panels(void *context, size_t task) {
     const job *j = context;
-    const mq_dnn_winograd *w = j->w;
+    const winograd *w = j->w;
     const size_t panels = mq_task_count(w->out.channels, w->panel), share = mq_task_count(panels, w->tasks);
     float *u = j->block + PLANES * plane_of(w->block, w->in.channels) + task * panel_floats(w);
     for (size_t i = task * share; i < (task + 1) * share && i < panels; i++)
         run_panel(j, i * w->panel, u, u + PLANES * plane_of(w->in.channels, w->panel));
 }
 
-static void run_by_panels(const mq_dnn_winograd *w, job *j) {
+static void run_by_panels(const winograd *w, job *j) {
     j->v = j->block;
     for (j->first = 0; j->first < w->tiles; j->first += w->block) {
         j->count = w->tiles - j->first < w->block ? w->tiles - j->first : w->block;
@@ -273,7 +253,7 @@ static void run_by_panels(const mq_dnn_winograd *w, job *j) {
 
 static void run_share(void *context, size_t task) {
     const job *j = context;
-    const mq_dnn_winograd *w = j->w;
+    const winograd *w = j->w;
     const size_t share = mq_task_count(w->tiles, w->tasks), end = (task + 1) * share;
     float *v = j->block + task * block_floats(w), *m = v + PLANES * plane_of(w->block, w->in.channels);
     for (size_t t = task * share; t < end && t < w->tiles; t += w->block) {
@@ -287,7 +267,7 @@ static void run_share(void *context, size_t task) {
 
 static void transform_both(void *context, size_t task) {
     const job *j = context;
-    const mq_dnn_winograd *w = j->w;
+    const winograd *w = j->w;
     const bool bf16 = w->in.element == sizeof(uint16_t);
     const void *at[PLANES];
     look_in(j, j->first + task, at);
@@ -299,12 +279,12 @@ static void transform_both(void *context, size_t task) {
 
 static void multiply_plane(void *context, size_t task) {
     const job *j = context;
-    const mq_dnn_winograd *w = j->w;
+    const winograd *w = j->w;
     const size_t in = w->in.channels, out = w->out.channels, p = task / j->rows,
                  row = task % j->rows * GRADIENT_ROWS;
     const size_t rows = in - row < GRADIENT_ROWS ? in - row : GRADIENT_ROWS;
-    mq_winograd_product(j->v + p * plane_of(w->block, in) + row, 1, in, j->z + p * plane_of(w->block, out),
-                        rows, out, j->count, j->first > 0, j->gradient + p * plane_of(in, out) + row * out);
+    mq_product(j->v + p * plane_of(w->block, in) + row, 1, in, j->z + p * plane_of(w->block, out), rows, out,
+               j->count, j->first > 0, j->gradient + p * plane_of(in, out) + row * out);
 }
 
 static void give_gradient(void *context, size_t task) {
@@ -313,7 +293,7 @@ static void give_gradient(void *context, size_t task) {
     mq_winograd_gradient(j->gradient, plane_of(in, out), in, out, task * LANES, j->dw);
 }
 
-static void run_gradient(const mq_dnn_winograd *w, job *j) {
+static void run_gradient(const winograd *w, job *j) {
     j->v = j->block;
     j->z = j->v + PLANES * plane_of(w->block, w->in.channels);
     j->gradient = j->z + PLANES * plane_of(w->block, w->out.channels);
@@ -329,30 +309,32 @@ static void run_gradient(const mq_dnn_winograd *w, job *j) {
 static void transform_weights(void *context, size_t task) {
     const job *j = context;
     const size_t in = j->w->in.channels, out = j->w->out.channels;
-    mq_winograd_weights(j->oihw, in, out, task * LANES, j->w->direction == MQ_DNN_BACKWARD_DATA,
-                        j->w->weights + mq_winograd_at(in, out, 0, task * LANES),
-                        mq_winograd_panel(out, task * LANES / MQ_WINOGRAD_PANEL * MQ_WINOGRAD_PANEL),
+    mq_winograd_weights(j->oihw, in, out, task * LANES, j->w->own.direction == MQ_DNN_BACKWARD_DATA,
+                        j->w->weights + mq_product_at(in, out, 0, task * LANES),
+                        mq_product_panel(out, task * LANES / MQ_PRODUCT_PANEL * MQ_PRODUCT_PANEL),
                         plane_of(in, out));
 }
 
-void mq_dnn_winograd_set_weights(mq_dnn_winograd *w, const float *weights) {
-    if (!w) return;
+static void set_weights(mq_dnn_own *own, const float *weights) {
+    winograd *w = (winograd *)own;
     w->oihw = weights;
-    if (w->panel) return;
+    if (w->panel || !w->weights) return;
     job j = {.w = w, .oihw = weights};
     mq_parallel(w->out.channels / LANES, transform_weights, &j);
 }
 
-bool mq_dnn_winograd_run(const mq_dnn_winograd *w, const void *src, const void *dst, float *dw) {
-    if (!w) return false;
-    const bool data = w->direction == MQ_DNN_BACKWARD_DATA;
+static void run(const mq_dnn_own *own, const void *src, const void *dst, float *dw) {
+    const winograd *w = (const winograd *)own;
+    const bool data = own->direction == MQ_DNN_BACKWARD_DATA;
     job j = {.in = data ? dst : src, .out = (char *)(uintptr_t)(data ? src : dst), .dw = dw};
     prepare(w, &j);
-    if (w->direction == MQ_DNN_BACKWARD_WEIGHTS)
+    if (own->direction == MQ_DNN_BACKWARD_WEIGHTS)
         run_gradient(w, &j);
     else if (w->panel)
         run_by_panels(w, &j);
     else
         mq_parallel(w->tasks, run_share, &j);
-    return true;
 }
+
+const mq_dnn_own_kind mq_dnn_winograd = {"own:winograd", sizeof(winograd), wanted, create,
+                                         release,        set_weights,      run};

@@ -1,20 +1,12 @@
-/* winograd.c - transforms and products of F(4x4, 3x3) in AVX-512: 16 channels in a vector. */
+/* winograd.c - transforms of F(4x4, 3x3) in AVX-512: 16 channels in a vector. */
 #include "dnn/winograd.h"
 
+#include "dnn/product.h"
+
 #if defined(__x86_64__) && defined(__GNUC__)
-#include <immintrin.h>
-#include <stdint.h>
+#include "dnn/lanes_avx512.h"
 
-#define AVX512      __attribute__((target("avx512f,avx512bw,avx512vl")))
-#define AVX512_BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
-#define INLINE      static inline __attribute__((always_inline)) AVX512
-
-enum { OUT = MQ_WINOGRAD_OUT, IN = MQ_WINOGRAD_IN, LANES = MQ_WINOGRAD_LANES, TAPS = 3, ROWS = 6 };
-
-bool mq_winograd_supported(bool bf16) {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && (!bf16 || __builtin_cpu_supports("avx512bf16"));
-}
+enum { OUT = MQ_WINOGRAD_OUT, IN = MQ_WINOGRAD_IN, TAPS = 3 };
 
 INLINE __m512 times(__m512 v, float by) {
     return _mm512_mul_ps(v, _mm512_set1_ps(by));
@@ -23,12 +15,6 @@ INLINE __m512 times(__m512 v, float by) {
 /* sum + v*by */
 INLINE __m512 plus(__m512 sum, __m512 v, float by) {
     return _mm512_fmadd_ps(v, _mm512_set1_ps(by), sum);
-}
-
-INLINE __m512 load(const void *at, size_t c, bool bf16) {
-    if (!bf16) return _mm512_loadu_ps((const float *)at + c);
-    const __m256i half = _mm256_loadu_si256((const void *)((const uint16_t *)at + c));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
 }
 
 /* ---- one dimension; vectors `step` apart ---- */
@@ -126,7 +112,7 @@ AVX512 void mq_winograd_source(const void *const *at, bool bf16, size_t channels
 AVX512 void mq_winograd_target(const void *const *at, bool bf16, size_t channels, size_t tiles, size_t tile,
                                float *z, size_t plane) {
     for (size_t c = 0; c < channels; c += LANES) {
-        float *const to = z + mq_winograd_at(tiles, channels, tile, c);
+        float *const to = z + mq_product_at(tiles, channels, tile, c);
         if (bf16)
             spread(at, OUT, c, true, to, plane);
         else
@@ -173,34 +159,6 @@ void mq_winograd_result(const float *m, size_t plane, size_t channels, bool bf16
 /* ---- weights ---- */
 
 enum { ALL = TAPS * TAPS, SPAN = ALL * LANES /* taps of 16 channels side by side */ };
-
-/* to[i] has lane i of each from[.]. */
-INLINE void transpose(const __m512 *from, __m512 *to) {
-    __m512 t[LANES], u[LANES];
-#pragma GCC unroll 8
-    for (int i = 0; i < LANES; i += 2) {
-        t[i] = _mm512_unpacklo_ps(from[i], from[i + 1]);
-        t[i + 1] = _mm512_unpackhi_ps(from[i], from[i + 1]);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < LANES; i += 4) {
-        u[i] = _mm512_shuffle_ps(t[i], t[i + 2], 0x44);
-        u[i + 1] = _mm512_shuffle_ps(t[i], t[i + 2], 0xee);
-        u[i + 2] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0x44);
-        u[i + 3] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0xee);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) {
-        const __m512 even0 = _mm512_shuffle_f32x4(u[i], u[i + 4], 0x88),
-                     odd0 = _mm512_shuffle_f32x4(u[i], u[i + 4], 0xdd),
-                     even1 = _mm512_shuffle_f32x4(u[i + 8], u[i + 12], 0x88),
-                     odd1 = _mm512_shuffle_f32x4(u[i + 8], u[i + 12], 0xdd);
-        to[i] = _mm512_shuffle_f32x4(even0, even1, 0x88);
-        to[i + 8] = _mm512_shuffle_f32x4(even0, even1, 0xdd);
-        to[i + 4] = _mm512_shuffle_f32x4(odd0, odd1, 0x88);
-        to[i + 12] = _mm512_shuffle_f32x4(odd0, odd1, 0xdd);
-    }
-}
 
 INLINE void weights_of(const __m512 *g, float *to, size_t plane) {
     __m512 half[IN * TAPS], line[IN];
@@ -287,69 +245,7 @@ AVX512 void mq_winograd_gradient(const float *u, size_t plane, size_t in, size_t
     }
 }
 
-/* ---- products: `rows` rows by `vectors` vectors stay in registers ---- */
-
-INLINE void block(const float *a, size_t row, size_t step, const float *b, size_t rows, size_t vectors,
-                  size_t depth, bool add, float *c, size_t columns) {
-    __m512 sum[ROWS][4];
-#pragma GCC unroll 6
-    for (size_t r = 0; r < rows; r++)
-#pragma GCC unroll 4
-        for (size_t v = 0; v < vectors; v++)
-            sum[r][v] = add ? _mm512_loadu_ps(c + r * columns + v * LANES) : _mm512_setzero_ps();
-    for (size_t i = 0; i < depth; i++, a += step, b += vectors * LANES) {
-        __m512 right[4];
-#pragma GCC unroll 4
-        for (size_t v = 0; v < vectors; v++) right[v] = _mm512_loadu_ps(b + v * LANES);
-#pragma GCC unroll 6
-        for (size_t r = 0; r < rows; r++) {
-            const __m512 left = _mm512_set1_ps(a[r * row]);
-#pragma GCC unroll 4
-            for (size_t v = 0; v < vectors; v++) sum[r][v] = _mm512_fmadd_ps(left, right[v], sum[r][v]);
-        }
-    }
-#pragma GCC unroll 6
-    for (size_t r = 0; r < rows; r++)
-#pragma GCC unroll 4
-        for (size_t v = 0; v < vectors; v++) _mm512_storeu_ps(c + r * columns + v * LANES, sum[r][v]);
-}
-
-INLINE void panel(const float *a, size_t row, size_t step, const float *b, size_t rows, size_t vectors,
-                  size_t depth, bool add, float *c, size_t columns) {
-    for (; rows >= ROWS; rows -= ROWS, a += ROWS * row, c += ROWS * columns)
-        block(a, row, step, b, ROWS, vectors, depth, add, c, columns);
-    for (; rows >= 2; rows -= 2, a += 2 * row, c += 2 * columns)
-        block(a, row, step, b, 2, vectors, depth, add, c, columns);
-    if (rows) block(a, row, step, b, 1, vectors, depth, add, c, columns);
-}
-
-AVX512 void mq_winograd_product(const float *a, size_t row, size_t step, const float *b, size_t rows,
-                                size_t columns, size_t depth, bool add, float *c) {
-    for (size_t k = 0; k < columns; k += MQ_WINOGRAD_PANEL) {
-        const float *right = b + k * depth;
-        switch (mq_winograd_panel(columns, k) / LANES) {
-        case 1:
-            panel(a, row, step, right, rows, 1, depth, add, c + k, columns);
-            break;
-        case 2:
-            panel(a, row, step, right, rows, 2, depth, add, c + k, columns);
-            break;
-        case 3:
-            panel(a, row, step, right, rows, 3, depth, add, c + k, columns);
-            break;
-        default:
-            panel(a, row, step, right, rows, 4, depth, add, c + k, columns);
-            break;
-        }
-    }
-}
-
 #else
-
-bool mq_winograd_supported(bool bf16) {
-    (void)bf16;
-    return false;
-}
 
 /* Nobody calls these where it is not supported. */
 void mq_winograd_weights(const float *w, size_t in, size_t out, size_t k, bool backward, float *u, size_t row,
@@ -368,11 +264,6 @@ void mq_winograd_target(const void *const *at, bool bf16, size_t channels, size_
 
 void mq_winograd_result(const float *m, size_t plane, size_t channels, bool bf16, void *const *at) {
     (void)m, (void)plane, (void)channels, (void)bf16, (void)at;
-}
-
-void mq_winograd_product(const float *a, size_t row, size_t step, const float *b, size_t rows, size_t columns,
-                         size_t depth, bool add, float *c) {
-    (void)a, (void)row, (void)step, (void)b, (void)rows, (void)columns, (void)depth, (void)add, (void)c;
 }
 
 void mq_winograd_gradient(const float *u, size_t plane, size_t in, size_t out, size_t k, float *dw) {

@@ -1,6 +1,6 @@
 /* winograd.h - the arithmetic of Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray, CVPR 2016, section
- * 4): transforms of a tile and products of matrices, float32 in AVX-512. dnn_winograd.c puts passes together
- * of them.
+ * 4): transforms of a tile, float32 in AVX-512. dnn_winograd.c puts passes together of them and of
+ * product.h.
  *
  * A tile is 4x4 positions of the result. With the matrices A, B and G of the paper
  *   result = A^T [ (G g G^T) . (B^T d B) ] A,
@@ -8,32 +8,19 @@
  * the same read backwards, the gradient of g is G^T [ (B^T d B) . (A e A^T) ] G summed over tiles, e being
  * the gradient of the result.
  *
- * Transformed operands lie in 36 planes, `plane` floats apart. Channels are a multiple of 16. Where the
- * columns of a matrix lie in panels, column k of row i of `rows` is element mq_winograd_at(rows, columns, i,
- * k). */
+ * Transformed operands lie in 36 planes, `plane` floats apart. Channels are a multiple of 16. Panels are
+ * product.h's. */
 #ifndef MIXQ_DNN_WINOGRAD_H
 #define MIXQ_DNN_WINOGRAD_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { MQ_WINOGRAD_OUT = 4, MQ_WINOGRAD_IN = 6, MQ_WINOGRAD_LANES = 16, MQ_WINOGRAD_PANEL = 64 };
+enum { MQ_WINOGRAD_OUT = 4, MQ_WINOGRAD_IN = 6 };
 enum {
     MQ_WINOGRAD_PLANES = MQ_WINOGRAD_IN * MQ_WINOGRAD_IN,
     MQ_WINOGRAD_RESULTS = MQ_WINOGRAD_OUT * MQ_WINOGRAD_OUT
 };
-
-/* Whether this processor runs it, with operands in bfloat16 or not. */
-bool mq_winograd_supported(bool bf16);
-
-static inline size_t mq_winograd_panel(size_t columns, size_t from) {
-    return columns - from < MQ_WINOGRAD_PANEL ? columns - from : MQ_WINOGRAD_PANEL;
-}
-
-static inline size_t mq_winograd_at(size_t rows, size_t columns, size_t i, size_t k) {
-    const size_t from = k / MQ_WINOGRAD_PANEL * MQ_WINOGRAD_PANEL;
-    return from * rows + i * mq_winograd_panel(columns, from) + (k - from);
-}
 
 /* G g G^T of 16 channels out, from k on, and all `in` channels. w [out][in][3][3]; u: of each plane the place
  * of these 16 in the row of the first channel in, rows `row` floats apart. backward: w is [in][out][3][3] and
@@ -51,11 +38,6 @@ void mq_winograd_target(const void *const *at, bool bf16, size_t channels, size_
 
 /* A^T m A, m as v above, into at[4][4], float32 or rounded to bfloat16. */
 void mq_winograd_result(const float *m, size_t plane, size_t channels, bool bf16, void *const *at);
-
-/* c[rows][columns] (+)= sum over i below depth of a[r*row + i*step] * b[i][columns], b in panels, c plain.
- * Sums run from i = 0 on, one after another. */
-void mq_winograd_product(const float *a, size_t row, size_t step, const float *b, size_t rows, size_t columns,
-                         size_t depth, bool add, float *c);
 
 /* G^T u G of 16 channels out, from k on, and all `in`: u: planes of [in][out], plain; dw [out][in][3][3]. */
 void mq_winograd_gradient(const float *u, size_t plane, size_t in, size_t out, size_t k, float *dw);

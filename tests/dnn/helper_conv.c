@@ -88,13 +88,13 @@ tensors make_tensors(const mq_dnn_conv_spec *s, enum kind kind) {
         for (size_t i = 0; i < t.src_count; i++) t.codes_in[i] = (uint8_t)t.src[i];
     }
     draw("diff_dst", kind, -8, 16, s->compute, t.dst_count, t.diff_dst, t.diff_dst_in);
-    /* Weights go in as float32; the library rounds them to the compute type. */
+    /* Weights go in as float32; oneDNN gets them rounded to the compute type. */
     const bool many = s->ic / s->groups * s->kh * s->kw > 1000; /* fewer bits where the sums are long */
     draw("w", kind, many ? -8 : -128, many ? 16 : 256, MQ_F32, t.w_count, t.w, t.w_in);
     if (s->compute == MQ_BF16)
         for (size_t i = 0; i < t.w_count; i++) {
             t.w[i] = mq_bf16_to_f32(mq_f32_to_bf16(t.w_in[i]));
-            if (s->kh == 3) t.w_in[i] = (float)t.w[i]; /* Winograd's algorithm does not round them */
+            if (s->groups == 1) t.w_in[i] = (float)t.w[i]; /* our own passes do not round them */
         }
     return t;
 }
@@ -221,4 +221,57 @@ mq_dnn *open_dnn(void) {
     mq_dnn *dnn = NULL;
     ok(mq_dnn_create(&dnn, &error), &error);
     return dnn;
+}
+
+static void check_error(const char *what, const float *got, const double *want, size_t count, double limit) {
+    double error = 0, size = 0;
+    for (size_t i = 0; i < count; i++) {
+        error += (got[i] - want[i]) * (got[i] - want[i]);
+        size += want[i] * want[i];
+    }
+    const double relative = sqrt(error / size);
+    if (!(relative < limit))
+        fail_msg("%s: root mean square error %.3g of the result, expected below %.3g", what, relative, limit);
+}
+
+/* What the passes wrote, one after another. */
+static char *kept(const mq_dnn_conv_spec *s, const tensors *t, size_t *bytes) {
+    const size_t y = t->dst_count * mq_dtype_size(s->rounded ? MQ_BF16 : MQ_F32);
+    const size_t dx = t->src_count * mq_dtype_size(s->diff_src), dw = t->w_count * sizeof(float);
+    char *out = get(y + dx + dw, 1);
+    memcpy(out, t->dst_out, y);
+    memcpy(out + y, t->diff_src_out, dx);
+    memcpy(out + y + dx, t->dw_out, dw);
+    *bytes = y + dx + dw;
+    return out;
+}
+
+void check_own(mq_dnn_conv_spec s, const char *name, bool expected, double relative) {
+    enum { THREADS = 3, TEXT = 200 };
+    mq_error error = {0};
+    tensors t = make_tensors(&s, REALS);
+    char *first = NULL, names[TEXT];
+    oracle(&s, &t);
+    snprintf(names, sizeof names, "forward %s, backward data %s, backward weights %s", name, name, name);
+    for (int threads = 1; threads <= THREADS; threads++) {
+        mq_threads_set(threads);
+        mq_dnn *dnn = open_dnn();
+        mq_dnn_conv *conv = NULL;
+        ok(mq_dnn_conv_create(dnn, &s, &conv, &error), &error);
+        if (expected) assert_string_equal(mq_dnn_conv_implementation(conv), names);
+        run_passes(conv, &t);
+        compare_passes(conv, REALS, &t);
+        if (!s.rounded) check_error(spec_text(&s), t.dst_out, t.dst, t.dst_count, relative);
+        check_error(spec_text(&s), t.dw_out, t.dw, t.w_count, relative);
+        size_t bytes;
+        char *now = kept(&s, &t, &bytes);
+        if (first && expected) assert_memory_equal(first, now, bytes);
+        mq_free(first);
+        first = now;
+        mq_dnn_conv_destroy(conv);
+        mq_dnn_destroy(dnn);
+    }
+    mq_threads_set(0);
+    mq_free(first);
+    free_tensors(&t);
 }

@@ -3,11 +3,9 @@
  * threads and of images at once. */
 #include "helper_conv.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <string.h>
 
-enum { CASES = 10, THREADS = 3 };
+enum { CASES = 10 };
 
 static void make_cases(mq_dnn_conv_spec out[CASES]) {
     int n = 0;
@@ -26,60 +24,8 @@ static void make_cases(mq_dnn_conv_spec out[CASES]) {
     assert_int_equal(n, CASES);
 }
 
-/* Root mean square of the error beside that of the result, float32. */
-static void check_error(const float *got, const double *want, size_t count) {
-    double error = 0, size = 0;
-    for (size_t i = 0; i < count; i++) {
-        error += (got[i] - want[i]) * (got[i] - want[i]);
-        size += want[i] * want[i];
-    }
-    const double relative = sqrt(error / size);
-    if (!(relative < 4e-6))
-        fail_msg("root mean square error %.3g of the result, expected below 4e-6", relative);
-}
-
 static bool possible(mq_dtype compute) {
     return strstr(mq_dnn_isa(), "avx512") && !mq_dnn_has_amx() && (compute == MQ_F32 || mq_dnn_has_bf16());
-}
-
-/* All three passes of one case in every number of threads; the first one's results are kept to compare. */
-static void check_case(mq_dnn_conv_spec s) {
-    mq_error error = {0};
-    tensors t = make_tensors(&s, REALS);
-    const size_t dx_bytes = t.src_count * mq_dtype_size(s.diff_src);
-    float *y = get(t.dst_count, sizeof(float)), *dw = get(t.w_count, sizeof(float));
-    char *dx = get(dx_bytes, 1);
-    oracle(&s, &t);
-    for (int threads = 1; threads <= THREADS; threads++) {
-        mq_threads_set(threads);
-        mq_dnn *dnn = open_dnn();
-        mq_dnn_conv *conv = NULL;
-        ok(mq_dnn_conv_create(dnn, &s, &conv, &error), &error);
-        if (possible(s.compute))
-            assert_string_equal(
-                mq_dnn_conv_implementation(conv),
-                "forward own:winograd, backward data own:winograd, backward weights own:winograd");
-        run_passes(conv, &t);
-        compare_passes(conv, REALS, &t);
-        check_error(t.dst_out, t.dst, t.dst_count);
-        check_error(t.dw_out, t.dw, t.w_count);
-        if (threads == 1) {
-            memcpy(y, t.dst_out, t.dst_count * sizeof(float));
-            memcpy(dw, t.dw_out, t.w_count * sizeof(float));
-            memcpy(dx, t.diff_src_out, dx_bytes);
-        } else if (possible(s.compute)) {
-            assert_memory_equal(y, t.dst_out, t.dst_count * sizeof(float));
-            assert_memory_equal(dw, t.dw_out, t.w_count * sizeof(float));
-            assert_memory_equal(dx, t.diff_src_out, dx_bytes);
-        }
-        mq_dnn_conv_destroy(conv);
-        mq_dnn_destroy(dnn);
-    }
-    mq_threads_set(0);
-    mq_free(y);
-    mq_free(dw);
-    mq_free(dx);
-    free_tensors(&t);
 }
 
 static void check_all(mq_dtype compute, mq_dtype diff_src) {
@@ -88,7 +34,7 @@ static void check_all(mq_dtype compute, mq_dtype diff_src) {
     for (int i = 0; i < CASES; i++) {
         cases[i].compute = compute;
         cases[i].diff_src = diff_src;
-        check_case(cases[i]);
+        check_own(cases[i], "own:winograd", possible(compute), 4e-6);
     }
 }
 

@@ -1,0 +1,44 @@
+/* product.h - products of matrices in float32 at the speed of the fused multiply-add: the one kernel below
+ * Winograd's algorithm (dnn_winograd.c) and pointwise layers (dnn_pointwise.c). AVX-512.
+ *
+ * The right matrix lies in panels of 64 columns, the last one of what is left, 16, 32 or 48: element
+ * (i, k) of `rows` rows is mq_product_at(rows, columns, i, k). Columns are a multiple of 16. */
+#ifndef MIXQ_DNN_PRODUCT_H
+#define MIXQ_DNN_PRODUCT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { MQ_PRODUCT_LANES = 16, MQ_PRODUCT_PANEL = 64, MQ_PRODUCT_ROWS = 6 /* of the result at once */ };
+
+/* Whether this processor runs it, and what follows of bfloat16. */
+bool mq_product_supported(bool bf16);
+
+/* Columns of the panel that begins at `from`. */
+static inline size_t mq_product_panel(size_t columns, size_t from) {
+    return columns - from < MQ_PRODUCT_PANEL ? columns - from : MQ_PRODUCT_PANEL;
+}
+
+static inline size_t mq_product_at(size_t rows, size_t columns, size_t i, size_t k) {
+    const size_t from = k / MQ_PRODUCT_PANEL * MQ_PRODUCT_PANEL;
+    return from * rows + i * mq_product_panel(columns, from) + (k - from);
+}
+
+/* c[rows][columns] (+)= sum over i below depth of a[r*row + i*step] * b[i][columns], b in panels, c plain.
+ * Sums run from i = 0 on, one after another. */
+void mq_product(const float *a, size_t row, size_t step, const float *b, size_t rows, size_t columns,
+                size_t depth, bool add, float *c);
+
+/* Copies a matrix of float32 or bfloat16, whose rows are `step` elements apart, to float32: plain
+ * [rows][columns] of any number of columns, or in panels. */
+void mq_product_copy(const void *from, bool bf16, size_t step, size_t rows, size_t columns, bool panels,
+                     float *to);
+
+/* Columns k..k+15 of the transpose of from [columns][rows], in panels. */
+void mq_product_transpose(const float *from, size_t rows, size_t columns, size_t k, float *to);
+
+/* to[i] = from[i] rounded to bfloat16, count a multiple of 16. */
+void mq_product_round(const float *from, size_t count, uint16_t *to);
+
+#endif
