@@ -26,6 +26,8 @@ typedef struct narrow {
     mq_dnn_own own;
     /* [kh][oc][LANES] float32, or [kh][oc/2][LANES][2] bfloat16: two channels out side by side */
     void *weights;
+    bool pairs;     /* products are of pairs of bfloat16 */
+    size_t widened; /* bytes of a worker's rows of diff_dst as float32; 0: as they are */
 } narrow;
 
 static bool wanted(const mq_dnn_conv_spec *s, mq_dnn_direction direction) {
@@ -35,23 +37,15 @@ static bool wanted(const mq_dnn_conv_spec *s, mq_dnn_direction direction) {
            mq_product_supported(s->compute == MQ_BF16);
 }
 
-/* Whether products are of pairs of bfloat16. */
-static bool pairs(const narrow *n) {
-    return n->own.spec.compute == MQ_BF16 && !mq_dnn_slow_dots();
-}
-
-/* Bytes of a worker's rows of diff_dst as float32, where they are wanted so and are not. */
-static size_t widened_bytes(const narrow *n) {
-    const mq_dnn_conv_spec *s = &n->own.spec;
-    if (s->compute == MQ_F32 || pairs(n)) return 0;
-    return mq_dnn_lines((size_t)s->kh * (size_t)s->ow * (size_t)s->oc * sizeof(float));
-}
-
 static mq_status create(mq_dnn_own *own, mq_error *error) {
     narrow *n = (narrow *)own;
-    MQ_TRY(mq_dnn_reserve(own->dnn, (size_t)mq_threads() * widened_bytes(n), error));
-    return mq_alloc((size_t)own->spec.kh * (size_t)own->spec.oc * LANES, sizeof(float), "convolution weights",
-                    &n->weights, error);
+    const mq_dnn_conv_spec *s = &own->spec;
+    n->pairs = s->compute == MQ_BF16 && !mq_dnn_slow_dots();
+    if (s->compute == MQ_BF16 && !n->pairs)
+        n->widened = mq_dnn_lines((size_t)s->kh * (size_t)s->ow * (size_t)s->oc * sizeof(float));
+    MQ_TRY(mq_dnn_reserve(own->dnn, (size_t)mq_threads() * n->widened, error));
+    return mq_alloc((size_t)s->kh * (size_t)s->oc * LANES, sizeof(float), "convolution weights", &n->weights,
+                    error);
 }
 
 static void release(mq_dnn_own *own) {
@@ -68,7 +62,7 @@ static void set_weights(mq_dnn_own *own, const float *w) {
                 for (size_t i = 0; i < ic; i++) {
                     const float v = w[((o * ic + i) * kh + r) * kw + q];
                     const size_t lane = q * ic + i;
-                    if (pairs(n))
+                    if (n->pairs)
                         ((uint16_t *)n->weights)[((r * oc + o / 2 * 2) * LANES) + 2 * lane + o % 2] =
                             mq_f32_to_bf16(v);
                     else
@@ -182,14 +176,14 @@ static void run_row(void *context, size_t worker, size_t task) {
              .y = (int)(task % (size_t)s->ih)};
     l.first = l.y + s->pad_h - (s->oh - 1) > 0 ? l.y + s->pad_h - (s->oh - 1) : 0;
     l.end = l.y + s->pad_h + 1 < s->kh ? l.y + s->pad_h + 1 : s->kh;
-    if (widened_bytes(j->narrow) && l.first < l.end) {
-        char *wide = (char *)j->narrow->own.dnn->scratch + worker * widened_bytes(j->narrow);
+    if (j->narrow->widened && l.first < l.end) {
+        char *wide = (char *)j->narrow->own.dnn->scratch + worker * j->narrow->widened;
         l.top = l.y + s->pad_h - (l.end - 1);
         mq_product_copy(l.diff_dst + (size_t)l.top * width * element, true, width, (size_t)(l.end - l.first),
                         width, false, (float *)(void *)wide);
         l.diff_dst = wide;
     }
-    (pairs(j->narrow) ? row_bf16 : row_f32)(&l);
+    (j->narrow->pairs ? row_bf16 : row_f32)(&l);
 }
 
 static void run(const mq_dnn_own *own, const void *src, const void *dst, float *dw) {
