@@ -36,7 +36,7 @@ struct mq_dnn_own_kind {
     void (*run)(const mq_dnn_own *own, const void *src, const void *dst, float *dw);
 };
 
-extern const mq_dnn_own_kind mq_dnn_winograd, mq_dnn_pointwise, mq_dnn_narrow, mq_dnn_depthwise;
+extern const mq_dnn_own_kind mq_dnn_winograd, mq_dnn_pointwise, mq_dnn_few, mq_dnn_narrow, mq_dnn_depthwise;
 
 /* *out stays NULL where no kind is wanted. */
 mq_status mq_dnn_own_create(mq_dnn *dnn, const mq_dnn_conv_spec *spec, mq_dnn_direction direction,

@@ -30,10 +30,18 @@ static inline size_t mq_product_at(size_t rows, size_t columns, size_t i, size_t
 void mq_product(const float *a, size_t row, size_t step, const float *b, size_t rows, size_t columns,
                 size_t depth, bool add, float *c);
 
+/* The same with row = 1 and b in bfloat16. */
+void mq_product_half(const float *a, size_t step, const uint16_t *b, size_t rows, size_t columns,
+                     size_t depth, bool add, float *c);
+
 /* Copies a matrix of float32 or bfloat16, whose rows are `step` elements apart, to float32: plain
  * [rows][columns] of any number of columns, or in panels. */
 void mq_product_copy(const void *from, bool bf16, size_t step, size_t rows, size_t columns, bool panels,
                      float *to);
+
+/* `count` groups of `size` numbers side by side, 1 to 4 of them, to places `step` floats apart; of NULL,
+ * zeros. */
+void mq_product_scatter(const uint16_t *from, size_t count, size_t size, size_t step, float *to);
 
 /* Columns k..k+15 of the transpose of from [columns][rows], in panels. */
 void mq_product_transpose(const float *from, size_t rows, size_t columns, size_t k, float *to);

@@ -246,19 +246,18 @@ static char *kept(const mq_dnn_conv_spec *s, const tensors *t, size_t *bytes) {
     return out;
 }
 
-void check_own(mq_dnn_conv_spec s, const char *name, bool expected, double relative) {
-    enum { THREADS = 3, TEXT = 200 };
+void check_own(mq_dnn_conv_spec s, const char *implementation, bool expected, double relative) {
+    enum { THREADS = 3 };
     mq_error error = {0};
     tensors t = make_tensors(&s, REALS);
-    char *first = NULL, names[TEXT];
+    char *first = NULL;
     oracle(&s, &t);
-    snprintf(names, sizeof names, "forward %s, backward data %s, backward weights %s", name, name, name);
     for (int threads = 1; threads <= THREADS; threads++) {
         mq_threads_set(threads);
         mq_dnn *dnn = open_dnn();
         mq_dnn_conv *conv = NULL;
         ok(mq_dnn_conv_create(dnn, &s, &conv, &error), &error);
-        if (expected) assert_string_equal(mq_dnn_conv_implementation(conv), names);
+        if (expected) assert_string_equal(mq_dnn_conv_implementation(conv), implementation);
         run_passes(conv, &t);
         compare_passes(conv, REALS, &t);
         if (!s.rounded) check_error(spec_text(&s), t.dst_out, t.dst, t.dst_count, relative);

@@ -45,9 +45,9 @@ void compare_passes(const mq_dnn_conv *conv, enum kind kind, const tensors *t);
 void check(mq_dnn *dnn, mq_dnn_conv_spec s, mq_dtype compute, mq_dtype diff_src, enum kind kind);
 
 /* All passes of reals with 1 to 3 threads: within the limits, the root mean square of the error at most
- * `relative` of the result's. Where `expected`, all run by our own code of that name, with the same bits for
- * any number of threads. */
-void check_own(mq_dnn_conv_spec s, const char *name, bool expected, double relative);
+ * `relative` of the result's. Where `expected`, by these implementations, whose bits are the same for any
+ * number of threads. */
+void check_own(mq_dnn_conv_spec s, const char *implementation, bool expected, double relative);
 
 /* Square padding and stride; all passes; the output size from mq_dnn_out_dim. */
 mq_dnn_conv_spec spec_of(int n, int ih, int iw, int ic, int oc, int k, int stride, int pad, int groups);

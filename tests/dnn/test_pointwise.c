@@ -6,6 +6,9 @@
 
 enum { CASES = 8 };
 
+static const char OWN[] =
+    "forward own:pointwise, backward data own:pointwise, backward weights own:pointwise";
+
 static void make_cases(mq_dnn_conv_spec out[CASES]) {
     int n = 0;
     out[n++] = spec_of(2, 8, 6, 64, 64, 1, 1, 0, 1);   /* full blocks of positions and panels of channels */
@@ -30,7 +33,7 @@ static void check_all(mq_dtype compute, mq_dtype diff_src, bool rounded) {
         cases[i].compute = compute;
         cases[i].diff_src = diff_src;
         cases[i].rounded = rounded;
-        check_own(cases[i], "own:pointwise", possible(compute), 1e-6);
+        check_own(cases[i], OWN, possible(compute), 1e-6);
     }
 }
 

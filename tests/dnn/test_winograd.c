@@ -7,6 +7,8 @@
 
 enum { CASES = 10 };
 
+static const char OWN[] = "forward own:winograd, backward data own:winograd, backward weights own:winograd";
+
 static void make_cases(mq_dnn_conv_spec out[CASES]) {
     int n = 0;
     out[n++] = spec_of(8, 8, 8, 16, 16, 3, 1, 1, 1);   /* full tiles */
@@ -34,7 +36,7 @@ static void check_all(mq_dtype compute, mq_dtype diff_src) {
     for (int i = 0; i < CASES; i++) {
         cases[i].compute = compute;
         cases[i].diff_src = diff_src;
-        check_own(cases[i], "own:winograd", possible(compute), 4e-6);
+        check_own(cases[i], OWN, possible(compute), 4e-6);
     }
 }
 
