@@ -1,5 +1,5 @@
-/* dnn_pointwise.c - pointwise (1x1) layers as products of matrices (product.h), in float32; bfloat16 operands
- * are widened as they are copied, weights are not rounded.
+/* dnn_pointwise.c - pointwise (1x1) layers where pairs of bfloat16 are slow (mq_dnn_slow_dots): products of
+ * matrices (product.h) in float32, whose operands are widened as they are copied; weights are not rounded.
  *
  * With P positions, forward is [P][ic] times [ic][oc], the source's gradient [P][oc] times [oc][ic]: workers
  * take blocks of positions, whose operand stays in their cache. The weights' gradient is [oc][P] times
@@ -37,12 +37,8 @@ static bool wanted(const mq_dnn_conv_spec *s, mq_dnn_direction direction) {
     const int columns = forward ? s->oc : s->ic, depth = forward ? s->ic : s->oc;
     if (s->kh != 1 || s->kw != 1 || s->stride != 1 || s->groups != 1 || (forward && s->codes)) return false;
     if (columns % LANES || depth < LEAST_DEPTH || s->n * s->ih * s->iw < LEAST_POSITIONS) return false;
-    if (s->compute == MQ_BF16 && !mq_dnn_slow_dots()) return false; /* oneDNN's products of pairs */
-    return s->ih == s->oh && s->iw == s->ow && mq_product_supported(s->compute == MQ_BF16);
-}
-
-static bool is_bf16(const pointwise *p) {
-    return p->own.spec.compute == MQ_BF16;
+    if (s->ih != s->oh || s->iw != s->ow) return false;
+    return s->compute == MQ_BF16 && mq_dnn_slow_dots() && mq_product_supported(true);
 }
 
 static bool writes_bf16(const pointwise *p) {
@@ -50,13 +46,9 @@ static bool writes_bf16(const pointwise *p) {
 }
 
 /* A worker's floats: what it widens, and what it rounds. */
-static size_t widened(const pointwise *p) {
-    return is_bf16(p) ? BLOCK * p->depth : 0;
-}
-
 static size_t working(const pointwise *p) {
     if (p->own.direction == MQ_DNN_BACKWARD_WEIGHTS) return DEPTH * (p->columns + SLICE);
-    return widened(p) + (writes_bf16(p) ? BLOCK * p->columns : 0);
+    return BLOCK * (p->depth + (writes_bf16(p) ? p->columns : 0));
 }
 
 static size_t working_bytes(const pointwise *p) {
@@ -96,9 +88,9 @@ static void release(mq_dnn_own *own) {
 /* What a pass is given. */
 typedef struct job {
     const pointwise *p;
-    const float *oi;           /* weights [oc][ic] */
-    const char *in, *diff_dst; /* the left matrix; that of the gradient */
-    char *out;
+    const float *oi;               /* weights [oc][ic] */
+    const uint16_t *in, *diff_dst; /* the left matrix; that of the gradient */
+    void *out;
     float *dw, *parts; /* parts: [shares][oc][ic]; dw itself where there is one share */
 } job;
 
@@ -124,21 +116,11 @@ static void run_block(void *context, size_t worker, size_t task) {
     const job *j = context;
     const pointwise *p = j->p;
     const size_t first = task * BLOCK, left = p->positions - first, rows = left < BLOCK ? left : BLOCK;
-    const char *in = j->in + first * p->depth * mq_dtype_size(p->own.spec.compute);
-    float *work = work_of(p, worker);
-    const float *a = (const float *)(const void *)in;
-    if (is_bf16(p)) {
-        mq_product_copy(in, true, p->depth, rows, p->depth, false, work);
-        a = work;
-    }
-    if (writes_bf16(p)) {
-        float *c = work + widened(p);
-        mq_product(a, p->depth, 1, p->weights, rows, p->columns, p->depth, false, c);
-        mq_product_round(c, rows * p->columns, (uint16_t *)(void *)j->out + first * p->columns);
-    } else {
-        mq_product(a, p->depth, 1, p->weights, rows, p->columns, p->depth, false,
-                   (float *)(void *)j->out + first * p->columns);
-    }
+    const size_t at = first * p->columns;
+    float *a = work_of(p, worker), *c = writes_bf16(p) ? a + BLOCK * p->depth : (float *)j->out + at;
+    mq_product_copy(j->in + first * p->depth, true, p->depth, rows, p->depth, false, a);
+    mq_product(a, p->depth, 1, p->weights, rows, p->columns, p->depth, false, c);
+    if (writes_bf16(p)) mq_product_round(c, rows * p->columns, (uint16_t *)j->out + at);
 }
 
 /* ---- the weights' gradient ---- */
@@ -146,7 +128,7 @@ static void run_block(void *context, size_t worker, size_t task) {
 static void run_slice(void *context, size_t worker, size_t task) {
     const job *j = context;
     const pointwise *p = j->p;
-    const size_t row = task % p->slices * SLICE, share = task / p->slices, element = is_bf16(p) ? 2 : 4;
+    const size_t row = task % p->slices * SLICE, share = task / p->slices;
     const size_t rows = p->depth - row < SLICE ? p->depth - row : SLICE;
     size_t at = share * p->share * DEPTH, end = at + p->share * DEPTH;
     if (end > p->positions) end = p->positions;
@@ -154,10 +136,8 @@ static void run_slice(void *context, size_t worker, size_t task) {
     float *c = j->parts + (share * p->depth + row) * p->columns;
     for (bool add = false; at < end; at += DEPTH, add = true) {
         const size_t depth = end - at < DEPTH ? end - at : DEPTH;
-        mq_product_copy(j->in + at * p->columns * element, is_bf16(p), p->columns, depth, p->columns, true,
-                        b);
-        mq_product_copy(j->diff_dst + (at * p->depth + row) * element, is_bf16(p), p->depth, depth, rows,
-                        false, a);
+        mq_product_copy(j->in + at * p->columns, true, p->columns, depth, p->columns, true, b);
+        mq_product_copy(j->diff_dst + at * p->depth + row, true, p->depth, depth, rows, false, a);
         mq_product(a, 1, rows, b, rows, p->columns, depth, add, c);
     }
 }
@@ -184,7 +164,7 @@ static void run_gradient(const pointwise *p, job *j) {
 static void run(const mq_dnn_own *own, const void *src, const void *dst, float *dw) {
     const pointwise *p = (const pointwise *)own;
     const bool data = own->direction == MQ_DNN_BACKWARD_DATA;
-    job j = {.p = p, .in = data ? dst : src, .out = (char *)(uintptr_t)(data ? src : dst), .dw = dw};
+    job j = {.p = p, .in = data ? dst : src, .out = (void *)(uintptr_t)(data ? src : dst), .dw = dw};
     j.diff_dst = dst;
     if (own->direction == MQ_DNN_BACKWARD_WEIGHTS)
         run_gradient(p, &j);

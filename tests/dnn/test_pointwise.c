@@ -1,5 +1,5 @@
-/* test_pointwise.c - pointwise layers as products of matrices against the definition: blocks, panels, slices
- * and shares that are not full; the same bits with any number of threads. */
+/* test_pointwise.c - pointwise layers against the definition, where pairs of bfloat16 are slow: blocks,
+ * panels, slices and shares that are not full; the same bits with any number of threads. */
 #include "helper_conv.h"
 
 #include <string.h>
@@ -22,24 +22,15 @@ static void make_cases(mq_dnn_conv_spec out[CASES]) {
     assert_int_equal(n, CASES);
 }
 
-static bool possible(mq_dtype compute) {
-    return strstr(mq_dnn_isa(), "avx512") && (compute == MQ_F32 || mq_dnn_slow_dots());
-}
-
-static void check_all(mq_dtype compute, mq_dtype diff_src, bool rounded) {
+static void check_all(mq_dtype diff_src, bool rounded) {
     mq_dnn_conv_spec cases[CASES];
     make_cases(cases);
     for (int i = 0; i < CASES; i++) {
-        cases[i].compute = compute;
+        cases[i].compute = MQ_BF16;
         cases[i].diff_src = diff_src;
         cases[i].rounded = rounded;
-        check_own(cases[i], OWN, possible(compute), 1e-6);
+        check_own(cases[i], OWN, mq_dnn_slow_dots(), 1e-6);
     }
-}
-
-static void float32(void **state) {
-    (void)state;
-    check_all(MQ_F32, MQ_F32, false);
 }
 
 static void bfloat16(void **state) {
@@ -48,33 +39,31 @@ static void bfloat16(void **state) {
         print_message("no native bfloat16 on this CPU\n");
         skip();
     }
-    check_all(MQ_BF16, MQ_F32, false);
-    check_all(MQ_BF16, MQ_BF16, true);
+    check_all(MQ_F32, false);
+    check_all(MQ_BF16, true);
 }
 
 /* Channels out that fill no vector: forward is oneDNN's, the gradients are products still. */
 static void odd_channels(void **state) {
     (void)state;
     mq_error error = {0};
-    if (!possible(MQ_F32)) skip();
+    if (!mq_dnn_slow_dots()) skip();
     mq_dnn *dnn = open_dnn();
     mq_dnn_conv *conv = NULL;
     mq_dnn_conv_spec s = spec_of(2, 10, 20, 64, 37, 1, 1, 0, 1);
-    s.compute = s.diff_src = MQ_F32;
+    s.compute = s.diff_src = MQ_BF16;
     ok(mq_dnn_conv_create(dnn, &s, &conv, &error), &error);
     assert_non_null(strstr(mq_dnn_conv_implementation(conv),
                            "backward data own:pointwise, backward weights own:pointwise"));
     assert_null(strstr(mq_dnn_conv_implementation(conv), "forward own"));
     mq_dnn_conv_destroy(conv);
-    check(dnn, s, MQ_F32, MQ_F32, REALS);
-    check(dnn, s, MQ_F32, MQ_F32, INTEGERS);
-    if (mq_dnn_has_bf16()) check(dnn, s, MQ_BF16, MQ_BF16, REALS);
+    check(dnn, s, MQ_BF16, MQ_BF16, REALS);
+    check(dnn, s, MQ_BF16, MQ_F32, INTEGERS);
     mq_dnn_destroy(dnn);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(float32),
         cmocka_unit_test(bfloat16),
         cmocka_unit_test(odd_channels),
     };
