@@ -7,15 +7,17 @@
 #include "base/rng.h"
 #include "dnn/dnn.h"
 
-/* All layers share the operands, each as large as the largest layer's: timing needs numbers of a usual size
- * (no denormals), not different ones. */
+/* Every layer has its own source and result, as in a network, where they have left the cache when the next
+ * pass reads them; gradients, as large as the largest layer's, are shared, as in a step. Timing needs numbers
+ * of a usual size (no denormals), not sensible ones. */
 typedef struct bench {
     mq_dnn *dnn;
     mq_dnn_conv **convs; /* [count] */
     mq_dnn_conv **rests; /* for the images that do not fill spec.n; NULL: there are none */
     int count, images;
-    void *src, *diff_dst; /* random; float32 and bfloat16 layers read the same bytes */
-    float *dst, *w, *dw;
+    void **src, **dst; /* [count]; src is random */
+    void *diff_dst;    /* random; float32 and bfloat16 layers read the same bytes */
+    float *w, *dw;
     void *diff_src;
     double *seconds; /* [count][PASSES][repeats] */
     int repeats;
@@ -48,29 +50,39 @@ static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
+/* A layer's convolutions, source and result. */
+static mq_status make_layer(bench *b, int which, const mq_dnn_conv_spec *s, mq_error *error) {
+    MQ_TRY(mq_dnn_conv_create(b->dnn, s, &b->convs[which], error)); /* checks the spec */
+    mq_dnn_conv_spec rest = *s;
+    rest.n = b->images % s->n;
+    if (rest.n) MQ_TRY(mq_dnn_conv_create(b->dnn, &rest, &b->rests[which], error));
+    const size_t src =
+        (size_t)b->images * (size_t)s->ih * (size_t)s->iw * (size_t)s->ic * mq_dtype_size(s->compute);
+    const size_t dst = (size_t)b->images * (size_t)s->oh * (size_t)s->ow * (size_t)s->oc;
+    MQ_TRY(mq_alloc(src, 1, "inputs", &b->src[which], error));
+    fill(b->src[which], src);
+    return mq_alloc(dst, mq_dtype_size(s->rounded ? MQ_BF16 : MQ_F32), "outputs", &b->dst[which], error);
+}
+
 static mq_status make(bench *b, const mq_dnn_conv_spec *specs, int count, mq_error *error) {
     size_t src = 0, dst = 0, w = 0;
     MQ_TRY(mq_dnn_create(&b->dnn, error));
     MQ_TRY(mq_alloc((size_t)count, sizeof(mq_dnn_conv *), "convolutions", &b->convs, error));
     MQ_TRY(mq_alloc((size_t)count, sizeof(mq_dnn_conv *), "convolutions", &b->rests, error));
+    MQ_TRY(mq_alloc((size_t)count, sizeof(void *), "inputs", &b->src, error));
+    MQ_TRY(mq_alloc((size_t)count, sizeof(void *), "outputs", &b->dst, error));
     b->count = count;
     for (int i = 0; i < count; i++) {
         const mq_dnn_conv_spec *s = &specs[i];
-        MQ_TRY(mq_dnn_conv_create(b->dnn, s, &b->convs[i], error)); /* checks the spec */
-        mq_dnn_conv_spec rest = *s;
-        rest.n = b->images % s->n;
-        if (rest.n) MQ_TRY(mq_dnn_conv_create(b->dnn, &rest, &b->rests[i], error));
+        MQ_TRY(make_layer(b, i, s, error));
         src = larger(src, (size_t)b->images * (size_t)s->ih * (size_t)s->iw * (size_t)s->ic);
         dst = larger(dst, (size_t)b->images * (size_t)s->oh * (size_t)s->ow * (size_t)s->oc);
         w = larger(w, (size_t)s->oc * (size_t)(s->ic / s->groups) * (size_t)s->kh * (size_t)s->kw);
     }
-    MQ_TRY(mq_alloc(src, sizeof(float), "inputs", &b->src, error));
     MQ_TRY(mq_alloc(src, sizeof(float), "input gradients", &b->diff_src, error));
-    MQ_TRY(mq_alloc(dst, sizeof(float), "outputs", &b->dst, error));
     MQ_TRY(mq_alloc(dst, sizeof(float), "output gradients", &b->diff_dst, error));
     MQ_TRY(mq_alloc(w, sizeof(float), "weights", &b->w, error));
     MQ_TRY(mq_alloc(w, sizeof(float), "weight gradients", &b->dw, error));
-    fill(b->src, src * sizeof(float));
     fill(b->diff_dst, dst * sizeof(float));
     fill(b->w, w * sizeof(float));
     return MQ_OK;
@@ -80,6 +92,8 @@ static void drop(bench *b) {
     for (int i = 0; i < b->count; i++) {
         mq_dnn_conv_destroy(b->convs[i]);
         mq_dnn_conv_destroy(b->rests[i]);
+        mq_free(b->src[i]);
+        mq_free(b->dst[i]);
     }
     mq_free(b->convs);
     mq_free(b->rests);
@@ -100,12 +114,13 @@ static mq_status run_pass(const bench *b, int which, enum time_pass pass, mq_err
     const size_t dst = (size_t)s->oh * (size_t)s->ow * (size_t)s->oc, element = mq_dtype_size(s->compute);
     for (int i = 0; i < b->images; i += s->n) {
         mq_dnn_conv *conv = b->images - i < s->n ? b->rests[which] : b->convs[which];
-        const char *x = (const char *)b->src + (size_t)i * src * element;
+        const char *x = (const char *)b->src[which] + (size_t)i * src * element;
         const char *dy = (const char *)b->diff_dst + (size_t)i * dst * element;
         if (pass == FORWARD) {
             if (i == 0 || conv != b->convs[which]) MQ_TRY(mq_dnn_conv_set_weights(conv, b->w, error));
-            MQ_TRY(mq_dnn_conv_forward(conv, s->codes ? (const char *)b->src + (size_t)i * src : x,
-                                       b->dst + (size_t)i * dst, error));
+            char *y = (char *)b->dst[which] + (size_t)i * dst * mq_dtype_size(s->rounded ? MQ_BF16 : MQ_F32);
+            const char *codes = (const char *)b->src[which] + (size_t)i * src;
+            MQ_TRY(mq_dnn_conv_forward(conv, s->codes ? codes : x, y, error));
         } else if (pass == WEIGHTS) {
             MQ_TRY(mq_dnn_conv_backward_weights(conv, x, dy, b->dw, error));
         } else {
