@@ -87,6 +87,12 @@ mq_status mq_dnn_conv_set_weights(mq_dnn_conv *conv, const float *w, mq_error *e
  * uint8 codes.
  */
 mq_status mq_dnn_conv_forward(mq_dnn_conv *conv, const void *src, void *dst, mq_error *error) MQ_MUST_CHECK;
+/* Of codes, where no sum of any products leaves int16: dst [n][oh][ow][oc] as that, and, unless NULL, sum[oc]
+ * and square[oc] grow by the exact sums over images and positions of dst and dst^2. Only where the first says
+ * so, which the size of the batch does not change. */
+bool mq_dnn_conv_has_whole(const mq_dnn_conv *conv);
+mq_status mq_dnn_conv_forward_whole(mq_dnn_conv *conv, const uint8_t *src, int16_t *dst, double *sum,
+                                    double *square, mq_error *error) MQ_MUST_CHECK;
 /* diff_src [n][ih][iw][ic] of type spec.diff_src from diff_dst [n][oh][ow][oc] of the compute type. */
 mq_status mq_dnn_conv_backward_data(mq_dnn_conv *conv, const void *diff_dst, void *diff_src,
                                     mq_error *error) MQ_MUST_CHECK;

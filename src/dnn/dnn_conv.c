@@ -447,6 +447,18 @@ mq_status mq_dnn_conv_forward(mq_dnn_conv *c, const void *src, void *dst, mq_err
     return execute(c, &c->forward, args, 3, error);
 }
 
+bool mq_dnn_conv_has_whole(const mq_dnn_conv *c) {
+    return c->own[MQ_DNN_FORWARD] && c->own[MQ_DNN_FORWARD]->kind->run_whole;
+}
+
+mq_status mq_dnn_conv_forward_whole(mq_dnn_conv *c, const uint8_t *src, int16_t *dst, double *sum,
+                                    double *square, mq_error *error) {
+    if (!mq_dnn_conv_has_whole(c)) return refuse(c, "a result of int16", error);
+    MQ_TRY(prepare(c, error));
+    c->own[MQ_DNN_FORWARD]->kind->run_whole(c->own[MQ_DNN_FORWARD], src, dst, sum, square);
+    return MQ_OK;
+}
+
 mq_status mq_dnn_conv_backward_data(mq_dnn_conv *c, const void *diff_dst, void *diff_src, mq_error *error) {
     if (!c->spec.backward_data) return refuse(c, "backward data", error);
     MQ_TRY(prepare(c, error));

@@ -254,4 +254,4 @@ static void run(const mq_dnn_own *own, const void *src, const void *dst, float *
 }
 
 const mq_dnn_own_kind mq_dnn_depthwise = {
-    "own:depthwise", sizeof(mq_dnn_own), wanted, create, NULL, NULL, run};
+    "own:depthwise", sizeof(mq_dnn_own), wanted, create, NULL, NULL, run, NULL};

@@ -179,4 +179,4 @@ static void run(const mq_dnn_own *own, const void *src, const void *dst, float *
     mq_parallel(f->columns, gather, &j);
 }
 
-const mq_dnn_own_kind mq_dnn_few = {"own:few", sizeof(few), wanted, create, release, set_weights, run};
+const mq_dnn_own_kind mq_dnn_few = {"own:few", sizeof(few), wanted, create, release, set_weights, run, NULL};

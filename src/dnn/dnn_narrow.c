@@ -199,4 +199,4 @@ static void run(const mq_dnn_own *own, const void *src, const void *dst, float *
 #endif
 
 const mq_dnn_own_kind mq_dnn_narrow = {"own:narrow", sizeof(narrow), wanted, create,
-                                       release,      set_weights,    run};
+                                       release,      set_weights,    run,    NULL};

@@ -34,9 +34,12 @@ struct mq_dnn_own_kind {
     /* src and dst or, backward, their gradients; dw of backward weights alone. What the pass does not write
      * is read. The context's scratch may have moved since the last time. */
     void (*run)(const mq_dnn_own *own, const void *src, const void *dst, float *dw);
+    /* Forward of codes as mq_dnn_conv_forward_whole says; NULL: it cannot. */
+    void (*run_whole)(const mq_dnn_own *own, const uint8_t *src, int16_t *dst, double *sum, double *square);
 };
 
-extern const mq_dnn_own_kind mq_dnn_winograd, mq_dnn_pointwise, mq_dnn_few, mq_dnn_narrow, mq_dnn_depthwise;
+extern const mq_dnn_own_kind mq_dnn_bytes, mq_dnn_winograd, mq_dnn_pointwise, mq_dnn_few, mq_dnn_narrow,
+    mq_dnn_depthwise;
 
 /* *out stays NULL where no kind is wanted. */
 mq_status mq_dnn_own_create(mq_dnn *dnn, const mq_dnn_conv_spec *spec, mq_dnn_direction direction,

@@ -173,4 +173,4 @@ static void run(const mq_dnn_own *own, const void *src, const void *dst, float *
 }
 
 const mq_dnn_own_kind mq_dnn_pointwise = {"own:pointwise", sizeof(pointwise), wanted, create,
-                                          release,         set_weights,       run};
+                                          release,         set_weights,       run,    NULL};

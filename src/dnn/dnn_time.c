@@ -119,8 +119,11 @@ static mq_status run_pass(const bench *b, int which, enum time_pass pass, mq_err
         if (pass == FORWARD) {
             if (i == 0 || conv != b->convs[which]) MQ_TRY(mq_dnn_conv_set_weights(conv, b->w, error));
             char *y = (char *)b->dst[which] + (size_t)i * dst * mq_dtype_size(s->rounded ? MQ_BF16 : MQ_F32);
-            const char *codes = (const char *)b->src[which] + (size_t)i * src;
-            MQ_TRY(mq_dnn_conv_forward(conv, s->codes ? codes : x, y, error));
+            const uint8_t *codes = (const uint8_t *)b->src[which] + (size_t)i * src;
+            if (mq_dnn_conv_has_whole(conv))
+                MQ_TRY(mq_dnn_conv_forward_whole(conv, codes, (int16_t *)y, NULL, NULL, error));
+            else
+                MQ_TRY(mq_dnn_conv_forward(conv, s->codes ? (const void *)codes : x, y, error));
         } else if (pass == WEIGHTS) {
             MQ_TRY(mq_dnn_conv_backward_weights(conv, x, dy, b->dw, error));
         } else {

@@ -7,7 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define AVX512      __attribute__((target("avx512f,avx512bw,avx512vl")))
+#ifndef LANES_TARGET /* a file may want more */
+#define LANES_TARGET "avx512f,avx512bw,avx512vl"
+#endif
+#define AVX512      __attribute__((target(LANES_TARGET)))
 #define AVX512_BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
 #define INLINE      static inline __attribute__((always_inline)) AVX512
 

@@ -49,4 +49,27 @@ void mq_product_transpose(const float *from, size_t rows, size_t columns, size_t
 /* to[i] = from[i] rounded to bfloat16, count a multiple of 16. */
 void mq_product_round(const float *from, size_t count, uint16_t *to);
 
+/* ---- products of codes ---- */
+
+bool mq_product_bytes_supported(void); /* VNNI */
+
+/* The left matrix: a row's bytes lie in `parts` pieces of 4*depth bytes each; those of row r from part[k] +
+ * r*step on. */
+typedef struct mq_bytes {
+    const uint8_t *const *part;
+    size_t parts, depth, step;
+} mq_bytes;
+
+/* The result [rows][columns]: int16, which it has to fit, or float32. */
+typedef struct mq_product_out {
+    void *values;
+    bool whole;
+} mq_product_out;
+
+/* out = a * b, exact in int32. b [parts*depth][columns][4] in panels: 4 bytes of a column side by side. Of a
+ * whole result sum[columns] and square[columns], unless NULL, grow by its sums and those of its squares,
+ * exact while they are below 2^53; rows are at most 65536. */
+void mq_product_bytes(const mq_bytes *a, const int8_t *b, size_t rows, size_t columns, mq_product_out out,
+                      double *sum, double *square);
+
 #endif

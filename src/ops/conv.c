@@ -38,7 +38,8 @@ typedef struct conv_op {
     } shape[SHAPES];      /* one per batch size met: full batches, the last one ... */
     int next;
     double *bias_sums;
-    double *moments; /* [2][channels]; of a thin one */
+    bool adds;       /* its convolution stores int16 and adds it up */
+    double *moments; /* [2][channels]; where it does, and of a thin one */
     float *more;     /* the weights' gradient of the blocks behind the first */
 } conv_op;
 
@@ -134,9 +135,7 @@ static bool is_thin(const mq_model *model, const node_state *s) {
 }
 
 static mq_status create_thin(const mq_model *model, node_state *s, mq_error *error) {
-    conv_op *op = s->op;
     const size_t in = (size_t)model->net->nodes[s->node->input[0]].c, out = (size_t)s->node->c;
-    MQ_TRY(mq_alloc(2 * out, sizeof(double), "a layer's sums", &op->moments, error));
     return thin_create(in, out, &s->thin, error);
 }
 
@@ -165,7 +164,12 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
     if (op->bias) MQ_TRY(mq_alloc((size_t)node->c, sizeof(double), "a bias gradient", &op->bias_sums, error));
     op->shortest = may_be_whole(model, s) ? NORM_WHOLE : is_rounded(model, s) ? NORM_ROUNDED : NORM_REAL;
     if (is_thin(model, s)) MQ_TRY(create_thin(model, s, error));
-    if (op->shortest == NORM_WHOLE && !s->thin) {
+    int which;
+    MQ_TRY(conv_for(model, s, s->block, op->shortest == NORM_ROUNDED, &which, error));
+    op->adds = op->shortest == NORM_WHOLE && mq_dnn_conv_has_whole(op->shape[which].conv);
+    if (s->thin || op->adds)
+        MQ_TRY(mq_alloc(2 * (size_t)node->c, sizeof(double), "a layer's sums", &op->moments, error));
+    if (op->shortest == NORM_WHOLE && !s->thin && !op->adds) {
         const int now = time_forward(net, node->index);
         MQ_TRY(mq_plan_add(model->plan, (size_t)s->block * bytes_each, now, now, &op->real, error));
     }
@@ -180,8 +184,7 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
         MQ_TRY(mq_plan_add(model->plan, elements * mq_dtype_size(model->options.compute), now, now,
                            &op->widened, error));
     }
-    int which;
-    return conv_for(model, s, s->block, op->shortest == NORM_ROUNDED, &which, error);
+    return MQ_OK;
 }
 
 static void destroy(node_state *s) {
@@ -234,6 +237,12 @@ static mq_status forward_block(mq_model *model, node_state *s, int first, int co
     const size_t in_before = (size_t)first * image_elements(in->node) * mq_dtype_size(in->out_type);
     const size_t before = (size_t)first * image_elements(s->node);
     norm_z z = norm_z_from((norm_z){s->out, s->stored}, before);
+    if (s->stored == NORM_WHOLE && op->adds) {
+        if (first == 0) memset(op->moments, 0, 2 * (size_t)s->node->c * sizeof *op->moments);
+        return mq_dnn_conv_forward_whole(conv, (const uint8_t *)in->out + in_before,
+                                         (int16_t *)s->out + before, op->moments, op->moments + s->node->c,
+                                         error);
+    }
     if (s->stored == NORM_WHOLE) z = (norm_z){mq_plan_memory(model->plan, op->real), NORM_REAL};
     void *out = (void *)(uintptr_t)z.values;
     MQ_TRY(mq_dnn_conv_forward(conv, (const char *)in->out + in_before, out, error));
@@ -321,6 +330,8 @@ static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
         batch_norm_add_moments(model, s->norm_behind, (norm_z){s->out, NORM_REAL}, 0, 0);
     for (int i = 0; i < model->n; i += s->block)
         MQ_TRY(forward_block(model, s, i, model->n - i < s->block ? model->n - i : s->block, scale, error));
+    if (model->n && s->stored == NORM_WHOLE && op->adds)
+        batch_norm_set_moments(s->norm_behind, op->moments, op->moments + s->node->c);
     return MQ_OK;
 }
 
