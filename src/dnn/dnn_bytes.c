@@ -1,5 +1,5 @@
-/* dnn_bytes.c - forward of codes as products of bytes (product.h), whose result may be int16 and added up by
- * the way, for the batch norm behind.
+/* dnn_bytes.c - forward of codes, dense or depthwise, as products of bytes (product.h), whose result may be
+ * int16 and added up by the way, for the batch norm behind.
  *
  * The kw*ic bytes of a row of the kernel lie side by side in the source. A worker keeps padded copies of kh
  * rows and takes the next output row with them; a pointwise layer reads the source itself. All sums are of
@@ -15,24 +15,32 @@ enum { LANES = MQ_PRODUCT_LANES, QUAD = 4, MOST_ROWS = 16 /* of a kernel */, CHU
 
 typedef struct bytes {
     mq_dnn_own own;
+    bool depthwise;
     bool flat; /* pointwise: positions are one row */
     size_t parts, depth, columns;
-    int8_t *weights; /* [parts*depth][columns][QUAD] in panels, 0 behind the row of the kernel */
+    int8_t *weights; /* [parts*depth][columns][QUAD] in panels, 0 behind the row of the kernel; or product.h's
+                        of a depthwise layer */
     size_t row;      /* bytes of a copy of a row */
     size_t working;  /* of a worker: the copies, then the sums [2][columns] */
     size_t rows, grain;
 } bytes;
 
+static bool is_depthwise(const mq_dnn_conv_spec *s) {
+    return s->groups > 1 && s->groups == s->ic && s->groups == s->oc;
+}
+
 static bool wanted(const mq_dnn_conv_spec *s, mq_dnn_direction direction) {
-    if (direction != MQ_DNN_FORWARD || !s->codes || s->groups != 1 || s->oc % LANES || s->kh > MOST_ROWS)
-        return false;
-    return mq_product_bytes_supported() && !mq_dnn_has_amx();
+    if (direction != MQ_DNN_FORWARD || !s->codes || s->oc % LANES || s->kh > MOST_ROWS) return false;
+    if (!mq_product_bytes_supported()) return false;
+    if (is_depthwise(s)) return s->stride == 1 && mq_product_depthwise_fits((size_t)s->kh, (size_t)s->kw);
+    return s->groups == 1 && !mq_dnn_has_amx();
 }
 
 static mq_status create(mq_dnn_own *own, mq_error *error) {
     bytes *b = (bytes *)own;
     const mq_dnn_conv_spec *s = &own->spec;
     const size_t line = (size_t)s->kw * (size_t)s->ic, width = (size_t)((s->ow - 1) * s->stride + s->kw);
+    b->depthwise = is_depthwise(s);
     b->flat = s->kh == 1 && s->kw == 1 && s->stride == 1 && s->ih == s->oh && s->iw == s->ow && !s->pad_h &&
               !s->pad_w && s->ic % QUAD == 0;
     b->parts = (size_t)s->kh;
@@ -44,7 +52,8 @@ static mq_status create(mq_dnn_own *own, mq_error *error) {
     if (b->flat) b->rows = mq_task_count(b->rows * (size_t)s->ow, CHUNK);
     b->grain = b->flat ? 1 : mq_task_count(b->rows, BANDS);
     MQ_TRY(mq_dnn_reserve(own->dnn, (size_t)mq_threads() * b->working, error));
-    return mq_alloc(b->parts * b->depth * QUAD * b->columns, 1, "convolution weights", &b->weights, error);
+    const size_t words = b->depthwise ? (size_t)s->kw * mq_task_count(b->parts, QUAD) : b->parts * b->depth;
+    return mq_alloc(words * QUAD * b->columns, 1, "convolution weights", &b->weights, error);
 }
 
 static void release(mq_dnn_own *own) {
@@ -98,9 +107,22 @@ static void pack_weights(void *context, size_t task) {
     }
 }
 
+/* Of a depthwise layer: [vector][column][row/4][16][row%4]. */
+static void pack_depthwise(void *context, size_t task) {
+    const job *j = context;
+    const bytes *b = j->b;
+    const size_t kh = b->parts, kw = (size_t)b->own.spec.kw, groups = mq_task_count(kh, QUAD);
+    for (size_t o = task * LANES; o < (task + 1) * LANES; o++)
+        for (size_t r = 0; r < kh; r++)
+            for (size_t q = 0; q < kw; q++)
+                b->weights[(((task * kw + q) * groups + r / QUAD) * LANES + o % LANES) * QUAD + r % QUAD] =
+                    (int8_t)j->w[(o * kh + r) * kw + q];
+}
+
 static void set_weights(mq_dnn_own *own, const float *w) {
-    job j = {.b = (bytes *)own, .w = w};
-    mq_parallel((size_t)own->spec.oc / LANES, pack_weights, &j);
+    const bytes *b = (bytes *)own;
+    job j = {.b = b, .w = w};
+    mq_parallel(b->columns / LANES, b->depthwise ? pack_depthwise : pack_weights, &j);
 }
 
 static char *work_of(const bytes *b, size_t worker) {
@@ -131,8 +153,12 @@ static void multiply(const job *j, const uint8_t *const *part, size_t step, size
     const mq_bytes a = {part, b->parts, b->depth, step};
     const size_t element = j->dst.whole ? sizeof(int16_t) : sizeof(float);
     const mq_product_out out = {(char *)j->dst.values + first * b->columns * element, j->dst.whole};
-    double *sums = j->add ? sums_of(b, worker) : NULL;
-    mq_product_bytes(&a, b->weights, rows, b->columns, out, sums, j->add ? sums + b->columns : NULL);
+    double *sum = j->add ? sums_of(b, worker) : NULL, *square = j->add ? sum + b->columns : NULL;
+    const mq_depthwise d = {part, b->parts, (size_t)b->own.spec.kw, b->columns, rows};
+    if (b->depthwise)
+        mq_product_depthwise(&d, b->weights, out, sum, square);
+    else
+        mq_product_bytes(&a, b->weights, rows, b->columns, out, sum, square);
 }
 
 static void run_chunk(void *context, size_t worker, size_t task) {

@@ -72,4 +72,19 @@ typedef struct mq_product_out {
 void mq_product_bytes(const mq_bytes *a, const int8_t *b, size_t rows, size_t columns, mq_product_out out,
                       double *sum, double *square);
 
+/* A row of a depthwise layer: `width` positions of `channels`, a multiple of 16, from `rows` rows of the
+ * source, whose bytes [width + columns - 1][channels] are those that the position and the columns behind it
+ * meet. */
+typedef struct mq_depthwise {
+    const uint8_t *const *row;
+    size_t rows, columns, channels, width;
+} mq_depthwise;
+
+/* Whether there is code for a kernel of these sizes. */
+bool mq_product_depthwise_fits(size_t rows, size_t columns);
+/* out [width][channels] as above. w: of each 16 channels [columns][ceil(rows/4)][16][4], 0 where there is no
+ * row. */
+void mq_product_depthwise(const mq_depthwise *d, const int8_t *w, mq_product_out out, double *sum,
+                          double *square);
+
 #endif

@@ -146,6 +146,111 @@ AVX512 void mq_product_bytes(const mq_bytes *a, const int8_t *b, size_t rows, si
     }
 }
 
+/* ---- depthwise ---- */
+
+enum { AT_ONCE = 4 /* positions */, TOGETHER = 16 };
+
+/* Rows 4*group and following of a column of 16 channels, side by side in a word. */
+INLINE __m512i column(const uint8_t *const *row, size_t at, size_t group, size_t rows) {
+    const size_t count = rows - QUAD * group < QUAD ? rows - QUAD * group : QUAD;
+    __m512i four = _mm512_setzero_si512();
+#pragma GCC unroll 4
+    for (unsigned k = 0; k < count; k++) {
+        const uint8_t *from = row[QUAD * group + k] + at;
+        const __m512i wide = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)from));
+        four = _mm512_or_si512(four, _mm512_slli_epi32(wide, 8 * k));
+    }
+    return four;
+}
+
+/* `count` positions, at most AT_ONCE, from the columns that they meet. */
+INLINE void give_positions(__m512i *z, size_t count, mq_product_out out, size_t at, size_t channels,
+                           __m512i *sum, double *square) {
+    __m256i half[AT_ONCE] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(),
+                             _mm256_setzero_si256()};
+#pragma GCC unroll 4
+    for (size_t i = 0; i < count; i++, at += channels) {
+        if (!out.whole) {
+            _mm512_storeu_ps((float *)out.values + at, _mm512_cvtepi32_ps(z[i]));
+            continue;
+        }
+        half[i] = _mm512_cvtepi32_epi16(z[i]);
+        _mm256_storeu_si256((void *)((int16_t *)out.values + at), half[i]);
+        *sum = _mm512_add_epi32(*sum, z[i]);
+    }
+    if (out.whole && square) add_squares(half, square);
+}
+
+enum { MOST_COLUMNS = 5, GROUPS = 2 };
+
+/* `many` positions from x on; the columns before the last of the kernel's are in `seen`, and are left so for
+ * the position behind. */
+INLINE void positions(const mq_depthwise *d, size_t x, size_t many, size_t c, size_t rows, size_t columns,
+                      const int8_t *w, mq_product_out out, __m512i seen[][GROUPS], __m512i *sum,
+                      double *square) {
+    const size_t groups = (rows + QUAD - 1) / QUAD, kept = columns - 1;
+    __m512i z[AT_ONCE], all[MOST_COLUMNS - 1 + AT_ONCE][GROUPS];
+#pragma GCC unroll 4
+    for (size_t k = 0; k < kept; k++)
+#pragma GCC unroll 2
+        for (size_t g = 0; g < groups; g++) all[k][g] = seen[k][g];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < many; i++) {
+#pragma GCC unroll 2
+        for (size_t g = 0; g < groups; g++)
+            all[kept + i][g] = column(d->row, (x + kept + i) * d->channels + c, g, rows);
+        z[i] = _mm512_setzero_si512();
+#pragma GCC unroll 5
+        for (size_t q = 0; q < columns; q++)
+#pragma GCC unroll 2
+            for (size_t g = 0; g < groups; g++)
+                dot(&z[i], all[i + q][g], _mm512_loadu_si512(w + (q * groups + g) * sizeof(__m512i)));
+    }
+#pragma GCC unroll 4
+    for (size_t k = 0; k < kept; k++)
+#pragma GCC unroll 2
+        for (size_t g = 0; g < groups; g++) seen[k][g] = all[many + k][g];
+    give_positions(z, many, out, x * d->channels + c, d->channels, sum, square);
+}
+
+/* One vector of channels, from the rows' bytes `c` on, of positions [x, end). */
+INLINE void depthwise(const mq_depthwise *d, size_t x, size_t end, size_t c, size_t rows, size_t columns,
+                      const int8_t *w, mq_product_out out, sums *s) {
+    const size_t groups = (rows + QUAD - 1) / QUAD;
+    __m512i seen[MOST_COLUMNS - 1][GROUPS], sum = _mm512_setzero_si512();
+    double *square = s ? s->square : NULL;
+#pragma GCC unroll 4
+    for (size_t k = 0; k < columns - 1; k++)
+#pragma GCC unroll 2
+        for (size_t g = 0; g < groups; g++) seen[k][g] = column(d->row, (x + k) * d->channels + c, g, rows);
+    for (; x + AT_ONCE <= end; x += AT_ONCE)
+        positions(d, x, AT_ONCE, c, rows, columns, w, out, seen, &sum, square);
+    for (; x < end; x++) positions(d, x, 1, c, rows, columns, w, out, seen, &sum, square);
+    if (s) _mm512_storeu_si512(s->sum, sum);
+}
+
+bool mq_product_depthwise_fits(size_t rows, size_t columns) {
+    return rows == columns && (rows == 3 || rows == 5);
+}
+
+/* All channels of some positions, so that what is read and written lies together. */
+AVX512 void mq_product_depthwise(const mq_depthwise *d, const int8_t *w, mq_product_out out, double *sum,
+                                 double *square) {
+    const size_t each = d->columns * ((d->rows + QUAD - 1) / QUAD) * sizeof(__m512i);
+    sums kept, *s = sum ? &kept : NULL;
+    for (size_t x = 0; x < d->width; x += TOGETHER)
+        for (size_t c = 0; c < d->channels; c += LANES) {
+            const size_t end = x + TOGETHER < d->width ? x + TOGETHER : d->width;
+            const int8_t *own = w + c / LANES * each;
+            if (s) memset(s->square, 0, LANES * sizeof *s->square);
+            if (d->rows == 3)
+                depthwise(d, x, end, c, 3, 3, own, out, s);
+            else
+                depthwise(d, x, end, c, 5, 5, own, out, s);
+            if (s) flush(s, LANES, sum + c, square + c);
+        }
+}
+
 #else
 
 bool mq_product_bytes_supported(void) {
@@ -156,5 +261,15 @@ bool mq_product_bytes_supported(void) {
 void mq_product_bytes(const mq_bytes *a, const int8_t *b, size_t rows, size_t columns, mq_product_out out,
                       double *sum, double *square) {
     (void)a, (void)b, (void)rows, (void)columns, (void)out, (void)sum, (void)square;
+}
+
+bool mq_product_depthwise_fits(size_t rows, size_t columns) {
+    (void)rows, (void)columns;
+    return false;
+}
+
+void mq_product_depthwise(const mq_depthwise *d, const int8_t *w, mq_product_out out, double *sum,
+                          double *square) {
+    (void)d, (void)w, (void)out, (void)sum, (void)square;
 }
 #endif

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { CASES = 12, THREADS = 3, CODES = 8, WEIGHTS = 4 };
+enum { CASES = 16, THREADS = 3, CODES = 8, WEIGHTS = 4 };
 
 static void make_cases(mq_dnn_conv_spec out[CASES]) {
     int n = 0;
@@ -18,8 +18,12 @@ static void make_cases(mq_dnn_conv_spec out[CASES]) {
     out[n++] = spec_of(2, 13, 17, 40, 96, 1, 1, 0, 1); /* pointwise: 442 positions, 96 at once */
     out[n++] = spec_of(2, 6, 7, 3, 48, 1, 1, 0, 1);    /* of channels that fill no word */
     out[n++] = spec_of(1, 9, 9, 16, 16, 1, 2, 0, 1);
-    out[n++] = spec_of(40, 5, 4, 4, 16, 3, 1, 1, 1); /* 200 rows in bands of 4, of several images */
-    out[n] = spec_of(2, 9, 10, 8, 16, 3, 1, 1, 1);   /* padded to the left only, and further down */
+    out[n++] = spec_of(40, 5, 4, 4, 16, 3, 1, 1, 1);   /* 200 rows in bands of 4, of several images */
+    out[n++] = spec_of(2, 9, 14, 48, 48, 3, 1, 1, 48); /* depthwise: 4 positions at once, and 2 */
+    out[n++] = spec_of(1, 8, 7, 16, 16, 3, 1, 0, 16);
+    out[n++] = spec_of(2, 9, 11, 32, 32, 5, 1, 2, 32);
+    out[n++] = spec_of(7, 12, 6, 16, 16, 5, 1, 1, 16);
+    out[n] = spec_of(2, 9, 10, 8, 16, 3, 1, 1, 1); /* padded to the left only, and further down */
     out[n].ow = 9;
     out[n++].oh = 10;
     assert_int_equal(n, CASES);
