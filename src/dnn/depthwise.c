@@ -1,0 +1,170 @@
+/* depthwise.c - rows of depthwise convolutions in AVX-512: the columns that a position meets stay in
+ * registers, so that each element is read once; positions are taken a few at a time with all their channels,
+ * so that what is read and written lies together. */
+#include "dnn/depthwise.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define LANES_TARGET "avx512f,avx512bw,avx512vl,avx512bf16"
+#include "dnn/lanes_avx512.h"
+
+enum { MOST = MQ_DEPTHWISE_MOST, TOGETHER = 16 /* positions */ };
+
+bool mq_depthwise_supported(bool bf16) {
+    (void)bf16; /* one code for both */
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bf16");
+}
+
+/* 16 channels of column x of `rows` rows from `top` on. */
+INLINE void column(const mq_depthwise_rows *in, ptrdiff_t x, size_t c, size_t top, size_t rows, bool bf16,
+                   __m512 *out) {
+    const bool inside = x >= 0 && (size_t)x < in->width;
+#pragma GCC unroll 5
+    for (size_t r = 0; r < rows; r++)
+        out[r] = inside ? load(in->row[top + r], (size_t)x * in->channels + c, bf16) : _mm512_setzero_ps();
+}
+
+/* All columns of the kernel but the last. */
+INLINE void first_columns(const mq_depthwise_rows *in, ptrdiff_t x, size_t c, size_t top, size_t rows,
+                          size_t columns, bool bf16, __m512 seen[][MOST]) {
+#pragma GCC unroll 4
+    for (size_t q = 0; q + 1 < columns; q++) column(in, x + (ptrdiff_t)q, c, top, rows, bf16, seen[q]);
+}
+
+/* Moves them by one. */
+INLINE void next(__m512 seen[][MOST], size_t rows, size_t columns) {
+#pragma GCC unroll 4
+    for (size_t q = 0; q + 1 < columns; q++)
+#pragma GCC unroll 5
+        for (size_t r = 0; r < rows; r++) seen[q][r] = seen[q + 1][r];
+}
+
+INLINE void row(const mq_depthwise_rows *in, ptrdiff_t first, const float *w, size_t x, size_t end, size_t c,
+                size_t size, bool bf16, bool rounded, void *out) {
+    __m512 seen[MOST][MOST];
+    first_columns(in, (ptrdiff_t)x + first, c, 0, size, size, bf16, seen);
+    for (; x < end; x++) {
+        __m512 sum[MOST], all;
+        column(in, (ptrdiff_t)(x + size - 1) + first, c, 0, size, bf16, seen[size - 1]);
+#pragma GCC unroll 5
+        for (size_t q = 0; q < size; q++)
+#pragma GCC unroll 5
+            for (size_t r = 0; r < size; r++) {
+                const __m512 by = _mm512_loadu_ps(w + (q * size + r) * in->channels + c);
+                sum[r] = q == 0 ? _mm512_mul_ps(seen[q][r], by) : _mm512_fmadd_ps(seen[q][r], by, sum[r]);
+            }
+        all = sum[0];
+#pragma GCC unroll 5
+        for (size_t r = 1; r < size; r++) all = _mm512_add_ps(all, sum[r]);
+        const size_t at = x * in->channels + c;
+        if (rounded)
+            _mm256_storeu_si256((void *)((uint16_t *)out + at), (__m256i)_mm512_cvtneps_pbh(all));
+        else
+            _mm512_storeu_ps((float *)out + at, all);
+        next(seen, size, size);
+    }
+}
+
+INLINE void rows(const mq_depthwise_rows *in, ptrdiff_t first, const float *w, size_t count, size_t size,
+                 bool bf16, bool rounded, void *out) {
+    for (size_t x = 0; x < count; x += TOGETHER)
+        for (size_t c = 0; c < in->channels; c += LANES)
+            row(in, first, w, x, x + TOGETHER < count ? x + TOGETHER : count, c, size, bf16, rounded, out);
+}
+
+AVX512 static void rows_f32(const mq_depthwise_rows *in, ptrdiff_t first, const float *w, size_t count,
+                            bool rounded, void *out) {
+    if (in->size == 3)
+        rows(in, first, w, count, 3, false, rounded, out);
+    else
+        rows(in, first, w, count, 5, false, rounded, out);
+}
+
+AVX512 static void rows_bf16(const mq_depthwise_rows *in, ptrdiff_t first, const float *w, size_t count,
+                             bool rounded, void *out) {
+    if (in->size == 3)
+        rows(in, first, w, count, 3, true, rounded, out);
+    else
+        rows(in, first, w, count, 5, true, rounded, out);
+}
+
+void mq_depthwise_row(const mq_depthwise_rows *in, ptrdiff_t first, const float *w, size_t count,
+                      bool rounded, void *out) {
+    (in->bf16 ? rows_bf16 : rows_f32)(in, first, w, count, rounded, out);
+}
+
+/* ---- the weights' gradient ---- */
+
+/* Of `rows` rows of the kernel from `top` on, as many as leave room for their sums. */
+INLINE void add_sums(const mq_depthwise_rows *in, ptrdiff_t first, const void *d, size_t x, size_t end,
+                     size_t c, size_t top, size_t rows, size_t size, bool bf16, float *sums) {
+    __m512 seen[MOST][MOST], sum[MOST][MOST];
+    float *const to = sums + top * size * in->channels + c;
+#pragma GCC unroll 3
+    for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 5
+        for (size_t q = 0; q < size; q++) sum[r][q] = _mm512_loadu_ps(to + (r * size + q) * in->channels);
+    first_columns(in, (ptrdiff_t)x + first, c, top, rows, size, bf16, seen);
+    for (; x < end; x++) {
+        const __m512 by = load(d, x * in->channels + c, bf16);
+        column(in, (ptrdiff_t)(x + size - 1) + first, c, top, rows, bf16, seen[size - 1]);
+#pragma GCC unroll 3
+        for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 5
+            for (size_t q = 0; q < size; q++) sum[r][q] = _mm512_fmadd_ps(seen[q][r], by, sum[r][q]);
+        next(seen, rows, size);
+    }
+#pragma GCC unroll 3
+    for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 5
+        for (size_t q = 0; q < size; q++) _mm512_storeu_ps(to + (r * size + q) * in->channels, sum[r][q]);
+}
+
+INLINE void sums_of(const mq_depthwise_rows *in, ptrdiff_t first, const void *d, size_t count, bool bf16,
+                    float *sums) {
+    for (size_t x = 0; x < count; x += 2 * TOGETHER)
+        for (size_t c = 0; c < in->channels; c += LANES) {
+            const size_t end = x + 2 * TOGETHER < count ? x + 2 * TOGETHER : count;
+            if (in->size == 3) {
+                add_sums(in, first, d, x, end, c, 0, 3, 3, bf16, sums);
+                continue;
+            }
+            add_sums(in, first, d, x, end, c, 0, 2, 5, bf16, sums);
+            add_sums(in, first, d, x, end, c, 2, 2, 5, bf16, sums);
+            add_sums(in, first, d, x, end, c, 4, 1, 5, bf16, sums);
+        }
+}
+
+AVX512 static void sums_f32(const mq_depthwise_rows *in, ptrdiff_t first, const void *d, size_t count,
+                            float *sums) {
+    sums_of(in, first, d, count, false, sums);
+}
+
+AVX512 static void sums_bf16(const mq_depthwise_rows *in, ptrdiff_t first, const void *d, size_t count,
+                             float *sums) {
+    sums_of(in, first, d, count, true, sums);
+}
+
+void mq_depthwise_sums(const mq_depthwise_rows *in, ptrdiff_t first, const void *d, size_t count,
+                       float *sums) {
+    (in->bf16 ? sums_bf16 : sums_f32)(in, first, d, count, sums);
+}
+
+#else
+
+bool mq_depthwise_supported(bool bf16) {
+    (void)bf16;
+    return false;
+}
+
+/* Nobody calls these where it is not supported. */
+void mq_depthwise_row(const mq_depthwise_rows *in, ptrdiff_t first, const float *w, size_t count,
+                      bool rounded, void *out) {
+    (void)in, (void)first, (void)w, (void)count, (void)rounded, (void)out;
+}
+
+void mq_depthwise_sums(const mq_depthwise_rows *in, ptrdiff_t first, const void *d, size_t count,
+                       float *sums) {
+    (void)in, (void)first, (void)d, (void)count, (void)sums;
+}
+#endif
