@@ -3,9 +3,9 @@
 
 #include "base/memory.h"
 
-static const mq_dnn_own_kind *const KINDS[] = {&mq_dnn_bytes,         &mq_dnn_winograd, &mq_dnn_pointwise,
-                                               &mq_dnn_few,           &mq_dnn_narrow,   &mq_dnn_depthwise,
-                                               &mq_dnn_depthwise_wide};
+static const mq_dnn_own_kind *const KINDS[] = {
+    &mq_dnn_bytes,  &mq_dnn_winograd,  &mq_dnn_pointwise,     &mq_dnn_few,
+    &mq_dnn_narrow, &mq_dnn_depthwise, &mq_dnn_depthwise_few, &mq_dnn_depthwise_wide};
 
 static const mq_dnn_own_kind *kind_of(const mq_dnn_conv_spec *spec, mq_dnn_direction direction) {
     for (size_t i = 0; i < sizeof KINDS / sizeof KINDS[0]; i++)

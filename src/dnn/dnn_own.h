@@ -39,7 +39,7 @@ struct mq_dnn_own_kind {
 };
 
 extern const mq_dnn_own_kind mq_dnn_bytes, mq_dnn_winograd, mq_dnn_pointwise, mq_dnn_few, mq_dnn_narrow,
-    mq_dnn_depthwise, mq_dnn_depthwise_wide;
+    mq_dnn_depthwise, mq_dnn_depthwise_few, mq_dnn_depthwise_wide;
 
 /* *out stays NULL where no kind is wanted. */
 mq_status mq_dnn_own_create(mq_dnn *dnn, const mq_dnn_conv_spec *spec, mq_dnn_direction direction,

@@ -94,7 +94,7 @@ tensors make_tensors(const mq_dnn_conv_spec *s, enum kind kind) {
     if (s->compute == MQ_BF16)
         for (size_t i = 0; i < t.w_count; i++) {
             t.w[i] = mq_bf16_to_f32(mq_f32_to_bf16(t.w_in[i]));
-            if (s->groups == 1 || s->ic % 16 == 0)
+            if (s->groups == 1 || s->ic % 16 == 0 || s->ic <= 4)
                 t.w_in[i] = (float)t.w[i]; /* our own passes do not round them */
         }
     return t;

@@ -4,6 +4,9 @@
 
 enum { CASES = 10 };
 
+static const char OWN[] =
+    "forward own:depthwise, backward data own:depthwise, backward weights own:depthwise";
+
 static void make_cases(mq_dnn_conv_spec out[CASES]) {
     int n = 0;
     out[n++] = spec_of(2, 9, 37, 48, 48, 3, 1, 1, 48);  /* 32 positions at once, and 5 */
@@ -36,6 +39,39 @@ static void check_all(mq_dtype diff_src, bool rounded) {
     }
 }
 
+static void make_few(mq_dnn_conv_spec out[CASES]) {
+    int n = 0;
+    out[n++] = spec_of(2, 9, 37, 3, 3, 3, 1, 1, 3); /* 48 lanes twice, and 15 */
+    out[n++] = spec_of(1, 12, 16, 3, 3, 3, 1, 0, 3);
+    out[n++] = spec_of(3, 7, 18, 2, 2, 3, 1, 2, 2);
+    out[n++] = spec_of(2, 5, 2, 4, 4, 3, 1, 1, 4); /* narrower than the kernel */
+    out[n++] = spec_of(1, 12, 33, 3, 3, 5, 1, 2, 3);
+    out[n++] = spec_of(2, 8, 9, 1, 1, 5, 1, 0, 1);
+    out[n++] = spec_of(2, 6, 3, 2, 2, 5, 1, 2, 2);
+    out[n++] = spec_of(9, 15, 8, 4, 4, 5, 1, 4, 4);
+    out[n] = spec_of(2, 9, 11, 3, 3, 3, 1, 1, 3);
+    out[n].ow = 10;
+    out[n++].oh = 10;
+    out[n] = spec_of(1, 8, 10, 3, 3, 5, 1, 1, 3);
+    out[n].ow = 9;
+    out[n++].oh = 7;
+    assert_int_equal(n, CASES);
+}
+
+/* Few channels, lanes along the row. */
+static void few(void **state) {
+    (void)state;
+    mq_dnn_conv_spec cases[CASES];
+    make_few(cases);
+    for (int i = 0; i < CASES; i++)
+        for (int kind = 0; kind < (mq_dnn_has_bf16() ? 3 : 1); kind++) {
+            cases[i].compute = kind ? MQ_BF16 : MQ_F32;
+            cases[i].diff_src = kind == 2 ? MQ_BF16 : MQ_F32;
+            cases[i].rounded = kind == 2;
+            check_own(cases[i], OWN, mq_dnn_has_bf16(), 1e-6);
+        }
+}
+
 static void bfloat16(void **state) {
     (void)state;
     if (!mq_dnn_has_bf16()) {
@@ -61,6 +97,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bfloat16),
         cmocka_unit_test(float32),
+        cmocka_unit_test(few),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
