@@ -121,8 +121,11 @@ static mq_status run_pass(const bench *b, layer *l, int pass, mq_error *error) {
     if (pass == MIXED || pass == FORWARD) MQ_TRY(mq_dnn_conv_set_weights(conv, l->w, error));
     for (size_t i = 0; i < (size_t)(b->batch / s->n); i++) {
         const char *x = (const char *)l->src + i * src, *dy = (const char *)l->diff_dst + i * dst * element;
-        if (pass == FORWARD && s->codes) x = (const char *)l->codes + i * src_count(s);
-        if (pass == MIXED || pass == FORWARD)
+        const uint8_t *codes = l->codes + i * src_count(s);
+        if ((pass == FORWARD || pass == WEIGHTS) && s->codes) x = (const char *)codes;
+        if (pass == FORWARD && mq_dnn_conv_has_whole(conv))
+            MQ_TRY(mq_dnn_conv_forward_whole(conv, codes, (int16_t *)l->dst + i * dst, NULL, NULL, error));
+        else if (pass == MIXED || pass == FORWARD)
             MQ_TRY(mq_dnn_conv_forward(conv, x, l->dst + i * dst, error));
         else if (pass == WEIGHTS)
             MQ_TRY(mq_dnn_conv_backward_weights(conv, x, dy, l->dw, error));

@@ -6,24 +6,27 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "tensor/tensor.h"
+
 enum { MQ_DEPTHWISE_MOST = 5 /* rows and columns of a kernel */ };
 
 /* What one row of the result meets: `size` rows [width][channels] of the operand. */
 typedef struct mq_depthwise_rows {
     const void *row[MQ_DEPTHWISE_MOST];
     size_t size, width, channels;
-    bool bf16;
+    mq_dtype type; /* float32, bfloat16 or, for sums, codes (uint8) */
 } mq_depthwise_rows;
 
-bool mq_depthwise_supported(bool bf16);
+bool mq_depthwise_supported(void);
 
 /* out[x][c] = sum over r and q of row[r][x + first + q][c] * w[q][r][c], x below count; columns outside are
  * 0. out is float32 or rounded to bfloat16. */
 void mq_depthwise_row(const mq_depthwise_rows *in, ptrdiff_t first, const float *w, size_t count,
                       bool rounded, void *out);
 
-/* sums[r][q][c] += sum over x of row[r][x + first + q][c] * d[x][c]. d is of the rows' type. */
-void mq_depthwise_sums(const mq_depthwise_rows *in, ptrdiff_t first, const void *d, size_t count,
-                       float *sums);
+/* sums[r][q][c] += sum over x of row[r][x + first + q][c] * d[x][c]. d is float32 or
+ * bfloat16. */
+void mq_depthwise_sums(const mq_depthwise_rows *in, ptrdiff_t first, const void *d, mq_dtype type,
+                       size_t count, float *sums);
 
 #endif

@@ -110,19 +110,28 @@ void mq_dnn_destroy(mq_dnn *dnn) {
     if (dnn->stream) dnnl_stream_destroy(dnn->stream);
     if (dnn->engine) dnnl_engine_destroy(dnn->engine);
     mq_free(dnn->scratch);
+    mq_free(dnn->widened);
     mq_free(dnn);
 }
 
 size_t mq_dnn_scratch_bytes(const mq_dnn *dnn) {
-    return dnn->scratch_bytes;
+    return dnn->scratch_bytes + dnn->widened_bytes;
+}
+
+static mq_status reserve(void **memory, size_t *have, size_t bytes, mq_error *error) {
+    if (bytes <= *have) return MQ_OK;
+    void *grown = NULL;
+    MQ_TRY(mq_alloc(bytes, 1, "a convolution's scratch", &grown, error));
+    mq_free(*memory);
+    *memory = grown;
+    *have = bytes;
+    return MQ_OK;
 }
 
 mq_status mq_dnn_reserve(mq_dnn *dnn, size_t bytes, mq_error *error) {
-    if (bytes <= dnn->scratch_bytes) return MQ_OK;
-    void *grown = NULL;
-    MQ_TRY(mq_alloc(bytes, 1, "oneDNN scratch", &grown, error));
-    mq_free(dnn->scratch);
-    dnn->scratch = grown;
-    dnn->scratch_bytes = bytes;
-    return MQ_OK;
+    return reserve(&dnn->scratch, &dnn->scratch_bytes, bytes, error);
+}
+
+mq_status mq_dnn_reserve_widened(mq_dnn *dnn, size_t bytes, mq_error *error) {
+    return reserve(&dnn->widened, &dnn->widened_bytes, bytes, error);
 }

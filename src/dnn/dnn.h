@@ -48,8 +48,8 @@ typedef struct mq_dnn_conv_spec {
     int pad_h, pad_w; /* top and left, below kh and kw; bottom and right follow from oh and ow */
     int groups;       /* divides ic and oc; groups = ic = oc is depthwise */
     bool backward_data, backward_weights; /* the passes wanted beside forward */
-    /* Forward reads src as uint8 and its weights are whole numbers -128..127. Needs mq_dnn_has_codes: older
-     * byte products saturate. The backward passes read src and weights as ever. */
+    /* Forward and backward_weights read src as uint8; the weights are whole numbers -128..127. Needs
+     * mq_dnn_has_codes: older byte products saturate. */
     bool codes;
     /* Operands of forward are whole numbers whose sums must be exact: no algorithm that rounds in between. */
     bool whole;
@@ -96,7 +96,8 @@ mq_status mq_dnn_conv_forward_whole(mq_dnn_conv *conv, const uint8_t *src, int16
 /* diff_src [n][ih][iw][ic] of type spec.diff_src from diff_dst [n][oh][ow][oc] of the compute type. */
 mq_status mq_dnn_conv_backward_data(mq_dnn_conv *conv, const void *diff_dst, void *diff_src,
                                     mq_error *error) MQ_MUST_CHECK;
-/* dw [oc][ic/groups][kh][kw] float32, summed over the batch, from src and diff_dst of the compute type. */
+/* dw [oc][ic/groups][kh][kw] float32, summed over the batch, from src, of the compute type or
+ * codes, and diff_dst of the compute type. */
 mq_status mq_dnn_conv_backward_weights(mq_dnn_conv *conv, const void *src, const void *diff_dst, float *dw,
                                        mq_error *error) MQ_MUST_CHECK;
 

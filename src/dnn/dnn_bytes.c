@@ -210,5 +210,5 @@ static void run_whole(const mq_dnn_own *own, const uint8_t *src, int16_t *dst, d
     run_job(&j);
 }
 
-const mq_dnn_own_kind mq_dnn_bytes = {"own:bytes", sizeof(bytes), wanted, create,
-                                      release,     set_weights,   run,    run_whole};
+const mq_dnn_own_kind mq_dnn_bytes = {"own:bytes", sizeof(bytes), wanted, create,   release,
+                                      set_weights, run,           false,  run_whole};

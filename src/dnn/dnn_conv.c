@@ -299,6 +299,16 @@ static const char *name_of(const mq_dnn_own *own, const pass *p) {
     return own ? own->kind->name : implementation_of(p);
 }
 
+static size_t src_count(const mq_dnn_conv_spec *s) {
+    return (size_t)s->n * (size_t)s->ih * (size_t)s->iw * (size_t)s->ic;
+}
+
+/* Whether the weights' gradient cannot read codes as they are. */
+static bool widens(const mq_dnn_conv *c) {
+    const mq_dnn_own *own = c->own[MQ_DNN_BACKWARD_WEIGHTS];
+    return c->spec.codes && c->spec.backward_weights && !(own && own->kind->codes);
+}
+
 static mq_status make_all(mq_dnn_conv *c, mq_error *error) {
     const mq_dnn_conv_spec *s = &c->spec;
     const bool asked[MQ_DNN_DIRECTIONS] = {true, s->backward_data, s->backward_weights};
@@ -311,6 +321,7 @@ static mq_status make_all(mq_dnn_conv *c, mq_error *error) {
     MQ_TRY(weights_desc(s, data_type(s->compute), true, &any, error));
     if (s->backward_data && !c->own[MQ_DNN_BACKWARD_DATA]) MQ_TRY(make_backward_data(c, &any, error));
     if (s->backward_weights && !c->own[MQ_DNN_BACKWARD_WEIGHTS]) MQ_TRY(make_backward_weights(c, error));
+    if (widens(c)) MQ_TRY(mq_dnn_reserve_widened(c->dnn, src_count(s) * mq_dtype_size(s->compute), error));
     MQ_TRY(make_memories(c, error));
     snprintf(c->implementation, sizeof c->implementation, "forward %s, backward data %s, backward weights %s",
              name_of(c->own[MQ_DNN_FORWARD], &c->forward),
@@ -475,6 +486,10 @@ mq_status mq_dnn_conv_backward_weights(mq_dnn_conv *c, const void *src, const vo
                                        mq_error *error) {
     if (!c->spec.backward_weights) return refuse(c, "backward weights", error);
     MQ_TRY(prepare(c, error));
+    if (widens(c)) {
+        mq_dnn_widen(src, src_count(&c->spec), c->spec.compute, c->dnn->widened);
+        src = c->dnn->widened;
+    }
     if (mq_dnn_own_run(c->own[MQ_DNN_BACKWARD_WEIGHTS], src, diff_dst, dw)) return MQ_OK;
     MQ_TRY(point(c, c->src, src, error));
     MQ_TRY(point(c, c->diff_dst, diff_dst, error));

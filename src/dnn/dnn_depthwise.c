@@ -26,9 +26,10 @@ static bool wanted(const mq_dnn_conv_spec *s, mq_dnn_direction direction) {
         return false;
     if (s->kh != s->kw || (s->kh != 3 && s->kh != 5) || (direction == MQ_DNN_FORWARD && s->codes))
         return false;
-    /* oneDNN's float32 is as fast, but for the one it has no code for. */
-    if (s->compute == MQ_F32 && (direction != MQ_DNN_BACKWARD_WEIGHTS || s->kh == 3)) return false;
-    return mq_depthwise_supported(s->compute == MQ_BF16);
+    /* oneDNN's float32 is as fast, but for what it has no code for. */
+    if (s->compute == MQ_F32 && (direction != MQ_DNN_BACKWARD_WEIGHTS || (s->kh == 3 && !s->codes)))
+        return false;
+    return mq_depthwise_supported();
 }
 
 static mq_status create(mq_dnn_own *own, mq_error *error) {
@@ -82,11 +83,11 @@ static mq_depthwise_rows rows_of(const job *j, size_t row) {
     const depthwise *d = j->d;
     const mq_dnn_conv_spec *s = &d->own.spec;
     const size_t oh = (size_t)d->oh, image = row / oh;
-    const size_t bytes = (size_t)d->iw * (size_t)s->ic * mq_dtype_size(s->compute);
-    mq_depthwise_rows in = {.size = (size_t)s->kh,
-                            .width = (size_t)d->iw,
-                            .channels = (size_t)s->ic,
-                            .bf16 = s->compute == MQ_BF16};
+    const bool codes = s->codes && d->own.direction == MQ_DNN_BACKWARD_WEIGHTS;
+    const mq_dtype type = codes ? MQ_U8 : s->compute;
+    const size_t bytes = (size_t)d->iw * (size_t)s->ic * mq_dtype_size(type);
+    mq_depthwise_rows in = {
+        .size = (size_t)s->kh, .width = (size_t)d->iw, .channels = (size_t)s->ic, .type = type};
     for (int r = 0; r < s->kh; r++) {
         const int y = (int)(row % oh) + d->top + r;
         const bool there = y >= 0 && y < d->ih;
@@ -113,7 +114,7 @@ static void run_band(void *context, size_t task) {
     for (size_t i = 0; i < count; i++) sums[i] = 0;
     for (size_t k = task * d->grain; k < (task + 1) * d->grain && k < rows; k++) {
         const mq_depthwise_rows in = rows_of(j, k);
-        mq_depthwise_sums(&in, d->left, j->diff_dst + k * bytes, (size_t)d->ow, sums);
+        mq_depthwise_sums(&in, d->left, j->diff_dst + k * bytes, s->compute, (size_t)d->ow, sums);
     }
 }
 
@@ -143,5 +144,5 @@ static void run(const mq_dnn_own *own, const void *src, const void *dst, float *
     mq_parallel((size_t)(own->spec.kh * own->spec.kw), gather, &j);
 }
 
-const mq_dnn_own_kind mq_dnn_depthwise = {"own:depthwise", sizeof(depthwise), wanted, create,
-                                          release,         set_weights,       run,    NULL};
+const mq_dnn_own_kind mq_dnn_depthwise = {
+    "own:depthwise", sizeof(depthwise), wanted, create, release, set_weights, run, true, NULL};

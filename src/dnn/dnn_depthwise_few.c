@@ -180,7 +180,7 @@ static float *lines_of(const few *f, size_t worker) {
 /* The rows that row `row` of all results meets. */
 static void copy_rows(const job *j, size_t row, float *lines) {
     const few *f = j->f;
-    const bool bf16 = f->own.spec.compute == MQ_BF16;
+    const mq_dtype type = f->own.spec.compute;
     const size_t oh = (size_t)f->oh, before = (size_t)-f->left * f->channels;
     const size_t room = f->row + (f->size - 1) * f->channels - before;
     const size_t inside = f->in_row < room ? f->in_row : room;
@@ -189,7 +189,7 @@ static void copy_rows(const job *j, size_t row, float *lines) {
         memset(lines, 0, f->line * sizeof *lines);
         if (y < 0 || y >= f->ih) continue;
         const size_t at = (row / oh * (size_t)f->ih + (size_t)y) * f->in_row;
-        mq_product_copy(j->in + at * (bf16 ? 2 : 4), bf16, inside, 1, inside, false, lines + before);
+        mq_product_copy(j->in + at * mq_dtype_size(type), type, inside, 1, inside, false, lines + before);
     }
 }
 
@@ -203,14 +203,14 @@ static void run_row(void *context, size_t worker, size_t task) {
 static void run_band(void *context, size_t worker, size_t task) {
     const job *j = context;
     const few *f = j->f;
-    const bool bf16 = f->own.spec.compute == MQ_BF16;
+    const mq_dtype type = f->own.spec.compute;
     const size_t rows = (size_t)f->own.spec.n * (size_t)f->oh;
     float *lines = lines_of(f, worker), *d = lines + f->size * f->line, *sums = j->parts + task * f->taps;
     memset(sums, 0, f->taps * sizeof *sums);
     memset(d, 0, f->dst_line * sizeof *d);
     for (size_t k = task * f->grain; k < (task + 1) * f->grain && k < rows; k++) {
         copy_rows(j, k, lines);
-        mq_product_copy(j->diff_dst + k * f->row * (bf16 ? 2 : 4), bf16, f->row, 1, f->row, false, d);
+        mq_product_copy(j->diff_dst + k * f->row * mq_dtype_size(type), type, f->row, 1, f->row, false, d);
         add_row(f, lines, d, sums);
     }
 }
@@ -243,5 +243,5 @@ static void run(const mq_dnn_own *own, const void *src, const void *dst, float *
     gather(&j);
 }
 
-const mq_dnn_own_kind mq_dnn_depthwise_few = {"own:depthwise", sizeof(few), wanted, create,
-                                              release,         set_weights, run,    NULL};
+const mq_dnn_own_kind mq_dnn_depthwise_few = {"own:depthwise", sizeof(few), wanted, create, release,
+                                              set_weights,     run,         false,  NULL};

@@ -254,4 +254,4 @@ static void run(const mq_dnn_own *own, const void *src, const void *dst, float *
 }
 
 const mq_dnn_own_kind mq_dnn_depthwise_wide = {
-    "own:depthwise", sizeof(mq_dnn_own), wanted, create, NULL, NULL, run, NULL};
+    "own:depthwise", sizeof(mq_dnn_own), wanted, create, NULL, NULL, run, false, NULL};

@@ -143,7 +143,7 @@ static void run_band(void *context, size_t worker, size_t task) {
         const bool add = k > task * f->grain;
         fill_window(j, k, window);
         if (f->row) {
-            mq_product_copy(row, true, f->columns, width, f->columns, true, panels);
+            mq_product_copy(row, MQ_BF16, f->columns, width, f->columns, true, panels);
             mq_product(window, 1, step, panels, f->taps, f->columns, width, add, part);
         } else {
             mq_product_half(window, step, row, f->taps, f->columns, width, add, part);
@@ -179,4 +179,5 @@ static void run(const mq_dnn_own *own, const void *src, const void *dst, float *
     mq_parallel(f->columns, gather, &j);
 }
 
-const mq_dnn_own_kind mq_dnn_few = {"own:few", sizeof(few), wanted, create, release, set_weights, run, NULL};
+const mq_dnn_own_kind mq_dnn_few = {"own:few",   sizeof(few), wanted, create, release,
+                                    set_weights, run,         false,  NULL};

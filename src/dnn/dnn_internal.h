@@ -12,10 +12,13 @@ struct mq_dnn {
     dnnl_stream_t stream;
     void *scratch; /* of the hungriest primitive so far; moves when it grows */
     size_t scratch_bytes;
+    void *widened; /* codes as the hungriest backward pass wants them; moves too */
+    size_t widened_bytes;
 };
 
 /* Scratch of at least `bytes`; its old content is lost. Only while a convolution is made. */
 mq_status mq_dnn_reserve(mq_dnn *dnn, size_t bytes, mq_error *error) MQ_MUST_CHECK;
+mq_status mq_dnn_reserve_widened(mq_dnn *dnn, size_t bytes, mq_error *error) MQ_MUST_CHECK;
 
 /* MQ_INTERNAL for a failed oneDNN call; spec may be NULL. */
 mq_status mq_dnn_fail(dnnl_status_t result, const char *call, const mq_dnn_conv_spec *spec, mq_error *error);
@@ -26,6 +29,9 @@ mq_status mq_dnn_fail(dnnl_status_t result, const char *call, const mq_dnn_conv_
         dnnl_status_t mq_result_ = function(__VA_ARGS__);                                                    \
         if (mq_result_ != dnnl_success) return mq_dnn_fail(mq_result_, #function, spec, error);              \
     } while (0)
+
+/* out[count], float32 or bfloat16, = codes[count]. */
+void mq_dnn_widen(const uint8_t *codes, size_t count, mq_dtype type, void *out);
 
 enum { MQ_DNN_SPEC_TEXT = 256 };
 const char *mq_dnn_spec_text(const mq_dnn_conv_spec *spec, char text[MQ_DNN_SPEC_TEXT]);

@@ -179,8 +179,8 @@ static void run_row(void *context, size_t worker, size_t task) {
     if (j->narrow->widened && l.first < l.end) {
         char *wide = (char *)j->narrow->own.dnn->scratch + worker * j->narrow->widened;
         l.top = l.y + s->pad_h - (l.end - 1);
-        mq_product_copy(l.diff_dst + (size_t)l.top * width * element, true, width, (size_t)(l.end - l.first),
-                        width, false, (float *)(void *)wide);
+        mq_product_copy(l.diff_dst + (size_t)l.top * width * element, MQ_BF16, width,
+                        (size_t)(l.end - l.first), width, false, (float *)(void *)wide);
         l.diff_dst = wide;
     }
     (j->narrow->pairs ? row_bf16 : row_f32)(&l);
@@ -198,5 +198,5 @@ static void run(const mq_dnn_own *own, const void *src, const void *dst, float *
 }
 #endif
 
-const mq_dnn_own_kind mq_dnn_narrow = {"own:narrow", sizeof(narrow), wanted, create,
-                                       release,      set_weights,    run,    NULL};
+const mq_dnn_own_kind mq_dnn_narrow = {"own:narrow", sizeof(narrow), wanted, create, release, set_weights,
+                                       run,          false,          NULL};

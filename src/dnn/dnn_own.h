@@ -34,6 +34,7 @@ struct mq_dnn_own_kind {
     /* src and dst or, backward, their gradients; dw of backward weights alone. What the pass does not write
      * is read. The context's scratch may have moved since the last time. */
     void (*run)(const mq_dnn_own *own, const void *src, const void *dst, float *dw);
+    bool codes; /* the weights' gradient reads codes where the spec has them; else they come widened */
     /* Forward of codes as mq_dnn_conv_forward_whole says; NULL: it cannot. */
     void (*run_whole)(const mq_dnn_own *own, const uint8_t *src, int16_t *dst, double *sum, double *square);
 };

@@ -88,8 +88,9 @@ static void release(mq_dnn_own *own) {
 /* What a pass is given. */
 typedef struct job {
     const pointwise *p;
-    const float *oi;               /* weights [oc][ic] */
-    const uint16_t *in, *diff_dst; /* the left matrix; that of the gradient */
+    const float *oi; /* weights [oc][ic] */
+    const void *in;  /* the left matrix; of the gradient the right one */
+    const uint16_t *diff_dst;
     void *out;
     float *dw, *parts; /* parts: [shares][oc][ic]; dw itself where there is one share */
 } job;
@@ -105,7 +106,7 @@ static void set_weights(mq_dnn_own *own, const float *w) {
     if (own->direction == MQ_DNN_FORWARD)
         mq_parallel(p->columns / LANES, turn_weights, &j);
     else if (p->weights)
-        mq_product_copy(w, false, p->columns, p->depth, p->columns, true, p->weights);
+        mq_product_copy(w, MQ_F32, p->columns, p->depth, p->columns, true, p->weights);
 }
 
 static float *work_of(const pointwise *p, size_t worker) {
@@ -118,7 +119,7 @@ static void run_block(void *context, size_t worker, size_t task) {
     const size_t first = task * BLOCK, left = p->positions - first, rows = left < BLOCK ? left : BLOCK;
     const size_t at = first * p->columns;
     float *a = work_of(p, worker), *c = writes_bf16(p) ? a + BLOCK * p->depth : (float *)j->out + at;
-    mq_product_copy(j->in + first * p->depth, true, p->depth, rows, p->depth, false, a);
+    mq_product_copy((const uint16_t *)j->in + first * p->depth, MQ_BF16, p->depth, rows, p->depth, false, a);
     mq_product(a, p->depth, 1, p->weights, rows, p->columns, p->depth, false, c);
     if (writes_bf16(p)) mq_product_round(c, rows * p->columns, (uint16_t *)j->out + at);
 }
@@ -128,6 +129,7 @@ static void run_block(void *context, size_t worker, size_t task) {
 static void run_slice(void *context, size_t worker, size_t task) {
     const job *j = context;
     const pointwise *p = j->p;
+    const mq_dtype type = p->own.spec.codes ? MQ_U8 : MQ_BF16;
     const size_t row = task % p->slices * SLICE, share = task / p->slices;
     const size_t rows = p->depth - row < SLICE ? p->depth - row : SLICE;
     size_t at = share * p->share * DEPTH, end = at + p->share * DEPTH;
@@ -136,8 +138,9 @@ static void run_slice(void *context, size_t worker, size_t task) {
     float *c = j->parts + (share * p->depth + row) * p->columns;
     for (bool add = false; at < end; at += DEPTH, add = true) {
         const size_t depth = end - at < DEPTH ? end - at : DEPTH;
-        mq_product_copy(j->in + at * p->columns, true, p->columns, depth, p->columns, true, b);
-        mq_product_copy(j->diff_dst + at * p->depth + row, true, p->depth, depth, rows, false, a);
+        mq_product_copy((const char *)j->in + at * p->columns * mq_dtype_size(type), type, p->columns, depth,
+                        p->columns, true, b);
+        mq_product_copy(j->diff_dst + at * p->depth + row, MQ_BF16, p->depth, depth, rows, false, a);
         mq_product(a, 1, rows, b, rows, p->columns, depth, add, c);
     }
 }
@@ -172,5 +175,5 @@ static void run(const mq_dnn_own *own, const void *src, const void *dst, float *
         mq_parallel_workers(mq_task_count(p->positions, BLOCK), run_block, &j);
 }
 
-const mq_dnn_own_kind mq_dnn_pointwise = {"own:pointwise", sizeof(pointwise), wanted, create,
-                                          release,         set_weights,       run,    NULL};
+const mq_dnn_own_kind mq_dnn_pointwise = {
+    "own:pointwise", sizeof(pointwise), wanted, create, release, set_weights, run, true, NULL};

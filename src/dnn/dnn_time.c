@@ -114,18 +114,18 @@ static mq_status run_pass(const bench *b, int which, enum time_pass pass, mq_err
     const size_t dst = (size_t)s->oh * (size_t)s->ow * (size_t)s->oc, element = mq_dtype_size(s->compute);
     for (int i = 0; i < b->images; i += s->n) {
         mq_dnn_conv *conv = b->images - i < s->n ? b->rests[which] : b->convs[which];
+        const uint8_t *codes = (const uint8_t *)b->src[which] + (size_t)i * src;
         const char *x = (const char *)b->src[which] + (size_t)i * src * element;
         const char *dy = (const char *)b->diff_dst + (size_t)i * dst * element;
         if (pass == FORWARD) {
             if (i == 0 || conv != b->convs[which]) MQ_TRY(mq_dnn_conv_set_weights(conv, b->w, error));
             char *y = (char *)b->dst[which] + (size_t)i * dst * mq_dtype_size(s->rounded ? MQ_BF16 : MQ_F32);
-            const uint8_t *codes = (const uint8_t *)b->src[which] + (size_t)i * src;
             if (mq_dnn_conv_has_whole(conv))
                 MQ_TRY(mq_dnn_conv_forward_whole(conv, codes, (int16_t *)y, NULL, NULL, error));
             else
                 MQ_TRY(mq_dnn_conv_forward(conv, s->codes ? (const void *)codes : x, y, error));
         } else if (pass == WEIGHTS) {
-            MQ_TRY(mq_dnn_conv_backward_weights(conv, x, dy, b->dw, error));
+            MQ_TRY(mq_dnn_conv_backward_weights(conv, s->codes ? (const void *)codes : x, dy, b->dw, error));
         } else {
             char *dx = (char *)b->diff_src + (size_t)i * src * mq_dtype_size(s->diff_src);
             MQ_TRY(mq_dnn_conv_backward_data(conv, dy, dx, error));

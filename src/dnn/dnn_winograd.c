@@ -32,7 +32,8 @@ enum {
 /* A tensor of positions. */
 typedef struct places {
     int h, w;
-    size_t channels, element;
+    size_t channels;
+    mq_dtype type;
 } places;
 
 typedef struct winograd {
@@ -103,13 +104,14 @@ static bool made_each_time(const winograd *w) {
 
 static void describe(winograd *w) {
     const mq_dnn_conv_spec *s = &w->own.spec;
-    const size_t element = mq_dtype_size(s->compute);
-    const places src = {s->ih, s->iw, (size_t)s->ic, element}, dst = {s->oh, s->ow, (size_t)s->oc, element};
+    const bool codes = w->own.direction == MQ_DNN_BACKWARD_WEIGHTS && s->codes;
+    const places src = {s->ih, s->iw, (size_t)s->ic, codes ? MQ_U8 : s->compute};
+    const places dst = {s->oh, s->ow, (size_t)s->oc, s->compute};
     const bool data = w->own.direction == MQ_DNN_BACKWARD_DATA;
     w->in = data ? dst : src;
     w->out = data ? src : dst;
-    if (data) w->out.element = mq_dtype_size(s->diff_src);
-    if (w->own.direction == MQ_DNN_FORWARD) w->out.element = mq_dtype_size(s->rounded ? MQ_BF16 : MQ_F32);
+    if (data) w->out.type = s->diff_src;
+    if (w->own.direction == MQ_DNN_FORWARD) w->out.type = s->rounded ? MQ_BF16 : MQ_F32;
     w->before_h = data ? s->kh - 1 - s->pad_h : s->pad_h;
     w->before_w = data ? s->kw - 1 - s->pad_w : s->pad_w;
     w->across = (size_t)tiles_of(w->out.w);
@@ -164,7 +166,7 @@ static void prepare(const winograd *w, job *j) {
 /* The positions of a tile: size x size of p's images, the first (up, left) before the tile's own. */
 static void look(const winograd *w, const places *p, const char *images, size_t tile, int up, int left,
                  int size, const void *outside, const void **at) {
-    const size_t each = w->across * (size_t)tiles_of(w->out.h), pixel = p->channels * p->element;
+    const size_t each = w->across * (size_t)tiles_of(w->out.h), pixel = p->channels * mq_dtype_size(p->type);
     const int y = (int)(tile % each / w->across) * TILE - up, x = (int)(tile % w->across) * TILE - left;
     const char *image = images + tile / each * (size_t)p->h * (size_t)p->w * pixel;
     for (int r = y; r < y + size; r++)
@@ -190,7 +192,7 @@ static void run_block(const job *j, size_t first, size_t count, float *v, float 
     const void *at[PLANES];
     for (size_t t = 0; t < count; t++) {
         look_in(j, first + t, at);
-        mq_winograd_source(at, w->in.element == sizeof(uint16_t), in, v + t * in, v_plane);
+        mq_winograd_source(at, w->in.type, in, v + t * in, v_plane);
     }
     for (size_t p = 0; p < PLANES; p++)
         mq_product(v + p * v_plane, in, 1, w->weights + p * weights, count, out, in, false, m + p * m_plane);
@@ -198,7 +200,7 @@ static void run_block(const job *j, size_t first, size_t count, float *v, float 
         void *to[MQ_WINOGRAD_RESULTS];
         look_out(j, first + t, j->sink, at);
         for (int i = 0; i < MQ_WINOGRAD_RESULTS; i++) to[i] = (void *)(uintptr_t)at[i];
-        mq_winograd_result(m + t * out, m_plane, out, w->out.element == sizeof(uint16_t), to);
+        mq_winograd_result(m + t * out, m_plane, out, w->out.type == MQ_BF16, to);
     }
 }
 
@@ -209,7 +211,7 @@ static void transform_source(void *context, size_t task) {
     const winograd *w = j->w;
     const void *at[PLANES];
     look_in(j, j->first + task, at);
-    mq_winograd_source(at, w->in.element == sizeof(uint16_t), w->in.channels, j->v + task * w->in.channels,
+    mq_winograd_source(at, w->in.type, w->in.channels, j->v + task * w->in.channels,
                        plane_of(w->block, w->in.channels));
 }
 
@@ -228,8 +230,9 @@ static void run_panel(const job *j, size_t k, float *u, float *m) {
         const void *at[PLANES];
         void *to[MQ_WINOGRAD_RESULTS];
         look_out(j, j->first + t, j->sink, at);
-        for (int i = 0; i < MQ_WINOGRAD_RESULTS; i++) to[i] = (char *)(uintptr_t)at[i] + k * w->out.element;
-        mq_winograd_result(m + t * out, m_plane, out, w->out.element == sizeof(uint16_t), to);
+        for (int i = 0; i < MQ_WINOGRAD_RESULTS; i++)
+            to[i] = (char *)(uintptr_t)at[i] + k * mq_dtype_size(w->out.type);
+        mq_winograd_result(m + t * out, m_plane, out, w->out.type == MQ_BF16, to);
     }
 }
 
@@ -268,13 +271,13 @@ static void run_share(void *context, size_t task) {
 static void transform_both(void *context, size_t task) {
     const job *j = context;
     const winograd *w = j->w;
-    const bool bf16 = w->in.element == sizeof(uint16_t);
     const void *at[PLANES];
     look_in(j, j->first + task, at);
-    mq_winograd_source(at, bf16, w->in.channels, j->v + task * w->in.channels,
+    mq_winograd_source(at, w->in.type, w->in.channels, j->v + task * w->in.channels,
                        plane_of(w->block, w->in.channels));
     look_out(j, j->first + task, j->zeros, at);
-    mq_winograd_target(at, bf16, w->out.channels, j->count, task, j->z, plane_of(w->block, w->out.channels));
+    mq_winograd_target(at, w->out.type, w->out.channels, j->count, task, j->z,
+                       plane_of(w->block, w->out.channels));
 }
 
 static void multiply_plane(void *context, size_t task) {
@@ -336,5 +339,5 @@ static void run(const mq_dnn_own *own, const void *src, const void *dst, float *
         mq_parallel(w->tasks, run_share, &j);
 }
 
-const mq_dnn_own_kind mq_dnn_winograd = {"own:winograd", sizeof(winograd), wanted, create,
-                                         release,        set_weights,      run,    NULL};
+const mq_dnn_own_kind mq_dnn_winograd = {
+    "own:winograd", sizeof(winograd), wanted, create, release, set_weights, run, true, NULL};

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tensor/tensor.h"
+
 #ifndef LANES_TARGET /* a file may want more */
 #define LANES_TARGET "avx512f,avx512bw,avx512vl"
 #endif
@@ -16,9 +18,12 @@
 
 enum { LANES = 16 };
 
-/* Elements at[c..c+15], float32 or bfloat16. */
-INLINE __m512 load(const void *at, size_t c, bool bf16) {
-    if (!bf16) return _mm512_loadu_ps((const float *)at + c);
+/* Elements at[c..c+15], float32, bfloat16 or codes (uint8). */
+INLINE __m512 load(const void *at, size_t c, mq_dtype type) {
+    if (type == MQ_F32) return _mm512_loadu_ps((const float *)at + c);
+    if (type == MQ_U8)
+        return _mm512_cvtepi32_ps(
+            _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)((const uint8_t *)at + c))));
     const __m256i half = _mm256_loadu_si256((const void *)((const uint16_t *)at + c));
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
 }

@@ -24,7 +24,8 @@ INLINE void block(const float *a, size_t row, size_t step, const void *b, bool h
     for (size_t i = 0; i < depth; i++, a += step) {
         __m512 right[4];
 #pragma GCC unroll 4
-        for (size_t v = 0; v < vectors; v++) right[v] = load(b, (i * vectors + v) * LANES, half);
+        for (size_t v = 0; v < vectors; v++)
+            right[v] = load(b, (i * vectors + v) * LANES, half ? MQ_BF16 : MQ_F32);
 #pragma GCC unroll 27
         for (size_t r = 0; r < rows; r++) {
             const __m512 left = _mm512_set1_ps(a[r * row]);
@@ -105,38 +106,42 @@ void mq_product_half(const float *a, size_t step, const uint16_t *b, size_t rows
 
 /* ---- operands ---- */
 
-INLINE __m512 load_some(const void *at, size_t c, size_t count, bool bf16) {
+INLINE __m512 load_some(const void *at, size_t c, size_t count, mq_dtype type) {
     const __mmask16 some = (__mmask16)((1u << count) - 1);
-    if (!bf16) return _mm512_maskz_loadu_ps(some, (const float *)at + c);
+    if (type == MQ_F32) return _mm512_maskz_loadu_ps(some, (const float *)at + c);
+    if (type == MQ_U8)
+        return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(some, (const uint8_t *)at + c)));
     const __m256i half = _mm256_maskz_loadu_epi16(some, (const uint16_t *)at + c);
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
 }
 
 /* One row, of which `columns` from c on are wanted. */
-INLINE void copy_row(const void *from, bool bf16, size_t c, size_t columns, float *to) {
+INLINE void copy_row(const void *from, mq_dtype type, size_t c, size_t columns, float *to) {
     size_t i = 0;
-    for (; i + LANES <= columns; i += LANES) _mm512_storeu_ps(to + i, load(from, c + i, bf16));
+    for (; i + LANES <= columns; i += LANES) _mm512_storeu_ps(to + i, load(from, c + i, type));
     if (i < columns)
         _mm512_mask_storeu_ps(to + i, (__mmask16)((1u << (columns - i)) - 1),
-                              load_some(from, c + i, columns - i, bf16));
+                              load_some(from, c + i, columns - i, type));
 }
 
-INLINE void copy(const void *from, bool bf16, size_t step, size_t rows, size_t columns, size_t panel,
+INLINE void copy(const void *from, mq_dtype type, size_t step, size_t rows, size_t columns, size_t panel,
                  float *to) {
     for (size_t r = 0; r < rows; r++)
         for (size_t c = 0; c < columns; c += panel) {
             const size_t wide = columns - c < panel ? columns - c : panel;
-            copy_row(from, bf16, r * step + c, wide, to + c * rows + r * wide);
+            copy_row(from, type, r * step + c, wide, to + c * rows + r * wide);
         }
 }
 
-AVX512 void mq_product_copy(const void *from, bool bf16, size_t step, size_t rows, size_t columns,
+AVX512 void mq_product_copy(const void *from, mq_dtype type, size_t step, size_t rows, size_t columns,
                             bool panels, float *to) {
     const size_t panel = panels ? MQ_PRODUCT_PANEL : columns;
-    if (bf16)
-        copy(from, true, step, rows, columns, panel, to);
+    if (type == MQ_F32)
+        copy(from, MQ_F32, step, rows, columns, panel, to);
+    else if (type == MQ_BF16)
+        copy(from, MQ_BF16, step, rows, columns, panel, to);
     else
-        copy(from, false, step, rows, columns, panel, to);
+        copy(from, MQ_U8, step, rows, columns, panel, to);
 }
 
 AVX512 void mq_product_scatter(const uint16_t *from, size_t count, size_t size, size_t step, float *to) {
@@ -156,7 +161,7 @@ AVX512 void mq_product_transpose(const float *from, size_t rows, size_t columns,
         __m512 line[LANES], turned[LANES];
 #pragma GCC unroll 16
         for (size_t lane = 0; lane < LANES; lane++)
-            line[lane] = load_some(from, (k + lane) * rows + i, count, false);
+            line[lane] = load_some(from, (k + lane) * rows + i, count, MQ_F32);
         transpose(line, turned);
         for (size_t lane = 0; lane < count; lane++) _mm512_storeu_ps(to + (i + lane) * wide, turned[lane]);
     }
@@ -185,9 +190,9 @@ void mq_product_half(const float *a, size_t step, const uint16_t *b, size_t rows
     (void)a, (void)step, (void)b, (void)rows, (void)columns, (void)depth, (void)add, (void)c;
 }
 
-void mq_product_copy(const void *from, bool bf16, size_t step, size_t rows, size_t columns, bool panels,
+void mq_product_copy(const void *from, mq_dtype type, size_t step, size_t rows, size_t columns, bool panels,
                      float *to) {
-    (void)from, (void)bf16, (void)step, (void)rows, (void)columns, (void)panels, (void)to;
+    (void)from, (void)type, (void)step, (void)rows, (void)columns, (void)panels, (void)to;
 }
 
 void mq_product_scatter(const uint16_t *from, size_t count, size_t size, size_t step, float *to) {

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tensor/tensor.h"
+
 enum { MQ_PRODUCT_LANES = 16, MQ_PRODUCT_PANEL = 64, MQ_PRODUCT_ROWS = 6 /* of the result at once */ };
 
 /* Whether this processor runs it, and what follows of bfloat16. */
@@ -34,9 +36,9 @@ void mq_product(const float *a, size_t row, size_t step, const float *b, size_t 
 void mq_product_half(const float *a, size_t step, const uint16_t *b, size_t rows, size_t columns,
                      size_t depth, bool add, float *c);
 
-/* Copies a matrix of float32 or bfloat16, whose rows are `step` elements apart, to float32: plain
- * [rows][columns] of any number of columns, or in panels. */
-void mq_product_copy(const void *from, bool bf16, size_t step, size_t rows, size_t columns, bool panels,
+/* Copies a matrix of float32, bfloat16 or codes (uint8), whose rows are `step` elements apart, to float32:
+ * plain [rows][columns] of any number of columns, or in panels. */
+void mq_product_copy(const void *from, mq_dtype type, size_t step, size_t rows, size_t columns, bool panels,
                      float *to);
 
 /* `count` groups of `size` numbers side by side, 1 to 4 of them, to places `step` floats apart; of NULL,

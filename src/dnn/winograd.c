@@ -80,12 +80,12 @@ INLINE void gradient_line(const __m512 *u, size_t step, __m512 *out, size_t out_
 /* ---- tiles ---- */
 
 /* 16 channels of size x size positions into the 36 planes: B^T d B of 6, A e A^T of 4. */
-INLINE void spread(const void *const *at, size_t size, size_t c, bool bf16, float *to, size_t plane) {
+INLINE void spread(const void *const *at, size_t size, size_t c, mq_dtype type, float *to, size_t plane) {
     __m512 line[IN], half[IN * IN];
 #pragma GCC unroll 6
     for (size_t x = 0; x < size; x++) {
 #pragma GCC unroll 6
-        for (size_t y = 0; y < size; y++) line[y] = load(at[y * size + x], c, bf16);
+        for (size_t y = 0; y < size; y++) line[y] = load(at[y * size + x], c, type);
         if (size == IN)
             source_line(line, 1, half + x, size);
         else
@@ -102,21 +102,24 @@ INLINE void spread(const void *const *at, size_t size, size_t c, bool bf16, floa
     }
 }
 
-AVX512 void mq_winograd_source(const void *const *at, bool bf16, size_t channels, float *v, size_t plane) {
-    if (bf16)
-        for (size_t c = 0; c < channels; c += LANES) spread(at, IN, c, true, v + c, plane);
+AVX512 void mq_winograd_source(const void *const *at, mq_dtype type, size_t channels, float *v,
+                               size_t plane) {
+    if (type == MQ_F32)
+        for (size_t c = 0; c < channels; c += LANES) spread(at, IN, c, MQ_F32, v + c, plane);
+    else if (type == MQ_BF16)
+        for (size_t c = 0; c < channels; c += LANES) spread(at, IN, c, MQ_BF16, v + c, plane);
     else
-        for (size_t c = 0; c < channels; c += LANES) spread(at, IN, c, false, v + c, plane);
+        for (size_t c = 0; c < channels; c += LANES) spread(at, IN, c, MQ_U8, v + c, plane);
 }
 
-AVX512 void mq_winograd_target(const void *const *at, bool bf16, size_t channels, size_t tiles, size_t tile,
-                               float *z, size_t plane) {
+AVX512 void mq_winograd_target(const void *const *at, mq_dtype type, size_t channels, size_t tiles,
+                               size_t tile, float *z, size_t plane) {
     for (size_t c = 0; c < channels; c += LANES) {
         float *const to = z + mq_product_at(tiles, channels, tile, c);
-        if (bf16)
-            spread(at, OUT, c, true, to, plane);
+        if (type == MQ_BF16)
+            spread(at, OUT, c, MQ_BF16, to, plane);
         else
-            spread(at, OUT, c, false, to, plane);
+            spread(at, OUT, c, MQ_F32, to, plane);
     }
 }
 
@@ -253,13 +256,13 @@ void mq_winograd_weights(const float *w, size_t in, size_t out, size_t k, bool b
     (void)w, (void)in, (void)out, (void)k, (void)backward, (void)u, (void)row, (void)plane;
 }
 
-void mq_winograd_source(const void *const *at, bool bf16, size_t channels, float *v, size_t plane) {
-    (void)at, (void)bf16, (void)channels, (void)v, (void)plane;
+void mq_winograd_source(const void *const *at, mq_dtype type, size_t channels, float *v, size_t plane) {
+    (void)at, (void)type, (void)channels, (void)v, (void)plane;
 }
 
-void mq_winograd_target(const void *const *at, bool bf16, size_t channels, size_t tiles, size_t tile,
+void mq_winograd_target(const void *const *at, mq_dtype type, size_t channels, size_t tiles, size_t tile,
                         float *z, size_t plane) {
-    (void)at, (void)bf16, (void)channels, (void)tiles, (void)tile, (void)z, (void)plane;
+    (void)at, (void)type, (void)channels, (void)tiles, (void)tile, (void)z, (void)plane;
 }
 
 void mq_winograd_result(const float *m, size_t plane, size_t channels, bool bf16, void *const *at) {

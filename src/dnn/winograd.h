@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "tensor/tensor.h"
+
 enum { MQ_WINOGRAD_OUT = 4, MQ_WINOGRAD_IN = 6 };
 enum {
     MQ_WINOGRAD_PLANES = MQ_WINOGRAD_IN * MQ_WINOGRAD_IN,
@@ -28,12 +30,13 @@ enum {
 void mq_winograd_weights(const float *w, size_t in, size_t out, size_t k, bool backward, float *u, size_t row,
                          size_t plane);
 
-/* B^T d B: at[6][6] are the positions' channels, float32 or bfloat16; v: planes whose element c is channel c.
+/* B^T d B: at[6][6] are the positions' channels, float32, bfloat16 or codes (uint8); v: planes whose element
+ * c is channel c.
  */
-void mq_winograd_source(const void *const *at, bool bf16, size_t channels, float *v, size_t plane);
+void mq_winograd_source(const void *const *at, mq_dtype type, size_t channels, float *v, size_t plane);
 
 /* A e A^T: at[4][4] as above; z: planes of [tiles][channels] in panels, whose row `tile` is written. */
-void mq_winograd_target(const void *const *at, bool bf16, size_t channels, size_t tiles, size_t tile,
+void mq_winograd_target(const void *const *at, mq_dtype type, size_t channels, size_t tiles, size_t tile,
                         float *z, size_t plane);
 
 /* A^T m A, m as v above, into at[4][4], float32 or rounded to bfloat16. */

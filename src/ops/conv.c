@@ -1,8 +1,8 @@
 /* conv.c - convolutions and linear layers.
  *
  * The operands come from activation.c and layer_weights.c; in a layer of fixed bits both are codes, and the
- * output is the exact integer accumulator; where the processor multiplies bytes, codes are stored as such,
- * and the backward pass widens them block by block. When only a batch norm reads it, the product's step is
+ * output is the exact integer accumulator; where the processor multiplies bytes, codes are stored as such.
+ * When only a batch norm reads it, the product's step is
  * left to that (node scale); else it is multiplied in here, together with the bias. A linear layer is a
  * convolution whose kernel covers its whole input.
  *
@@ -29,7 +29,6 @@ typedef struct conv_op {
     mq_slot narrowed;     /* the output's gradient rounded to the compute type, where it comes as float32 */
     norm_stored shortest; /* how its output may be stored in training */
     mq_slot real;         /* a block of it as float32, where it may be stored as int16 */
-    mq_slot widened;      /* the input of a block in the compute type, where it comes as bytes */
     struct {
         int n;
         bool rounded;
@@ -154,7 +153,7 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
     op->deferred = normalised && !op->bias;
     s->out_type = MQ_F32;
     s->grad_type = normalised ? model->options.compute : MQ_F32;
-    op->narrowed = op->widened = op->real = -1;
+    op->narrowed = op->real = -1;
     const size_t bytes_each = image_elements(node) * sizeof(float);
     s->block = (int)(bytes_each < BLOCK_BYTES ? BLOCK_BYTES / bytes_each : 1);
     if (s->block > model->options.batch) s->block = model->options.batch;
@@ -177,12 +176,6 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
         int now = time_backward(net, node->index);
         size_t bytes = (size_t)s->block * image_elements(node) * mq_dtype_size(model->options.compute);
         MQ_TRY(mq_plan_add(model->plan, bytes, now, now, &op->narrowed, error));
-    }
-    if (model->options.training && model->nodes[node->input[0]].out_type == MQ_U8 && !s->thin) {
-        const int now = time_backward(net, node->index);
-        const size_t elements = (size_t)s->block * image_elements(&net->nodes[node->input[0]]);
-        MQ_TRY(mq_plan_add(model->plan, elements * mq_dtype_size(model->options.compute), now, now,
-                           &op->widened, error));
     }
     return MQ_OK;
 }
@@ -352,36 +345,6 @@ static void narrow(const float *wide, size_t count, uint16_t *out) {
     for (size_t i = 0; i < count; i++) out[i] = mq_f32_to_bf16(wide[i]);
 }
 
-typedef struct widening {
-    const uint8_t *codes;
-    void *out;
-    bool bf16;
-    size_t count;
-} widening;
-
-/* Codes have 8 bits, as bfloat16's significand. */
-MQ_CLONES static void widen_bf16(const uint8_t *codes, size_t n, uint16_t *out) {
-    for (size_t i = 0; i < n; i++) {
-        const float f = (float)codes[i];
-        uint32_t u;
-        memcpy(&u, &f, sizeof u);
-        out[i] = (uint16_t)(u >> 16);
-    }
-}
-
-MQ_CLONES static void widen_f32(const uint8_t *codes, size_t n, float *out) {
-    for (size_t i = 0; i < n; i++) out[i] = (float)codes[i];
-}
-
-static void widen_task(void *context, size_t task) {
-    const widening *w = context;
-    const size_t first = task * GRAIN, n = w->count - first < GRAIN ? w->count - first : GRAIN;
-    if (w->bf16)
-        widen_bf16(w->codes + first, n, (uint16_t *)w->out + first);
-    else
-        widen_f32(w->codes + first, n, (float *)w->out + first);
-}
-
 typedef struct addition {
     float *to;
     const float *from;
@@ -415,12 +378,6 @@ static mq_status backward_block(mq_model *model, node_state *s, int first, int c
     }
     const size_t in_before = (size_t)first * image_elements(in->node);
     const void *src = (const char *)in->out + in_before * mq_dtype_size(in->out_type);
-    if (op->widened >= 0) {
-        widening w = {src, mq_plan_memory(model->plan, op->widened), model->options.compute == MQ_BF16,
-                      (size_t)count * image_elements(in->node)};
-        mq_parallel(mq_task_count(w.count, GRAIN), widen_task, &w);
-        src = w.out;
-    }
     float *dw = layer_weights_operand_grad(op->weights);
     MQ_TRY(mq_dnn_conv_backward_weights(conv, src, grad, overwrite ? dw : op->more, error));
     if (!overwrite) {

@@ -159,7 +159,9 @@ void run_passes(mq_dnn_conv *conv, tensors *t) {
     if (s->backward_data)
         ok(mq_dnn_conv_backward_data(conv, t->diff_dst_in, t->diff_src_out, &error), &error);
     if (s->backward_weights)
-        ok(mq_dnn_conv_backward_weights(conv, t->src_in, t->diff_dst_in, t->dw_out, &error), &error);
+        ok(mq_dnn_conv_backward_weights(conv, s->codes ? t->codes_in : t->src_in, t->diff_dst_in, t->dw_out,
+                                        &error),
+           &error);
 }
 
 static bool by_winograd(const mq_dnn_conv *conv, const char *what) {
