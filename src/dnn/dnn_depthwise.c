@@ -9,7 +9,7 @@
 #include "dnn/depthwise.h"
 #include "dnn/dnn_own.h"
 
-enum { LANES = 16, BANDS = 64 };
+enum { LANES = 16, BANDS = 32 };
 
 typedef struct depthwise {
     mq_dnn_own own;

@@ -27,9 +27,10 @@ enum {
 typedef struct pointwise {
     mq_dnn_own own;
     size_t positions;
-    size_t depth, columns;        /* of the product; of the gradient: oc, ic */
-    float *weights;               /* [depth][columns] in panels; NULL for the gradient */
-    size_t slices, shares, share; /* of the gradient: shares of `share` blocks of positions */
+    size_t depth, columns; /* of the product; of the gradient: oc, ic */
+    float *weights;        /* [depth][columns] in panels; NULL for the gradient */
+    size_t slice, slices;  /* rows of one, and how many */
+    size_t shares, share;  /* of the gradient: shares of `share` blocks of positions */
 } pointwise;
 
 static bool wanted(const mq_dnn_conv_spec *s, mq_dnn_direction direction) {
@@ -59,7 +60,9 @@ static size_t working_bytes(const pointwise *p) {
 static void divide(pointwise *p) {
     const size_t threads = (size_t)mq_threads(), tasks = threads > TASKS ? threads : TASKS;
     const size_t blocks = mq_task_count(p->positions, DEPTH);
-    p->slices = mq_task_count(p->depth, SLICE);
+    const size_t even = mq_task_count(p->depth, mq_task_count(p->depth, SLICE));
+    p->slice = mq_task_count(even, MQ_PRODUCT_ROWS) * MQ_PRODUCT_ROWS;
+    p->slices = mq_task_count(p->depth, p->slice);
     p->share = mq_task_count(blocks, mq_task_count(tasks, p->slices));
     p->shares = mq_task_count(blocks, p->share);
 }
@@ -130,8 +133,8 @@ static void run_slice(void *context, size_t worker, size_t task) {
     const job *j = context;
     const pointwise *p = j->p;
     const mq_dtype type = p->own.spec.codes ? MQ_U8 : MQ_BF16;
-    const size_t row = task % p->slices * SLICE, share = task / p->slices;
-    const size_t rows = p->depth - row < SLICE ? p->depth - row : SLICE;
+    const size_t row = task % p->slices * p->slice, share = task / p->slices;
+    const size_t rows = p->depth - row < p->slice ? p->depth - row : p->slice;
     size_t at = share * p->share * DEPTH, end = at + p->share * DEPTH;
     if (end > p->positions) end = p->positions;
     float *b = work_of(p, worker), *a = b + DEPTH * p->columns;
@@ -145,15 +148,16 @@ static void run_slice(void *context, size_t worker, size_t task) {
     }
 }
 
+MQ_CLONES static void add_to(float *to, const float *from, size_t count) {
+    for (size_t i = 0; i < count; i++) to[i] += from[i];
+}
+
 static void add_shares(void *context, size_t task) {
     const job *j = context;
     const size_t count = j->p->depth * j->p->columns, from = task * GATHER;
     const size_t many = count - from < GATHER ? count - from : GATHER;
     memcpy(j->dw + from, j->parts + from, many * sizeof(float));
-    for (size_t s = 1; s < j->p->shares; s++) {
-        const float *part = j->parts + s * count + from;
-        for (size_t i = 0; i < many; i++) j->dw[from + i] += part[i];
-    }
+    for (size_t s = 1; s < j->p->shares; s++) add_to(j->dw + from, j->parts + s * count + from, many);
 }
 
 static void run_gradient(const pointwise *p, job *j) {

@@ -16,7 +16,7 @@ static void make_cases(mq_dnn_conv_spec out[CASES]) {
     out[n++] = spec_of(3, 11, 17, 48, 96, 1, 1, 0, 1); /* the gradient's blocks are 4 of 128 and one of 49 */
     out[n++] = spec_of(1, 9, 31, 80, 32, 1, 1, 0, 1);
     out[n++] = spec_of(2, 7, 19, 112, 144, 1, 1, 0, 1);
-    out[n++] = spec_of(1, 10, 20, 32, 304, 1, 1, 0, 1); /* 288 rows of the gradient and 16 */
+    out[n++] = spec_of(1, 10, 20, 32, 304, 1, 1, 0, 1); /* 156 rows of the gradient and 148 */
     out[n++] = spec_of(9, 40, 12, 16, 48, 1, 1, 0, 1);  /* 34 blocks in 7 shares */
     out[n++] = spec_of(70, 1, 1, 32, 48, 1, 1, 0, 1);   /* linear */
     assert_int_equal(n, CASES);
