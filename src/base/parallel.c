@@ -1,9 +1,14 @@
-/* parallel.c - the OpenMP loop behind mq_parallel. */
+/* parallel.c - the loop behind mq_parallel, in an OpenMP region.
+ *
+ * Every thread begins with its own part of the tasks, the same part of every loop: what it wrote in one pass
+ * is in its cache when the next one reads it. It takes a few tasks at a time, and when its part is done, what
+ * others have left of theirs; so none waits for one that was held up. */
 #include "base/parallel.h"
 
 #include <omp.h>
+#include <stdatomic.h>
 
-enum { SHARES = 32 /* of a thread: tasks are taken so many times */ };
+enum { TAKES = 32 /* of a part: tasks are taken so many times */, MOST_PARTS = 256, LINE = 64 };
 
 void mq_threads_set(int threads) {
     omp_set_dynamic(0);
@@ -14,26 +19,64 @@ int mq_threads(void) {
     return omp_get_max_threads();
 }
 
-/* Tasks that a thread takes at once. */
-static int grain_of(size_t tasks) {
-    const size_t shares = SHARES * (size_t)omp_get_max_threads();
-    return tasks > shares ? (int)(tasks / shares) : 1;
+/* A thread's part; each in a cache line of its own. */
+typedef struct part {
+    _Alignas(LINE) atomic_size_t next;
+    size_t end;
+} part;
+
+typedef struct loop {
+    void (*fn)(void *context, size_t task);
+    void (*worker_fn)(void *context, size_t worker, size_t task); /* instead of fn */
+    void *context;
+    part parts[MOST_PARTS];
+    size_t count, grain; /* parts; tasks taken at once */
+} loop;
+
+static void run_tasks(const loop *l, size_t worker, size_t first, size_t end) {
+    if (l->worker_fn)
+        for (size_t t = first; t < end; t++) l->worker_fn(l->context, worker, t);
+    else
+        for (size_t t = first; t < end; t++) l->fn(l->context, t);
+}
+
+/* Its own part, then the others'. */
+static void work(loop *l, size_t worker) {
+    for (size_t i = 0; i < l->count; i++) {
+        part *p = &l->parts[(worker + i) % l->count];
+        for (size_t t; (t = atomic_fetch_add_explicit(&p->next, l->grain, memory_order_relaxed)) < p->end;)
+            run_tasks(l, worker, t, t + l->grain < p->end ? t + l->grain : p->end);
+    }
+}
+
+static void run_loop(loop *l, size_t tasks) {
+    const size_t threads = (size_t)omp_get_max_threads();
+    if (tasks <= 1 || threads == 1) {
+        run_tasks(l, 0, 0, tasks);
+        return;
+    }
+    l->count = threads < MOST_PARTS ? threads : MOST_PARTS;
+    l->grain = tasks > TAKES * l->count ? tasks / (TAKES * l->count) : 1;
+    for (size_t i = 0; i < l->count; i++) {
+        atomic_init(&l->parts[i].next, tasks * i / l->count);
+        l->parts[i].end = tasks * (i + 1) / l->count;
+    }
+#pragma omp parallel
+    work(l, (size_t)omp_get_thread_num());
 }
 
 void mq_parallel(size_t tasks, void (*fn)(void *context, size_t task), void *context) {
-    if (tasks == 1 || omp_get_max_threads() == 1) {
-        for (size_t t = 0; t < tasks; t++) fn(context, t);
-        return;
-    }
-#pragma omp parallel for schedule(dynamic, grain_of(tasks))
-    for (size_t t = 0; t < tasks; t++) fn(context, t);
+    loop l;
+    l.fn = fn;
+    l.worker_fn = NULL;
+    l.context = context;
+    run_loop(&l, tasks);
 }
 
 void mq_parallel_workers(size_t tasks, void (*fn)(void *context, size_t worker, size_t task), void *context) {
-    if (tasks == 1 || omp_get_max_threads() == 1) {
-        for (size_t t = 0; t < tasks; t++) fn(context, 0, t);
-        return;
-    }
-#pragma omp parallel for schedule(dynamic, grain_of(tasks))
-    for (size_t t = 0; t < tasks; t++) fn(context, (size_t)omp_get_thread_num(), t);
+    loop l;
+    l.fn = NULL;
+    l.worker_fn = fn;
+    l.context = context;
+    run_loop(&l, tasks);
 }

@@ -11,7 +11,9 @@
 void mq_threads_set(int threads);
 int mq_threads(void);
 
-/* Runs fn(context, task) for task = 0..tasks-1; a thread that is done takes the next few. Never nested. */
+/* Runs fn(context, task) for task = 0..tasks-1. The first tasks are the first thread's and so on, in every
+ * loop alike, so that a thread finds in its cache what it wrote; one that is done takes the others'. Never
+ * nested. */
 void mq_parallel(size_t tasks, void (*fn)(void *context, size_t task), void *context);
 
 /* The same; fn also gets which worker it is, 0..mq_threads()-1, whose tasks run one after another: they may
