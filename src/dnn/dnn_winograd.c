@@ -41,7 +41,7 @@ typedef struct winograd {
     places in, out;         /* what the source's transform reads; the result, or its gradient */
     int before_h, before_w; /* positions of `in` before the first of `out` */
     size_t across, tiles;   /* tiles in a row of them, in all */
-    size_t block, tasks;    /* tiles at once; threads */
+    size_t block, threads;  /* tiles at once */
     float *weights;         /* [36] planes of [in][out] in panels; NULL: not wanted, or made in each pass */
     const float *oihw;      /* what they are made of there */
     size_t panel;           /* channels of the result at once there */
@@ -87,8 +87,8 @@ static size_t panel_floats(const winograd *w) {
 }
 
 static size_t scratch_bytes(const winograd *w) {
-    size_t floats = block_floats(w) * w->tasks;
-    if (w->panel) floats = PLANES * plane_of(w->block, w->in.channels) + panel_floats(w) * w->tasks;
+    size_t floats = block_floats(w) * w->threads;
+    if (w->panel) floats = PLANES * plane_of(w->block, w->in.channels) + panel_floats(w) * w->threads;
     if (w->own.direction == MQ_DNN_BACKWARD_WEIGHTS)
         floats = block_floats(w) + PLANES * plane_of(w->in.channels, w->out.channels);
     return 2 * edge_bytes(w) + floats * sizeof(float);
@@ -98,7 +98,7 @@ static size_t scratch_bytes(const winograd *w) {
  * wanted, than to store and read all. */
 static bool made_each_time(const winograd *w) {
     return w->own.direction != MQ_DNN_BACKWARD_WEIGHTS &&
-           mq_task_count(w->out.channels, OWN_PANEL) >= w->tasks &&
+           mq_task_count(w->out.channels, OWN_PANEL) >= w->threads &&
            PLANES * w->in.channels * w->out.channels > WEIGHTS_FLOATS;
 }
 
@@ -116,14 +116,14 @@ static void describe(winograd *w) {
     w->before_w = data ? s->kw - 1 - s->pad_w : s->pad_w;
     w->across = (size_t)tiles_of(w->out.w);
     w->tiles = (size_t)s->n * (size_t)tiles_of(w->out.h) * w->across;
-    w->tasks = (size_t)mq_threads();
+    w->threads = (size_t)mq_threads();
     size_t most = GRADIENT_TILES, share = w->tiles;
     if (made_each_time(w)) {
         w->panel = OWN_PANEL;
     } else if (w->own.direction != MQ_DNN_BACKWARD_WEIGHTS) {
         most = BLOCK_FLOATS / (PLANES * (w->in.channels + w->out.channels));
         if (most < BLOCK_LEAST) most = BLOCK_LEAST;
-        share = mq_task_count(w->tiles, w->tasks);
+        share = mq_task_count(w->tiles, w->threads);
     }
     w->block = mq_task_count(share, mq_task_count(share, most)); /* evenly */
 }
@@ -236,13 +236,11 @@ static void run_panel(const job *j, size_t k, float *u, float *m) {
     }
 }
 
-static void run_panels(void *context, size_t task) {
+static void run_panels(void *context, size_t worker, size_t task) {
     const job *j = context;
     const winograd *w = j->w;
-    const size_t panels = mq_task_count(w->out.channels, w->panel), share = mq_task_count(panels, w->tasks);
-    float *u = j->block + PLANES * plane_of(w->block, w->in.channels) + task * panel_floats(w);
-    for (size_t i = task * share; i < (task + 1) * share && i < panels; i++)
-        run_panel(j, i * w->panel, u, u + PLANES * plane_of(w->in.channels, w->panel));
+    float *u = j->block + PLANES * plane_of(w->block, w->in.channels) + worker * panel_floats(w);
+    run_panel(j, task * w->panel, u, u + PLANES * plane_of(w->in.channels, w->panel));
 }
 
 static void run_by_panels(const winograd *w, job *j) {
@@ -250,20 +248,16 @@ static void run_by_panels(const winograd *w, job *j) {
     for (j->first = 0; j->first < w->tiles; j->first += w->block) {
         j->count = w->tiles - j->first < w->block ? w->tiles - j->first : w->block;
         mq_parallel(j->count, transform_source, j);
-        mq_parallel(w->tasks, run_panels, j);
+        mq_parallel_workers(mq_task_count(w->out.channels, w->panel), run_panels, j);
     }
 }
 
-static void run_share(void *context, size_t task) {
+static void run_tiles(void *context, size_t worker, size_t task) {
     const job *j = context;
     const winograd *w = j->w;
-    const size_t share = mq_task_count(w->tiles, w->tasks), end = (task + 1) * share;
-    float *v = j->block + task * block_floats(w), *m = v + PLANES * plane_of(w->block, w->in.channels);
-    for (size_t t = task * share; t < end && t < w->tiles; t += w->block) {
-        size_t last = t + w->block < end ? t + w->block : end;
-        if (last > w->tiles) last = w->tiles;
-        run_block(j, t, last - t, v, m);
-    }
+    const size_t first = task * w->block, left = w->tiles - first;
+    float *v = j->block + worker * block_floats(w), *m = v + PLANES * plane_of(w->block, w->in.channels);
+    run_block(j, first, left < w->block ? left : w->block, v, m);
 }
 
 /* ---- the weights' gradient ---- */
@@ -336,7 +330,7 @@ static void run(const mq_dnn_own *own, const void *src, const void *dst, float *
     else if (w->panel)
         run_by_panels(w, &j);
     else
-        mq_parallel(w->tasks, run_share, &j);
+        mq_parallel_workers(mq_task_count(w->tiles, w->block), run_tiles, &j);
 }
 
 const mq_dnn_own_kind mq_dnn_winograd = {

@@ -12,8 +12,8 @@ bool pooled_norm_avx512(const pooled_norm *p) {
 }
 
 /* A position of a window is `row` rows and `column` pixels from its first, of whose z `at` is the place. */
-INLINE size_t place(const pooled_norm *p, size_t at, int row, int column) {
-    return at + ((size_t)row * (size_t)(p->w * p->kernel) + (size_t)column) * (size_t)p->c;
+INLINE size_t place(const pooled_norm *p, size_t at, int kernel, int row, int column) {
+    return at + ((size_t)row * (size_t)(p->w * kernel) + (size_t)column) * (size_t)p->c;
 }
 
 INLINE __m512 normalised(const norm_forward *f, __m512 z, size_t c) {
@@ -21,19 +21,22 @@ INLINE __m512 normalised(const norm_forward *f, __m512 z, size_t c) {
     return _mm512_add_ps(_mm512_mul_ps(d, _mm512_loadu_ps(f->a + c)), _mm512_loadu_ps(f->b + c));
 }
 
-INLINE void forward(const pooled_norm *p, size_t row, norm_stored as) {
+INLINE void forward(const pooled_norm *p, size_t row, norm_stored as, int kernel) {
     const norm_forward *f = &p->forward;
-    const size_t channels = (size_t)p->c, k = (size_t)p->kernel;
+    const size_t channels = (size_t)p->c, k = (size_t)kernel;
     for (size_t column = 0; column < (size_t)p->w; column++) {
         const size_t out = (row * (size_t)p->w + column) * channels;
         const size_t first = (row * k * (size_t)p->w + column) * k * channels;
         for (size_t c = 0; c < channels; c += LANES) {
             __m512 kept = load_z(p->z, first + c, as), best = normalised(f, kept, c);
             __m512i index = _mm512_setzero_si512();
-            for (int y = 0, i = 0; y < p->kernel; y++)
-                for (int x = 0; x < p->kernel; x++, i++) {
+#pragma GCC unroll 2
+            for (int y = 0; y < kernel; y++)
+#pragma GCC unroll 2
+                for (int x = 0; x < kernel; x++) {
+                    const int i = y * kernel + x;
                     if (i == 0) continue;
-                    const size_t at = place(p, first, y, x) + c;
+                    const size_t at = place(p, first, kernel, y, x) + c;
                     fetch_z(p->z, at + AHEAD, as);
                     const __m512 z = load_z(p->z, at, as);
                     const __m512 v = normalised(f, z, c);
@@ -49,16 +52,23 @@ INLINE void forward(const pooled_norm *p, size_t row, norm_stored as) {
     }
 }
 
+/* Each with code of its own for pools of 2x2. */
 AVX512 static void forward_real(const pooled_norm *p, size_t row) {
-    forward(p, row, NORM_REAL);
+    if (p->kernel == 2)
+        forward(p, row, NORM_REAL, 2);
+    else
+        forward(p, row, NORM_REAL, p->kernel);
 }
 
 AVX512 static void forward_whole(const pooled_norm *p, size_t row) {
-    forward(p, row, NORM_WHOLE);
+    forward(p, row, NORM_WHOLE, p->kernel);
 }
 
 AVX512 static void forward_rounded(const pooled_norm *p, size_t row) {
-    forward(p, row, NORM_ROUNDED);
+    if (p->kernel == 2)
+        forward(p, row, NORM_ROUNDED, 2);
+    else
+        forward(p, row, NORM_ROUNDED, p->kernel);
 }
 
 /* Whether the normalised values of whole z of 16 bits are in the order of z, or all in the opposite one, no
@@ -73,8 +83,8 @@ INLINE bool ordered(const norm_forward *f, size_t channels) {
 }
 
 /* Of whole z in order, the maxima by their z. */
-INLINE void forward_ordered(const pooled_norm *p, size_t row) {
-    const size_t channels = (size_t)p->c, k = (size_t)p->kernel;
+INLINE void forward_ordered(const pooled_norm *p, size_t row, int kernel) {
+    const size_t channels = (size_t)p->c, k = (size_t)kernel;
     const int16_t *z = p->z.values;
     for (size_t column = 0; column < (size_t)p->w; column++) {
         const size_t out = (row * (size_t)p->w + column) * channels;
@@ -83,9 +93,12 @@ INLINE void forward_ordered(const pooled_norm *p, size_t row) {
             const __m256i turned = _mm256_movm_epi16(
                 _mm512_cmp_ps_mask(_mm512_loadu_ps(p->forward.a + c), _mm512_setzero_ps(), _CMP_LT_OQ));
             __m256i best = _mm256_set1_epi16(INT16_MIN), index = _mm256_setzero_si256();
-            for (int y = 0, i = 0; y < p->kernel; y++)
-                for (int x = 0; x < p->kernel; x++, i++) {
-                    const size_t at = place(p, first, y, x) + c;
+#pragma GCC unroll 2
+            for (int y = 0; y < kernel; y++)
+#pragma GCC unroll 2
+                for (int x = 0; x < kernel; x++) {
+                    const int i = y * kernel + x;
+                    const size_t at = place(p, first, kernel, y, x) + c;
                     fetch_z(p->z, at + AHEAD, NORM_WHOLE);
                     const __m256i v = _mm256_xor_si256(_mm256_loadu_si256((const void *)(z + at)), turned);
                     const __mmask16 take = _mm256_cmpgt_epi16_mask(v, best);
@@ -101,16 +114,18 @@ INLINE void forward_ordered(const pooled_norm *p, size_t row) {
 AVX512 void pooled_norm_forward_avx512(const pooled_norm *p, size_t row) {
     static void (*const of[])(const pooled_norm *, size_t) = {
         [NORM_REAL] = forward_real, [NORM_WHOLE] = forward_whole, [NORM_ROUNDED] = forward_rounded};
-    if (p->z.as == NORM_WHOLE && ordered(&p->forward, (size_t)p->c))
-        forward_ordered(p, row);
-    else
+    if (p->z.as != NORM_WHOLE || !ordered(&p->forward, (size_t)p->c))
         of[p->z.as](p, row);
+    else if (p->kernel == 2)
+        forward_ordered(p, row, 2);
+    else
+        forward_ordered(p, row, p->kernel);
 }
 
 INLINE void gradient(const pooled_norm *p, size_t row, int column, int columns, const float *dy, void *out,
-                     bool bf16, norm_stored as) {
+                     bool bf16, norm_stored as, int kernel) {
     const norm_backward *f = &p->backward;
-    const size_t channels = (size_t)p->c, k = (size_t)p->kernel;
+    const size_t channels = (size_t)p->c, k = (size_t)kernel;
     for (const int end = column + columns; column < end; column++, dy += channels) {
         const size_t small = (row * (size_t)p->w + (size_t)column) * channels;
         const size_t first = (row * k * (size_t)p->w + (size_t)column) * k * channels;
@@ -120,9 +135,12 @@ INLINE void gradient(const pooled_norm *p, size_t row, int column, int columns, 
             const __m512 own = _mm512_mul_ps(_mm512_loadu_ps(f->a + c), _mm512_loadu_ps(dy + c));
             const __m512 largest = _mm512_sub_ps(own, b), other = _mm512_sub_ps(_mm512_setzero_ps(), b);
             const __m512i index = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)(p->index + small + c)));
-            for (int y = 0, i = 0; y < p->kernel; y++)
-                for (int x = 0; x < p->kernel; x++, i++) {
-                    const size_t at = place(p, first, y, x) + c;
+#pragma GCC unroll 2
+            for (int y = 0; y < kernel; y++)
+#pragma GCC unroll 2
+                for (int x = 0; x < kernel; x++) {
+                    const int i = y * kernel + x;
+                    const size_t at = place(p, first, kernel, y, x) + c;
                     fetch_z(p->z, at + AHEAD, as);
                     const __mmask16 here = _mm512_cmpeq_epi32_mask(index, _mm512_set1_epi32(i));
                     const __m512 away = _mm512_sub_ps(load_z(p->z, at, as), mean);
@@ -134,24 +152,32 @@ INLINE void gradient(const pooled_norm *p, size_t row, int column, int columns, 
     }
 }
 
+INLINE void gradient_of(const pooled_norm *p, size_t row, int column, int columns, const float *dy, void *out,
+                        bool bf16, norm_stored as) {
+    if (p->kernel == 2)
+        gradient(p, row, column, columns, dy, out, bf16, as, 2);
+    else
+        gradient(p, row, column, columns, dy, out, bf16, as, p->kernel);
+}
+
 AVX512 static void gradient_f32(const pooled_norm *p, size_t row, int column, int columns, const float *dy,
                                 void *out) {
     if (p->z.as == NORM_WHOLE)
-        gradient(p, row, column, columns, dy, out, false, NORM_WHOLE);
+        gradient_of(p, row, column, columns, dy, out, false, NORM_WHOLE);
     else if (p->z.as == NORM_ROUNDED)
-        gradient(p, row, column, columns, dy, out, false, NORM_ROUNDED);
+        gradient_of(p, row, column, columns, dy, out, false, NORM_ROUNDED);
     else
-        gradient(p, row, column, columns, dy, out, false, NORM_REAL);
+        gradient_of(p, row, column, columns, dy, out, false, NORM_REAL);
 }
 
 AVX512 static void gradient_bf16(const pooled_norm *p, size_t row, int column, int columns, const float *dy,
                                  void *out) {
     if (p->z.as == NORM_WHOLE)
-        gradient(p, row, column, columns, dy, out, true, NORM_WHOLE);
+        gradient_of(p, row, column, columns, dy, out, true, NORM_WHOLE);
     else if (p->z.as == NORM_ROUNDED)
-        gradient(p, row, column, columns, dy, out, true, NORM_ROUNDED);
+        gradient_of(p, row, column, columns, dy, out, true, NORM_ROUNDED);
     else
-        gradient(p, row, column, columns, dy, out, true, NORM_REAL);
+        gradient_of(p, row, column, columns, dy, out, true, NORM_REAL);
 }
 
 void pooled_norm_gradient_avx512(const pooled_norm *p, size_t row, int column, int columns, const float *dy,
