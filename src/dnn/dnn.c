@@ -3,7 +3,6 @@
 #include "dnn/dnn_internal.h"
 
 #include <oneapi/dnnl/dnnl_debug.h>
-#include <stdio.h>
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <cpuid.h>
 #endif
@@ -64,15 +63,6 @@ const char *mq_dnn_isa(void) {
 
 const char *mq_dnn_version(void) {
     return VERSION(DNNL_VERSION_MAJOR, DNNL_VERSION_MINOR, DNNL_VERSION_PATCH);
-}
-
-const char *mq_dnn_spec_text(const mq_dnn_conv_spec *s, char text[MQ_DNN_SPEC_TEXT]) {
-    snprintf(text, MQ_DNN_SPEC_TEXT,
-             "convolution of [%d, %d, %d, %d] to [%d, %d, %d, %d], kernel %dx%d, stride %d, padding %d,%d, "
-             "groups %d, %s%s",
-             s->n, s->ih, s->iw, s->ic, s->n, s->oh, s->ow, s->oc, s->kh, s->kw, s->stride, s->pad_h,
-             s->pad_w, s->groups, mq_dtype_name(s->compute), s->codes ? ", codes" : "");
-    return text;
 }
 
 mq_status mq_dnn_fail(dnnl_status_t result, const char *call, const mq_dnn_conv_spec *spec, mq_error *error) {

@@ -49,50 +49,6 @@ struct mq_dnn_conv {
     char implementation[IMPLEMENTATION_TEXT];
 };
 
-int mq_dnn_out_dim(int in, int kernel, int stride, int pad) {
-    int64_t last = (int64_t)in + 2 * (int64_t)pad - kernel;
-    return last < 0 ? 0 : (int)(last / stride + 1);
-}
-
-/* Padding after the last position that the stated output size needs; negative where the stride leaves some
- * over. */
-static int64_t end_padding(int in, int out, int kernel, int stride, int pad) {
-    return (int64_t)(out - 1) * stride + kernel - in - pad;
-}
-
-static bool axis_ok(int in, int out, int kernel, int stride, int pad) {
-    if (in < 1 || out < 1 || kernel < 1 || stride < 1 || pad < 0 || pad >= kernel) return false;
-    int64_t end = end_padding(in, out, kernel, stride, pad);
-    return end > -stride && end < kernel;
-}
-
-static mq_status check_spec(const mq_dnn_conv_spec *s, mq_error *error) {
-    char text[MQ_DNN_SPEC_TEXT];
-    const char *wrong = NULL;
-    size_t count;
-    mq_shape in = mq_shape4(s->n, s->ih, s->iw, s->ic), out = mq_shape4(s->n, s->oh, s->ow, s->oc);
-    if (s->n < 1 || s->ic < 1 || s->oc < 1)
-        wrong = "batch and channels must be at least 1";
-    else if (s->groups < 1 || s->ic % s->groups != 0 || s->oc % s->groups != 0)
-        wrong = "groups must divide both channel counts";
-    else if (!axis_ok(s->ih, s->oh, s->kh, s->stride, s->pad_h))
-        wrong = "heights, kernel, stride and padding do not fit together";
-    else if (!axis_ok(s->iw, s->ow, s->kw, s->stride, s->pad_w))
-        wrong = "widths, kernel, stride and padding do not fit together";
-    else if (!mq_shape_count(&in, &count) || !mq_shape_count(&out, &count))
-        wrong = "too large";
-    else if (s->compute != MQ_F32 && s->compute != MQ_BF16)
-        wrong = "expected float32 or bfloat16";
-    else if (s->codes && !mq_dnn_has_codes())
-        wrong = "this processor has no exact products of bytes (VNNI)";
-    else if (s->rounded && (s->codes || s->compute != MQ_BF16))
-        wrong = "only products of bfloat16 are rounded to it";
-    else if (s->diff_src != MQ_F32 && s->diff_src != s->compute)
-        wrong = "the source gradient must be float32 or of the compute type";
-    if (wrong) return mq_fail(error, MQ_INTERNAL, "%s: %s", mq_dnn_spec_text(s, text), wrong);
-    return MQ_OK;
-}
-
 static dnnl_data_type_t data_type(mq_dtype dtype) {
     return dtype == MQ_BF16 ? dnnl_bf16 : dnnl_f32;
 }
@@ -114,8 +70,8 @@ static mq_status make_descs(mq_dnn_conv *c, mq_error *error) {
     const int rank = c->inner ? 2 : 4; /* an inner product's output has no spatial axes */
     const dnnl_format_tag_t tag = c->inner ? dnnl_nc : dnnl_nhwc;
     const dnnl_data_type_t type = data_type(s->compute);
-    const int64_t bottom = end_padding(s->ih, s->oh, s->kh, s->stride, s->pad_h);
-    const int64_t right = end_padding(s->iw, s->ow, s->kw, s->stride, s->pad_w);
+    const int64_t bottom = mq_dnn_end_padding(s->ih, s->oh, s->kh, s->stride, s->pad_h);
+    const int64_t right = mq_dnn_end_padding(s->iw, s->ow, s->kw, s->stride, s->pad_w);
     c->strides[0] = c->strides[1] = s->stride;
     c->before[0] = s->pad_h;
     c->before[1] = s->pad_w;
@@ -333,7 +289,7 @@ static mq_status make_all(mq_dnn_conv *c, mq_error *error) {
 mq_status mq_dnn_conv_create(mq_dnn *dnn, const mq_dnn_conv_spec *spec, mq_dnn_conv **out, mq_error *error) {
     mq_dnn_conv *c = NULL;
     *out = NULL;
-    MQ_TRY(check_spec(spec, error));
+    MQ_TRY(mq_dnn_check_spec(spec, error));
     MQ_TRY(mq_alloc(1, sizeof *c, "convolution", &c, error));
     c->dnn = dnn;
     c->spec = *spec;

@@ -33,6 +33,12 @@ mq_status mq_dnn_fail(dnnl_status_t result, const char *call, const mq_dnn_conv_
 /* out[count], float32 or bfloat16, = codes[count]. */
 void mq_dnn_widen(const uint8_t *codes, size_t count, mq_dtype type, void *out);
 
+/* Padding after the last position that the stated output size needs; negative where the stride leaves some
+ * over. */
+int64_t mq_dnn_end_padding(int in, int out, int kernel, int stride, int pad);
+/* MQ_INTERNAL for a spec that makes no sense. */
+mq_status mq_dnn_check_spec(const mq_dnn_conv_spec *spec, mq_error *error) MQ_MUST_CHECK;
+
 enum { MQ_DNN_SPEC_TEXT = 256 };
 const char *mq_dnn_spec_text(const mq_dnn_conv_spec *spec, char text[MQ_DNN_SPEC_TEXT]);
 
