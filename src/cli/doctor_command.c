@@ -28,8 +28,9 @@ static json_t *find_data(void) {
 
 static json_t *onednn(void) {
 #ifdef MIXQ_TRAIN
-    return json_pack("{s:s, s:s, s:b, s:b}", "version", mq_dnn_version(), "isa", mq_dnn_isa(), "bf16",
-                     (int)mq_dnn_has_bf16(), "amx", (int)mq_dnn_has_amx());
+    return json_pack("{s:s, s:s, s:b, s:b, s:b}", "version", mq_dnn_version(), "isa", mq_dnn_isa(), "bf16",
+                     (int)mq_dnn_has_bf16(), "amx", (int)mq_dnn_has_amx(), "slow_pairs",
+                     (int)mq_dnn_slow_dots());
 #else
     return json_null();
 #endif
@@ -49,7 +50,9 @@ static void print_text(const json_t *root) {
                json_string_value(json_object_get(dnn, "version")),
                json_string_value(json_object_get(dnn, "isa")),
                json_is_true(json_object_get(dnn, "bf16")) ? "native" : "no native",
-               json_is_true(json_object_get(dnn, "amx")) ? " with tiles (AMX)" : "");
+               json_is_true(json_object_get(dnn, "amx"))          ? " with tiles (AMX)"
+               : json_is_true(json_object_get(dnn, "slow_pairs")) ? " (slow: products are float32's)"
+                                                                  : "");
     const char *mpi = json_string_value(json_object_get(root, "mpi"));
     printf("several processes: %s\n", mpi ? mpi : "no (built without MPI)");
     printf("built-in networks: %lld\n", (long long)json_integer_value(json_object_get(root, "models")));
