@@ -25,19 +25,24 @@ typedef struct part {
     size_t end;
 } part;
 
-typedef struct loop {
+/* What a loop calls: one of the two. */
+typedef struct body {
     void (*fn)(void *context, size_t task);
-    void (*worker_fn)(void *context, size_t worker, size_t task); /* instead of fn */
+    void (*worker_fn)(void *context, size_t worker, size_t task);
     void *context;
-    part parts[MOST_PARTS];
+} body;
+
+typedef struct loop {
+    const body *body;
     size_t count, grain; /* parts; tasks taken at once */
+    part parts[MOST_PARTS];
 } loop;
 
-static void run_tasks(const loop *l, size_t worker, size_t first, size_t end) {
-    if (l->worker_fn)
-        for (size_t t = first; t < end; t++) l->worker_fn(l->context, worker, t);
-    else
-        for (size_t t = first; t < end; t++) l->fn(l->context, t);
+static void run_tasks(const body *b, size_t worker, size_t first, size_t end) {
+    if (b->worker_fn)
+        for (size_t t = first; t < end; t++) b->worker_fn(b->context, worker, t);
+    else if (b->fn)
+        for (size_t t = first; t < end; t++) b->fn(b->context, t);
 }
 
 /* Its own part, then the others'. */
@@ -45,38 +50,34 @@ static void work(loop *l, size_t worker) {
     for (size_t i = 0; i < l->count; i++) {
         part *p = &l->parts[(worker + i) % l->count];
         for (size_t t; (t = atomic_fetch_add_explicit(&p->next, l->grain, memory_order_relaxed)) < p->end;)
-            run_tasks(l, worker, t, t + l->grain < p->end ? t + l->grain : p->end);
+            run_tasks(l->body, worker, t, t + l->grain < p->end ? t + l->grain : p->end);
     }
 }
 
-static void run_loop(loop *l, size_t tasks) {
+static void run(const body *b, size_t tasks) {
     const size_t threads = (size_t)omp_get_max_threads();
     if (tasks <= 1 || threads == 1) {
-        run_tasks(l, 0, 0, tasks);
+        run_tasks(b, 0, 0, tasks);
         return;
     }
-    l->count = threads < MOST_PARTS ? threads : MOST_PARTS;
-    l->grain = tasks > TAKES * l->count ? tasks / (TAKES * l->count) : 1;
-    for (size_t i = 0; i < l->count; i++) {
-        atomic_init(&l->parts[i].next, tasks * i / l->count);
-        l->parts[i].end = tasks * (i + 1) / l->count;
+    loop l;
+    l.body = b;
+    l.count = threads < MOST_PARTS ? threads : MOST_PARTS;
+    l.grain = tasks > TAKES * l.count ? tasks / (TAKES * l.count) : 1;
+    for (size_t i = 0; i < l.count; i++) {
+        atomic_init(&l.parts[i].next, tasks * i / l.count);
+        l.parts[i].end = tasks * (i + 1) / l.count;
     }
 #pragma omp parallel
-    work(l, (size_t)omp_get_thread_num());
+    work(&l, (size_t)omp_get_thread_num());
 }
 
 void mq_parallel(size_t tasks, void (*fn)(void *context, size_t task), void *context) {
-    loop l;
-    l.fn = fn;
-    l.worker_fn = NULL;
-    l.context = context;
-    run_loop(&l, tasks);
+    const body b = {.fn = fn, .context = context};
+    run(&b, tasks);
 }
 
 void mq_parallel_workers(size_t tasks, void (*fn)(void *context, size_t worker, size_t task), void *context) {
-    loop l;
-    l.fn = NULL;
-    l.worker_fn = fn;
-    l.context = context;
-    run_loop(&l, tasks);
+    const body b = {.worker_fn = fn, .context = context};
+    run(&b, tasks);
 }

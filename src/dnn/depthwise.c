@@ -44,17 +44,19 @@ INLINE void row(const mq_depthwise_rows *in, ptrdiff_t first, const float *w, si
     first_columns(in, (ptrdiff_t)x + first, c, 0, size, size, type, seen);
     for (; x < end; x++) {
         __m512 sum[MOST], all;
+#pragma GCC unroll 5
+        for (size_t r = 0; r < size; r++) sum[r] = _mm512_setzero_ps();
         column(in, (ptrdiff_t)(x + size - 1) + first, c, 0, size, type, seen[size - 1]);
 #pragma GCC unroll 5
         for (size_t q = 0; q < size; q++)
 #pragma GCC unroll 5
             for (size_t r = 0; r < size; r++) {
                 const __m512 by = _mm512_loadu_ps(w + (q * size + r) * in->channels + c);
-                sum[r] = q == 0 ? _mm512_mul_ps(seen[q][r], by) : _mm512_fmadd_ps(seen[q][r], by, sum[r]);
+                sum[r] = _mm512_fmadd_ps(seen[q][r], by, sum[r]);
             }
-        all = sum[0];
+        all = _mm512_setzero_ps();
 #pragma GCC unroll 5
-        for (size_t r = 1; r < size; r++) all = _mm512_add_ps(all, sum[r]);
+        for (size_t r = 0; r < size; r++) all = _mm512_add_ps(all, sum[r]);
         const size_t at = x * in->channels + c;
         if (rounded)
             _mm256_storeu_si256((void *)((uint16_t *)out + at), (__m256i)_mm512_cvtneps_pbh(all));

@@ -122,7 +122,7 @@ INLINE void flush(const sums *s, size_t columns, double *sum, double *square) {
 AVX512 void mq_product_bytes(const mq_bytes *a, const int8_t *b, size_t rows, size_t columns,
                              mq_product_out out, double *sum, double *square) {
     const size_t element = out.whole ? sizeof(int16_t) : sizeof(float);
-    sums kept, *s = sum ? &kept : NULL;
+    sums kept = {{0}, {0}}, *s = sum ? &kept : NULL;
     for (size_t k = 0; k < columns; k += MQ_PRODUCT_PANEL) {
         const size_t wide = mq_product_panel(columns, k);
         const int8_t *right = b + k * QUAD * a->parts * a->depth;
@@ -237,7 +237,7 @@ bool mq_product_depthwise_fits(size_t rows, size_t columns) {
 AVX512 void mq_product_depthwise(const mq_depthwise *d, const int8_t *w, mq_product_out out, double *sum,
                                  double *square) {
     const size_t each = d->columns * ((d->rows + QUAD - 1) / QUAD) * sizeof(__m512i);
-    sums kept, *s = sum ? &kept : NULL;
+    sums kept = {{0}, {0}}, *s = sum ? &kept : NULL;
     for (size_t x = 0; x < d->width; x += TOGETHER)
         for (size_t c = 0; c < d->channels; c += LANES) {
             const size_t end = x + TOGETHER < d->width ? x + TOGETHER : d->width;
