@@ -23,7 +23,7 @@ static int set_up(void **state) {
     if (temp_dir_make(state) != 0) return -1;
     cli_put_text(state, "tiny.yaml", CLI_TINY);
     cli_put_data(state, "data", 200, 50, 8);
-    cli_put_data(state, "many", 24000, 50, 8);
+    cli_put_data(state, "many", 60000, 50, 8); /* an epoch takes longer than a signal does */
     return 0;
 }
 
@@ -193,7 +193,7 @@ static void stopping(void **state) {
     cli_result *r =
         signalled(state, on_ranks(2, "search --cd 1e-3" MANY " --out stop"), "stop", 0, 1, SIGTERM);
     assert_int_equal(r->code, 130);
-    cli_contains("stop", r->err, "mixq: interrupted at epoch 1, step |of 2000|--resume");
+    cli_contains("stop", r->err, "mixq: interrupted at epoch 1, step |of 5000|--resume");
     assert_true(cli_exists(state, "stop/last.safetensors"));
     r = signalled(state, on_ranks(1, "search --cd 1e-3" MANY " --out stop --resume"), "stop", 1, 0, SIGINT);
     assert_int_equal(r->code, 130);
