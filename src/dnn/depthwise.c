@@ -39,14 +39,14 @@ INLINE void next(__m512 seen[][MOST], size_t rows, size_t columns) {
 }
 
 INLINE void row(const mq_depthwise_rows *in, ptrdiff_t first, const float *w, size_t x, size_t end, size_t c,
-                size_t size, mq_dtype type, bool rounded, void *out) {
+                size_t size, bool rounded, void *out) {
     __m512 seen[MOST][MOST];
-    first_columns(in, (ptrdiff_t)x + first, c, 0, size, size, type, seen);
+    first_columns(in, (ptrdiff_t)x + first, c, 0, size, size, MQ_BF16, seen);
     for (; x < end; x++) {
         __m512 sum[MOST], all;
 #pragma GCC unroll 5
         for (size_t r = 0; r < size; r++) sum[r] = _mm512_setzero_ps();
-        column(in, (ptrdiff_t)(x + size - 1) + first, c, 0, size, type, seen[size - 1]);
+        column(in, (ptrdiff_t)(x + size - 1) + first, c, 0, size, MQ_BF16, seen[size - 1]);
 #pragma GCC unroll 5
         for (size_t q = 0; q < size; q++)
 #pragma GCC unroll 5
@@ -67,31 +67,18 @@ INLINE void row(const mq_depthwise_rows *in, ptrdiff_t first, const float *w, si
 }
 
 INLINE void rows(const mq_depthwise_rows *in, ptrdiff_t first, const float *w, size_t count, size_t size,
-                 mq_dtype type, bool rounded, void *out) {
+                 bool rounded, void *out) {
     for (size_t x = 0; x < count; x += TOGETHER)
         for (size_t c = 0; c < in->channels; c += LANES)
-            row(in, first, w, x, x + TOGETHER < count ? x + TOGETHER : count, c, size, type, rounded, out);
+            row(in, first, w, x, x + TOGETHER < count ? x + TOGETHER : count, c, size, rounded, out);
 }
 
-AVX512 static void rows_f32(const mq_depthwise_rows *in, ptrdiff_t first, const float *w, size_t count,
-                            bool rounded, void *out) {
-    if (in->size == 3)
-        rows(in, first, w, count, 3, MQ_F32, rounded, out);
-    else
-        rows(in, first, w, count, 5, MQ_F32, rounded, out);
-}
-
-AVX512 static void rows_bf16(const mq_depthwise_rows *in, ptrdiff_t first, const float *w, size_t count,
+AVX512 void mq_depthwise_row(const mq_depthwise_rows *in, ptrdiff_t first, const float *w, size_t count,
                              bool rounded, void *out) {
     if (in->size == 3)
-        rows(in, first, w, count, 3, MQ_BF16, rounded, out);
+        rows(in, first, w, count, 3, rounded, out);
     else
-        rows(in, first, w, count, 5, MQ_BF16, rounded, out);
-}
-
-void mq_depthwise_row(const mq_depthwise_rows *in, ptrdiff_t first, const float *w, size_t count,
-                      bool rounded, void *out) {
-    (in->type == MQ_F32 ? rows_f32 : rows_bf16)(in, first, w, count, rounded, out);
+        rows(in, first, w, count, 5, rounded, out);
 }
 
 /* ---- the weights' gradient ---- */

@@ -14,7 +14,7 @@ enum { MQ_DEPTHWISE_MOST = 5 /* rows and columns of a kernel */ };
 typedef struct mq_depthwise_rows {
     const void *row[MQ_DEPTHWISE_MOST];
     size_t size, width, channels;
-    mq_dtype type; /* float32, bfloat16 or, for sums, codes (uint8) */
+    mq_dtype type; /* bfloat16; for sums also float32 or codes (uint8) */
 } mq_depthwise_rows;
 
 bool mq_depthwise_supported(void);

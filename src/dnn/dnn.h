@@ -8,8 +8,9 @@
  * rounded, products are exact and sums are float32; so with integer codes of up to 8 bits as operands
  * (spec.whole) the result is the exact integer while every partial sum stays within 2^24. A convolution of
  * codes (spec.codes) multiplies them as bytes in its forward pass: sums are int32, so the result is the exact
- * integer, rounded once to float32 above 2^24. Other passes of 3x3 kernels may run by Winograd's algorithm,
- * whose error is that of float32 sums a few times as long, and which takes the weights unrounded. */
+ * integer, rounded once to float32 above 2^24. Passes of real operands that run by our own code (dnn_own.h)
+ * may take the weights unrounded and multiply in float32; those by Winograd's algorithm have the error of
+ * float32 sums a few times as long. */
 #ifndef MIXQ_DNN_DNN_H
 #define MIXQ_DNN_DNN_H
 
