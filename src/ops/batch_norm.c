@@ -349,7 +349,7 @@ void batch_norm_thin_gradient(mq_model *model, node_state *s, void *dx, mq_dtype
     call.out_type = type;
     thin_begin_gradient(thin, &pooled.backward);
     mq_parallel(call.tasks, norm_read_pooled_task, &call);
-    thin_weights_gradient(thin, &pooled.backward, dw);
+    thin_end_gradient(thin, &pooled.backward, dx, type, dw);
 }
 
 void batch_norm_add_products(mq_model *model, node_state *s, int first, int count, bool clear) {

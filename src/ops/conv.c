@@ -120,6 +120,16 @@ static bool is_rounded(const mq_model *model, const node_state *s) {
            activation_mixes_rows(model, norm->quantised_by, c);
 }
 
+static thin_shape shape_of(const mq_model *model, const node_state *s) {
+    const mq_node *node = s->node, *in = &model->net->nodes[node->input[0]];
+    return (thin_shape){.kernel = (size_t)node->conv.kernel_h,
+                        .in = (size_t)in->c,
+                        .out = (size_t)node->c,
+                        .h = (size_t)node->h,
+                        .w = (size_t)node->w,
+                        .backward_data = ((const conv_op *)s->op)->backward_data};
+}
+
 /* A thin layer's output is not stored (thin.h). */
 static bool is_thin(const mq_model *model, const node_state *s) {
     const conv_op *op = s->op;
@@ -127,15 +137,16 @@ static bool is_thin(const mq_model *model, const node_state *s) {
     const node_state *norm = s->norm_behind;
     if (!model->options.training || !op->deferred || !norm || !norm->quantised_by || !norm->pooled_by)
         return false;
-    return node->op == MQ_OP_CONV && node->conv.kernel_h == 1 && node->conv.kernel_w == 1 &&
-           node->conv.stride == 1 && !node->conv.pad_h && !node->conv.pad_w && node->conv.groups == 1 &&
-           norm->pooled_by->node->pool.kernel == 2 &&
-           thin_fits((size_t)model->net->nodes[node->input[0]].c, (size_t)node->c);
+    if (node->op != MQ_OP_CONV || norm->pooled_by->node->pool.kernel != 2) return false;
+    const thin_shape shape = shape_of(model, s);
+    return node->conv.kernel_w == node->conv.kernel_h && node->conv.stride == 1 && node->conv.groups == 1 &&
+           node->conv.pad_h == node->conv.kernel_h / 2 && node->conv.pad_w == node->conv.kernel_w / 2 &&
+           thin_fits(shape.kernel, shape.in, shape.out);
 }
 
 static mq_status create_thin(const mq_model *model, node_state *s, mq_error *error) {
-    const size_t in = (size_t)model->net->nodes[s->node->input[0]].c, out = (size_t)s->node->c;
-    return thin_create(in, out, &s->thin, error);
+    const thin_shape shape = shape_of(model, s);
+    return thin_create(&shape, &s->thin, error);
 }
 
 static mq_status create(mq_model *model, node_state *s, mq_error *error) {
@@ -299,10 +310,9 @@ static norm_stored stored_now(const mq_model *model, const node_state *s) {
 static void forward_thin(mq_model *model, const node_state *s) {
     const conv_op *op = s->op;
     node_state *in = input_state(model, s, 0);
-    const size_t pixels = (size_t)model->n * (size_t)(s->node->h * s->node->w);
     if (in->read_by && model->n) activation_forward(model, in, 0, model->n);
     thin_begin(s->thin, layer_weights_operand(op->weights), model->options.compute == MQ_BF16, in->out,
-               in->out_type, pixels);
+               in->out_type, (size_t)model->n);
     thin_moments(s->thin, op->moments, op->moments + s->node->c);
     batch_norm_set_moments(s->norm_behind, op->moments, op->moments + s->node->c);
 }

@@ -1,188 +1,119 @@
-/* thin.c - a thin layer's sums, the gathering of its tiles, and the small matrices of its gradients; the work
- * per output is thin_avx512.c's. */
+/* thin.c - what thin layers of both kernels have in common: their memory, their weights, and what follows
+ * from the sums of x and x x^T. */
 #include "ops/thin.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/parallel.h"
 #include "ops/pooled_norm.h"
+#include "ops/thin_point.h"
+#include "ops/thin_window.h"
 
-enum { SUMS = THIN_MOST + THIN_MOST * THIN_MOST, PIECE = 64 /* windows at a time */ };
-
-bool thin_fits(size_t in, size_t out) {
-    return in <= THIN_MOST && norm_avx512(out) && thin_avx512();
+bool thin_fits(size_t kernel, size_t in, size_t out) {
+    if (!norm_avx512(out) || !thin_avx512()) return false;
+    return kernel == 1 ? in <= THIN_MOST : kernel == 3 && thin_window_fits(in);
 }
 
-static size_t partial_each(const thin_layer *t) {
-    return t->out * THIN_MOST > SUMS ? t->out * THIN_MOST : SUMS;
-}
-
-mq_status thin_create(size_t in, size_t out, thin_layer **result, mq_error *error) {
+mq_status thin_create(const thin_shape *shape, thin_layer **result, mq_error *error) {
     MQ_TRY(mq_alloc(1, sizeof **result, "a layer", result, error));
     thin_layer *t = *result;
-    t->in = in;
-    t->out = out;
-    MQ_TRY(mq_alloc(THIN_MOST * out, sizeof(float), "a layer's weights", &t->weights, error));
-    return mq_alloc(NORM_TASKS * partial_each(t), sizeof(double), "a layer's sums", &t->partial, error);
+    const size_t terms = shape->kernel * shape->kernel * shape->in;
+    t->kernel = shape->kernel;
+    t->in = shape->in;
+    t->out = shape->out;
+    t->h = shape->h;
+    t->w = shape->w;
+    t->terms = terms;
+    const size_t sums = t->kernel == 1 ? THIN_POINT_SUMS : THIN_WINDOW_SUMS;
+    const size_t rows = terms < THIN_MOST ? THIN_MOST : terms;
+    t->each = t->out * rows > sums ? t->out * rows : sums;
+    MQ_TRY(mq_alloc(rows * t->out, sizeof(float), "a layer's weights", &t->weights, error));
+    MQ_TRY(mq_alloc(NORM_TASKS * t->each, sizeof(double), "a layer's sums", &t->partial, error));
+    return t->kernel == 3 && shape->backward_data ? thin_window_create(t, error) : MQ_OK;
 }
 
 void thin_destroy(thin_layer *t) {
     if (!t) return;
+    thin_window_destroy(t);
     mq_free(t->weights);
     mq_free(t->partial);
     mq_free(t);
 }
 
-static const void *pixel_at(const thin_layer *t, const void *x, size_t p) {
-    return (const char *)x + p * t->in * mq_dtype_size(t->type);
-}
-
-static void sums_task(void *context, size_t task) {
-    const thin_layer *t = context;
-    double sum[THIN_MOST] = {0}, products[THIN_MOST][THIN_MOST] = {{0}};
-    float x[PIECE * THIN_MOST];
-    size_t first, count;
-    norm_share(t->pixels, NORM_TASKS, task, &first, &count);
-    for (size_t end = first + count; first < end; first += PIECE) {
-        const size_t n = end - first < PIECE ? end - first : PIECE;
-        thin_widen_avx512(pixel_at(t, t->x, first), t->type, t->in, n, x);
-        thin_sums_avx512(x, n, sum, products);
-    }
-    double *to = t->partial + task * partial_each(t);
-    memcpy(to, sum, sizeof sum);
-    memcpy(to + THIN_MOST, products, sizeof products);
-}
-
-void thin_begin(thin_layer *t, const float *weights, bool bf16, const void *x, mq_dtype type, size_t pixels) {
+void thin_begin(thin_layer *t, const float *weights, bool bf16, const void *x, mq_dtype type, size_t n) {
     for (size_t o = 0; o < t->out; o++)
-        for (size_t k = 0; k < t->in; k++) {
-            const float w = weights[o * t->in + k];
+        for (size_t k = 0; k < t->terms; k++) {
+            const float w = weights[o * t->terms + k];
             t->weights[k * t->out + o] = bf16 ? mq_bf16_to_f32(mq_f32_to_bf16(w)) : w;
         }
     t->x = x;
     t->type = type;
-    t->pixels = pixels;
-    memset(t->sum, 0, sizeof t->sum);
-    memset(t->products, 0, sizeof t->products);
-    mq_parallel(NORM_TASKS, sums_task, t);
-    for (size_t task = 0; task < NORM_TASKS; task++) {
-        const double *from = t->partial + task * partial_each(t);
-        for (size_t k = 0; k < THIN_MOST; k++) {
-            t->sum[k] += from[k];
-            for (size_t j = k; j < THIN_MOST; j++) {
-                t->products[k][j] += from[THIN_MOST + k * THIN_MOST + j];
-                t->products[j][k] = t->products[k][j];
-            }
-        }
-    }
+    t->n = n;
+    if (t->kernel == 1)
+        thin_point_sums(t);
+    else
+        thin_window_sums(t);
 }
 
 static double weight(const thin_layer *t, size_t k, size_t o) {
     return (double)t->weights[k * t->out + o];
 }
 
-/* (W v)_o */
-static double applied(const thin_layer *t, size_t o, const double *v) {
+double thin_applied(const thin_layer *t, size_t o, const double *v) {
     double sum = 0;
-    for (size_t k = 0; k < t->in; k++) sum += weight(t, k, o) * v[k];
+    for (size_t k = 0; k < t->terms; k++) sum += weight(t, k, o) * v[k];
     return sum;
 }
 
 void thin_moments(const thin_layer *t, double *sum, double *square) {
     for (size_t o = 0; o < t->out; o++) {
-        sum[o] = applied(t, o, t->sum);
+        sum[o] = thin_applied(t, o, t->sum);
         square[o] = 0;
-        for (size_t k = 0; k < t->in; k++) square[o] += weight(t, k, o) * applied(t, o, t->products[k]);
+        for (size_t k = 0; k < t->terms; k++)
+            square[o] += weight(t, k, o) * thin_applied(t, o, t->products[k]);
     }
 }
 
 void thin_values(const thin_layer *t, float *z) {
-    float x[THIN_TILE * THIN_MOST];
-    for (size_t p = 0; p < t->pixels; p++) {
-        thin_widen_avx512(pixel_at(t, t->x, p), t->type, t->in, 1, x);
-        for (size_t o = 0; o < t->out; o++, z++) {
-            *z = t->weights[o] * x[0];
-            for (size_t k = 1; k < thin_terms(t->in); k++) *z = fmaf(t->weights[k * t->out + o], x[k], *z);
-        }
-    }
-}
-
-/* The pixel of p's window `column` of a row, the first of its tile. */
-static size_t pixel_of(const pooled_norm *p, size_t row, size_t column) {
-    return (row * 2 * (size_t)p->w + column) * 2;
-}
-
-/* Tiles side by side: [windows][2][2] pixels. */
-static void gather(const pooled_norm *p, size_t row, size_t column, size_t windows, float *x) {
-    const thin_layer *t = p->thin;
-    float line[2][2 * PIECE * THIN_MOST];
-    for (size_t y = 0; y < 2; y++)
-        thin_widen_avx512(pixel_at(t, t->x, pixel_of(p, row, column) + y * 2 * (size_t)p->w), t->type, t->in,
-                          2 * windows, line[y]);
-    thin_tiles_avx512(line[0], line[1], windows, x);
+    if (t->kernel == 1)
+        thin_point_values(t, z);
+    else
+        thin_window_values(t, z);
 }
 
 void thin_forward_row(const pooled_norm *p, size_t row) {
-    float x[PIECE * THIN_TILE * THIN_MOST];
-    const size_t width = (size_t)p->w;
-    for (size_t column = 0; column < width; column += PIECE) {
-        const size_t n = width - column < PIECE ? width - column : PIECE;
-        gather(p, row, column, n, x);
-        thin_forward_avx512(p, x, n, (row * width + column) * (size_t)p->c);
-    }
+    if (p->thin->kernel == 1)
+        thin_point_forward_row(p, row);
+    else
+        thin_window_forward_row(p, row);
 }
 
-/* ---- backward ---- */
-
 void thin_begin_gradient(thin_layer *t, const norm_backward *k) {
-    double centre[THIN_MOST] = {0}, offset[THIN_MOST] = {0}, mix[THIN_MOST][THIN_MOST] = {{0}};
-    for (size_t i = 0; i < t->in && t->pixels; i++) {
-        t->centre[i] = (float)(t->sum[i] / (double)t->pixels);
-        centre[i] = (double)t->centre[i];
-    }
-    for (size_t o = 0; o < t->out; o++) {
-        const double slope = (double)k->slope[o];
-        const double away = applied(t, o, centre) - (double)k->mean[o];
-        for (size_t i = 0; i < t->in; i++) {
-            offset[i] += weight(t, i, o) * ((double)k->b[o] + slope * away);
-            for (size_t j = 0; j < t->in; j++) mix[i][j] += weight(t, i, o) * slope * weight(t, j, o);
-        }
-    }
-    for (size_t i = 0; i < THIN_MOST; i++) {
-        t->offset[i] = (float)offset[i];
-        for (size_t j = 0; j < THIN_MOST; j++) t->mix[i][j] = (float)mix[i][j];
-    }
-    memset(t->partial, 0, NORM_TASKS * partial_each(t) * sizeof(double));
+    memset(t->partial, 0, NORM_TASKS * t->each * sizeof(double));
+    if (t->kernel == 1)
+        thin_point_begin_gradient(t, k);
+    else if (t->window)
+        thin_window_begin_gradient(t, k);
 }
 
 void thin_gradient(const pooled_norm *p, size_t task, size_t row, int column, int columns, const float *dy,
                    void *dx, mq_dtype type) {
-    const thin_layer *t = p->thin;
-    float x[PIECE * THIN_TILE * THIN_MOST], out[PIECE * THIN_TILE * THIN_MOST];
-    double *dw = t->partial + task * partial_each(t);
-    const size_t end = (size_t)(column + columns), c = (size_t)p->c;
-    for (size_t at = (size_t)column; at < end; at += PIECE, dy += PIECE * c) {
-        const size_t n = end - at < PIECE ? end - at : PIECE;
-        gather(p, row, at, n, x);
-        thin_gradient_avx512(p, x, n, (row * (size_t)p->w + at) * c, dy, out, dw);
-        if (!dx) continue;
-        for (size_t y = 0; y < 2; y++) {
-            const size_t pixel = pixel_of(p, row, at) + y * 2 * (size_t)p->w;
-            thin_narrow_avx512(out, y, n, t->in, (char *)dx + pixel * t->in * mq_dtype_size(type), type);
-        }
-    }
+    if (p->thin->kernel == 1)
+        thin_point_gradient(p, task, row, column, columns, dy, dx, type);
+    else
+        thin_window_gradient(p, task, row, column, columns, dy, dx, type);
 }
 
-void thin_weights_gradient(const thin_layer *t, const norm_backward *k, float *dw) {
+void thin_end_gradient(const thin_layer *t, const norm_backward *k, void *dx, mq_dtype type, float *dw) {
+    if (t->window && dx) thin_window_end_gradient(t, dx, type);
     for (size_t o = 0; o < t->out; o++) {
         const double slope = (double)k->slope[o], level = (double)k->b[o] - slope * (double)k->mean[o];
-        for (size_t i = 0; i < t->in; i++) {
+        for (size_t i = 0; i < t->terms; i++) {
             double sum = 0;
             for (size_t task = 0; task < NORM_TASKS; task++)
-                sum += t->partial[task * partial_each(t) + i * t->out + o];
-            dw[o * t->in + i] = (float)(sum - level * t->sum[i] - slope * applied(t, o, t->products[i]));
+                sum += t->partial[task * t->each + i * t->out + o];
+            dw[o * t->terms + i] =
+                (float)(sum - level * t->sum[i] - slope * thin_applied(t, o, t->products[i]));
         }
     }
 }

@@ -140,6 +140,19 @@ static const char THIN[] = "name: thin\ntask: detection\nclasses: 1\nanchors: [[
                            "  - batch_norm\n"
                            "  - conv: {out: 6, kernel: 1}\n";
 
+/* The same of 3x3 kernels, of an image's three channels and of one. */
+static const char WINDOWS[] = "name: windows\ntask: detection\nclasses: 1\nanchors: [[20, 20]]\n"
+                              "input: {channels: 3, height: 12, width: 20}\n"
+                              "layers:\n"
+                              "  - conv: {out: 32, kernel: 3, name: three}\n"
+                              "  - batch_norm\n"
+                              "  - max_pool: {kernel: 2}\n"
+                              "  - conv: {out: 1, kernel: 3, activation: relu6, bias: true}\n"
+                              "  - conv: {out: 16, kernel: 3, activation: relu6, name: one}\n"
+                              "  - batch_norm\n"
+                              "  - max_pool: {kernel: 2}\n"
+                              "  - conv: {out: 6, kernel: 3}\n";
+
 const char OPS_NET_BLOCKED[] = "name: blocked\ntask: classification\nclasses: 10\n"
                                "input: {channels: 3, height: 16, width: 16}\n"
                                "layers:\n"
@@ -153,9 +166,9 @@ const char OPS_NET_BLOCKED[] = "name: blocked\ntask: classification\nclasses: 10
                                "  - max_pool\n"
                                "  - linear: {out: 10, weight_bits: 8, activation_bits: 8}\n";
 
-const ops_net OPS_NETS[] = {{ODD, 1, 3},    {BRANCHES, 1, 3}, {CHAIN, 6, 9}, {FORKS, 1, 3},
-                            {PAIRS, 1, 3},  {TILES, 1, 3},    {THIN, 2, 3},  {OPS_NET_BLOCKED, 1, 3},
-                            {DOREFA, 6, 9}, {NULL, 0, 0}};
+const ops_net OPS_NETS[] = {
+    {ODD, 1, 3},  {BRANCHES, 1, 3}, {CHAIN, 6, 9},           {FORKS, 1, 3},  {PAIRS, 1, 3}, {TILES, 1, 3},
+    {THIN, 2, 3}, {WINDOWS, 2, 3},  {OPS_NET_BLOCKED, 1, 3}, {DOREFA, 6, 9}, {NULL, 0, 0}};
 
 const ops_net OPS_NET_LARGE = {"name: large\ntask: detection\nclasses: 1\nanchors: [[20, 20]]\n"
                                "input: {channels: 2, height: 120, width: 120}\n"

@@ -7,15 +7,21 @@
 
 #include "ops/pooled_norm.h"
 
-enum { ROWS = 3, WIDTH = 150 /* windows: more than two pieces */, PIXELS = ROWS * WIDTH * THIN_TILE };
+enum { MOST_PIXELS = 2 * 3 * 150 * THIN_TILE, MOST_OUT = 48 };
+
+/* Of the pool: its windows, and how many rows a task has. */
+typedef struct shape {
+    size_t kernel, images, rows, width, rows_of_task;
+} shape;
 
 typedef struct layer {
-    size_t in, out;
-    float x[PIXELS * THIN_MOST]; /* the values */
-    void *stored;                /* of the type under test */
-    float *weights;              /* [out][in] */
+    size_t in, out, terms, pixels;
+    shape shape;
+    float x[MOST_PIXELS * THIN_MOST]; /* the values */
+    void *stored;                     /* of the type under test */
+    float *weights;                   /* [out][terms] */
     thin_layer *thin;
-    float *z; /* [PIXELS][out] */
+    float *z; /* [pixels][out] */
 } layer;
 
 static void *bytes(size_t count) {
@@ -25,7 +31,7 @@ static void *bytes(size_t count) {
 }
 
 static void store(layer *l, mq_dtype type) {
-    const size_t count = PIXELS * l->in;
+    const size_t count = l->pixels * l->in;
     for (size_t i = 0; i < count; i++) {
         if (type == MQ_F32) {
             ((float *)l->stored)[i] = l->x[i];
@@ -39,18 +45,20 @@ static void store(layer *l, mq_dtype type) {
     }
 }
 
-static void open_layer(layer *l, size_t in, size_t out, mq_dtype type) {
-    *l = (layer){.in = in, .out = out};
-    float *drawn = ops_normal(PIXELS * in, in + out);
-    for (size_t i = 0; i < PIXELS * in; i++) l->x[i] = drawn[i] + 0.5f; /* a mean that is not 0 */
+static void open_layer(layer *l, const shape *sh, size_t in, size_t out, mq_dtype type) {
+    *l = (layer){.in = in, .out = out, .terms = sh->kernel * sh->kernel * in, .shape = *sh};
+    l->pixels = sh->images * sh->rows * sh->width * THIN_TILE;
+    float *drawn = ops_normal(l->pixels * in, in + out);
+    for (size_t i = 0; i < l->pixels * in; i++) l->x[i] = drawn[i] + 0.5f; /* a mean that is not 0 */
     mq_free(drawn);
-    l->stored = bytes(PIXELS * in * sizeof(float));
-    l->weights = ops_normal(in * out, 7);
-    for (size_t i = 0; i < in * out && type == MQ_U8; i++) l->weights[i] = roundf(3 * l->weights[i]);
+    l->stored = bytes(l->pixels * in * sizeof(float));
+    l->weights = ops_normal(l->terms * out, 7);
+    for (size_t i = 0; i < l->terms * out && type == MQ_U8; i++) l->weights[i] = roundf(3 * l->weights[i]);
     store(l, type);
-    OK(thin_create(in, out, &l->thin, ERROR));
-    l->z = bytes(PIXELS * out * sizeof(float));
-    thin_begin(l->thin, l->weights, false, l->stored, type, PIXELS);
+    const thin_shape s = {sh->kernel, in, out, 2 * sh->rows, 2 * sh->width, true};
+    OK(thin_create(&s, &l->thin, ERROR));
+    l->z = bytes(l->pixels * out * sizeof(float));
+    thin_begin(l->thin, l->weights, false, l->stored, type, sh->images);
     thin_values(l->thin, l->z);
 }
 
@@ -61,27 +69,44 @@ static void close_layer(layer *l) {
     mq_free(l->z);
 }
 
+/* The element of x that output p multiplies with weight k of in*kernel*kernel; NO_ELEMENT outside the image.
+ */
+#define NO_ELEMENT SIZE_MAX
+static size_t element_of(const layer *l, size_t p, size_t k) {
+    const size_t kernel = l->shape.kernel, w = 2 * l->shape.width, h = 2 * l->shape.rows;
+    const size_t y = p / w % h + k / kernel % kernel - kernel / 2, x = p % w + k % kernel - kernel / 2;
+    if (y >= h || x >= w) return NO_ELEMENT; /* below 0, too */
+    return ((p / w / h * h + y) * w + x) * l->in + k / kernel / kernel;
+}
+
+static double term_of(const layer *l, size_t p, size_t k) {
+    const size_t at = element_of(l, p, k);
+    return at == NO_ELEMENT ? 0 : (double)l->x[at];
+}
+
 static void near(const char *what, double got, double want, double bound) {
     if (!(fabs(got - want) <= bound)) fail_msg("%s: got %.9g, expected %.9g", what, got, want);
 }
 
 /* z, and its sums; of whole numbers exactly. */
 static void check_moments(const layer *l, bool whole) {
-    double sum[64], square[64];
+    double sum[MOST_OUT], square[MOST_OUT];
     thin_moments(l->thin, sum, square);
     for (size_t o = 0; o < l->out; o++) {
         double s = 0, q = 0, size = 0;
-        for (size_t p = 0; p < PIXELS; p++) {
+        for (size_t p = 0; p < l->pixels; p++) {
             double z = 0;
-            for (size_t k = 0; k < l->in; k++)
-                z += (double)l->weights[o * l->in + k] * (double)l->x[p * l->in + k];
+            for (size_t k = 0; k < l->terms; k++)
+                z += (double)l->weights[o * l->terms + k] * term_of(l, p, k);
             near("z", (double)l->z[p * l->out + o], z, whole ? 0 : 1e-5);
             s += z;
             q += z * z;
             size += fabs(z);
         }
-        near("sum", sum[o], s, whole ? 0 : 1e-12 * size);
-        near("square", square[o], q, whole ? 0 : 1e-12 * q);
+        /* of 3x3 windows float32 sums of up to 64 come first */
+        const double rounding = l->shape.kernel == 1 ? 1e-12 : 1e-6;
+        near("sum", sum[o], s, whole ? 0 : rounding * size);
+        near("square", square[o], q, whole ? 0 : rounding * q);
     }
 }
 
@@ -93,15 +118,16 @@ typedef struct pooled {
 } pooled;
 
 static void open_pooled(pooled *p, const layer *l) {
-    const size_t c = l->out, small = PIXELS / THIN_TILE * c;
+    const size_t c = l->out, small = l->pixels / THIN_TILE * c;
     p->numbers = ops_normal(7 * c, 3);
     p->dy = ops_normal(small, 4);
-    double sum[64], square[64];
+    double sum[MOST_OUT], square[MOST_OUT];
     thin_moments(l->thin, sum, square);
-    for (size_t o = 0; o < c; o++) p->numbers[o] = (float)(sum[o] / PIXELS); /* as a batch norm's are */
+    for (size_t o = 0; o < c; o++)
+        p->numbers[o] = (float)(sum[o] / (double)l->pixels); /* as a batch norm's are */
     const float *m = p->numbers, *a = m + c, *b = a + c;
-    p->norm = (pooled_norm){.h = ROWS,
-                            .w = WIDTH,
+    p->norm = (pooled_norm){.h = (int)l->shape.rows,
+                            .w = (int)l->shape.width,
                             .c = (int)c,
                             .kernel = 2,
                             .z = {l->z, NORM_REAL},
@@ -125,12 +151,12 @@ static void close_pooled(pooled *p) {
 
 /* Which maxima, and what is kept of them, to the bit. */
 static void check_forward(pooled *p, const layer *l) {
-    const size_t small = PIXELS / THIN_TILE * l->out;
+    const size_t small = l->pixels / THIN_TILE * l->out;
     for (int k = 0; k < 2; k++) {
         p->norm.thin = k ? l->thin : NULL;
         p->norm.y = p->y[k];
         p->norm.index = p->index[k];
-        for (size_t row = 0; row < ROWS; row++) {
+        for (size_t row = 0; row < l->shape.images * l->shape.rows; row++) {
             if (k)
                 pooled_norm_forward(&p->norm, row);
             else
@@ -142,45 +168,45 @@ static void check_forward(pooled *p, const layer *l) {
 }
 
 static void check_gradient(pooled *p, layer *l, mq_dtype type) {
-    const size_t c = l->out, in = l->in;
-    float *dz = bytes(PIXELS * c * sizeof(float)), *dw = bytes(c * in * sizeof(float));
-    char *dx = bytes((PIXELS * in + 1) * sizeof(float));
-    memset(dx, 0x5a, (PIXELS * in + 1) * sizeof(float));
+    const size_t c = l->out, in = l->in, width = l->shape.width;
+    float *dz = bytes(l->pixels * c * sizeof(float)), *dw = bytes(c * l->terms * sizeof(float));
+    char *dx = bytes((l->pixels * in + 1) * sizeof(float));
+    double *want_x = bytes(2 * l->pixels * in * sizeof(double)), *size_x = want_x + l->pixels * in;
+    memset(dx, 0x5a, (l->pixels * in + 1) * sizeof(float));
     p->norm.thin = l->thin;
     thin_begin_gradient(l->thin, &p->norm.backward);
-    for (size_t row = 0; row < ROWS; row++)
-        for (int column = 0, n; column < WIDTH; column += n) {
-            n = column ? WIDTH - column : 31;
-            const float *dy = p->dy + (row * WIDTH + (size_t)column) * c;
-            pooled_norm_gradient_plain(&p->norm, row, column, n, dy, dz, MQ_F32);
-            thin_gradient(&p->norm, row, row, column, n, dy, dx, type);
+    for (size_t row = 0; row < l->shape.images * l->shape.rows; row++)
+        for (size_t column = 0, n; column < width; column += n) {
+            n = column || width < 31 ? width - column : 31;
+            const float *dy = p->dy + (row * width + column) * c;
+            pooled_norm_gradient_plain(&p->norm, row, (int)column, (int)n, dy, dz, MQ_F32);
+            thin_gradient(&p->norm, row / l->shape.rows_of_task, row, (int)column, (int)n, dy, dx, type);
         }
-    thin_weights_gradient(l->thin, &p->norm.backward, dw);
+    thin_end_gradient(l->thin, &p->norm.backward, dx, type, dw);
     for (size_t o = 0; o < c; o++)
-        for (size_t k = 0; k < in; k++) {
+        for (size_t k = 0; k < l->terms; k++) {
+            const double weight = (double)l->weights[o * l->terms + k];
             double want = 0, size = 0;
-            for (size_t q = 0; q < PIXELS; q++) {
-                const double product = (double)dz[q * c + o] * (double)l->x[q * in + k];
+            for (size_t q = 0; q < l->pixels; q++) {
+                const double d = (double)dz[q * c + o], product = d * term_of(l, q, k);
+                const size_t to = element_of(l, q, k);
                 want += product;
                 size += fabs(product);
+                if (to == NO_ELEMENT) continue;
+                want_x[to] += weight * d;
+                size_x[to] += fabs(weight * d);
             }
-            near("dw", (double)dw[o * in + k], want, 1e-6 * size);
+            near("dw", (double)dw[o * l->terms + k], want, 1e-6 * size);
         }
-    for (size_t q = 0; q < PIXELS; q++)
-        for (size_t k = 0; k < in; k++) {
-            double want = 0, size = 0;
-            for (size_t o = 0; o < c; o++) {
-                const double product = (double)l->weights[o * in + k] * (double)dz[q * c + o];
-                want += product;
-                size += fabs(product);
-            }
-            const size_t at = q * in + k;
-            const float got =
-                type == MQ_BF16 ? mq_bf16_to_f32(((uint16_t *)(void *)dx)[at]) : ((float *)(void *)dx)[at];
-            near("dx", (double)got, want, 2e-6 * size + (type == MQ_BF16 ? 0x1p-8 * fabs(want) : 0));
-        }
-    const size_t end = PIXELS * in * mq_dtype_size(type);
+    for (size_t at = 0; at < l->pixels * in; at++) {
+        const float got =
+            type == MQ_BF16 ? mq_bf16_to_f32(((uint16_t *)(void *)dx)[at]) : ((float *)(void *)dx)[at];
+        near("dx", (double)got, want_x[at],
+             2e-6 * size_x[at] + (type == MQ_BF16 ? 0x1p-8 * fabs(want_x[at]) : 0));
+    }
+    const size_t end = l->pixels * in * mq_dtype_size(type);
     assert_int_equal(dx[end], 0x5a);
+    mq_free(want_x);
     mq_free(dz);
     mq_free(dw);
     mq_free(dx);
@@ -188,9 +214,9 @@ static void check_gradient(pooled *p, layer *l, mq_dtype type) {
 
 static layer tested; /* large for the stack */
 
-static void check(size_t in, size_t out, mq_dtype type) {
+static void check(const shape *sh, size_t in, size_t out, mq_dtype type) {
     pooled p;
-    open_layer(&tested, in, out, type);
+    open_layer(&tested, sh, in, out, type);
     check_moments(&tested, type == MQ_U8);
     open_pooled(&p, &tested);
     check_forward(&p, &tested);
@@ -201,18 +227,36 @@ static void check(size_t in, size_t out, mq_dtype type) {
 }
 
 static bool here(void) {
-    if (thin_fits(3, 16)) return true;
+    if (thin_fits(1, 3, 16)) return true;
     print_message("no AVX-512 on this CPU\n");
     return false;
 }
 
+static const mq_dtype TYPES[] = {MQ_F32, MQ_BF16, MQ_U8};
+enum { TYPE_COUNT = sizeof TYPES / sizeof *TYPES };
+
+/* More than two pieces wide. */
+static const shape POINT = {1, 1, 3, 150, 1};
+
 static void same_as_stored(void **state) {
     (void)state;
-    static const mq_dtype types[] = {MQ_F32, MQ_BF16, MQ_U8};
     for (size_t in = 1; in <= THIN_MOST && here(); in++)
-        for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
-            check(in, 16, types[t]);
-            check(in, 48, types[t]);
+        for (size_t t = 0; t < TYPE_COUNT; t++) {
+            check(&POINT, in, 16, TYPES[t]);
+            check(&POINT, in, 48, TYPES[t]);
+        }
+}
+
+/* Images of one window and of several pieces; tasks that end within an image, at its end and behind it. */
+static void same_as_stored_3x3(void **state) {
+    (void)state;
+    static const shape shapes[] = {{3, 2, 3, 150, 2}, {3, 2, 3, 33, 1}, {3, 3, 1, 1, 1}, {3, 1, 5, 16, 2},
+                                   {3, 2, 2, 65, 3},  {3, 1, 9, 7, 9},  {3, 2, 1, 10, 1}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes && here(); i++)
+        for (size_t t = 0; t < TYPE_COUNT; t++) {
+            check(&shapes[i], 3, 16, TYPES[t]);
+            check(&shapes[i], 1, 48, TYPES[t]);
+            if (i < 2) check(&shapes[i], 3, 48, TYPES[t]);
         }
 }
 
@@ -221,9 +265,9 @@ static void not_a_number(void **state) {
     (void)state;
     if (!here()) return;
     pooled p;
-    open_layer(&tested, 3, 16, MQ_F32);
+    open_layer(&tested, &POINT, 3, 16, MQ_F32);
     float *x = tested.stored;
-    x[3 * 5] = x[3 * (2 * WIDTH + 7) + 1] = NAN;
+    x[3 * 5] = x[3 * (2 * POINT.width + 7) + 1] = NAN;
     thin_values(tested.thin, tested.z);
     open_pooled(&p, &tested);
     check_forward(&p, &tested);
@@ -234,11 +278,13 @@ static void not_a_number(void **state) {
 /* Weights in bfloat16 where asked; sizes that do not fit. */
 static void rounded_weights(void **state) {
     (void)state;
-    assert_false(thin_fits(THIN_MOST + 1, 16));
-    assert_false(thin_fits(3, 40));
+    assert_false(thin_fits(1, THIN_MOST + 1, 16));
+    assert_false(thin_fits(1, 3, 40));
+    assert_false(thin_fits(3, 4, 16));
+    assert_false(thin_fits(5, 1, 16));
     if (!here()) return;
-    open_layer(&tested, 3, 16, MQ_F32);
-    thin_begin(tested.thin, tested.weights, true, tested.stored, MQ_F32, PIXELS);
+    open_layer(&tested, &POINT, 3, 16, MQ_F32);
+    thin_begin(tested.thin, tested.weights, true, tested.stored, MQ_F32, POINT.images);
     for (size_t o = 0; o < tested.out; o++)
         for (size_t k = 0; k < tested.in; k++)
             assert_true(tested.thin->weights[k * tested.out + o] ==
@@ -247,7 +293,7 @@ static void rounded_weights(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(same_as_stored), cmocka_unit_test(not_a_number),
-                                       cmocka_unit_test(rounded_weights)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(same_as_stored), cmocka_unit_test(same_as_stored_3x3),
+                                       cmocka_unit_test(not_a_number), cmocka_unit_test(rounded_weights)};
     return cmocka_run_group_tests(tests, ops_one_thread, NULL);
 }

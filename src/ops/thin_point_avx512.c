@@ -1,6 +1,6 @@
-/* thin_avx512.c - a thin layer's outputs tile by tile, 16 channels in a vector: what the pool keeps of them,
- * and what its gradient gives to x and the weights. */
-#include "ops/thin.h"
+/* thin_point_avx512.c - a pointwise thin layer's outputs tile by tile, 16 channels in a vector: what the pool
+ * keeps of them, and what its gradient gives to x and the weights. */
+#include "ops/thin_point.h"
 
 #include "ops/pooled_norm.h"
 

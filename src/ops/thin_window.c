@@ -1,0 +1,264 @@
+/* thin_window.c - a 3x3 thin layer row by row: its lines, its outputs' maxima, and dx, whose rows get
+ * something from two rows of the pool. */
+#include "ops/thin_window.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/parallel.h"
+#include "ops/pooled_norm.h"
+
+enum {
+    PIECE = 32, /* windows at a time */
+    PIECE_STRIDE = 2 * PIECE + 16,
+    COLUMNS = 128, /* of dx at a time */
+    COLUMNS_STRIDE = COLUMNS + 16,
+    REACH = 2 /* of dx's filter */
+};
+
+static const float NO_CENTRE[THIN_CHANNELS];
+
+bool thin_window_fits(size_t in) {
+    return in == 1 || in == THIN_CHANNELS;
+}
+
+mq_status thin_window_create(thin_layer *t, mq_error *error) {
+    MQ_TRY(mq_alloc(1, sizeof *t->window, "a layer", &t->window, error));
+    thin_window *w = t->window;
+    w->stride = t->w + 4; /* whole windows, two of them at a time */
+    MQ_TRY(mq_alloc(t->out * THIN_TILE * t->in * THIN_AREA, sizeof(float), "a layer's weights", &w->table,
+                    error));
+    return mq_alloc(NORM_TASKS * THIN_BAND * t->in * w->stride, sizeof(float), "a layer's gradient", &w->rows,
+                    error);
+}
+
+void thin_window_destroy(thin_layer *t) {
+    if (!t->window) return;
+    mq_free(t->window->table);
+    mq_free(t->window->rows);
+    mq_free(t->window);
+}
+
+void thin_window_lines(const thin_layer *t, size_t image, ptrdiff_t y, size_t rows, ptrdiff_t x,
+                       size_t columns, const float *centre, float *to, size_t stride) {
+    const ptrdiff_t width = (ptrdiff_t)t->w,
+                    end = x + (ptrdiff_t)columns < width ? x + (ptrdiff_t)columns : width;
+    const size_t first = x < 0 ? 0 : (size_t)x, before = x < 0 ? (size_t)-x : 0;
+    for (size_t r = 0; r < rows; r++, y++) {
+        const bool inside = y >= 0 && y < (ptrdiff_t)t->h;
+        const size_t begin = inside ? before : 0, count = inside ? (size_t)end - first : 0;
+        float *line = to + r * stride;
+        if (inside)
+            thin_planes_avx512(thin_pixel(t, (image * t->h + (size_t)y) * t->w + first), t->type, t->in,
+                               count, centre, line + begin, rows * stride);
+        for (size_t i = 0; i < t->in; i++, line += rows * stride) {
+            for (size_t k = 0; k < begin; k++) line[k] = 0 - centre[i];
+            for (size_t k = begin + count; k < stride; k++) line[k] = 0 - centre[i];
+        }
+    }
+}
+
+/* What `windows` of the pool read. */
+static void lines_of(const pooled_norm *p, size_t row, size_t column, size_t windows, float *lines) {
+    const ptrdiff_t y = (ptrdiff_t)(row % (size_t)p->h * 2), x = (ptrdiff_t)column * 2;
+    thin_window_lines(p->thin, row / (size_t)p->h, y - 1, THIN_CORNER, x - 1, 2 * windows + 2, NO_CENTRE,
+                      lines, PIECE_STRIDE);
+}
+
+void thin_window_values(const thin_layer *t, float *z) {
+    float lines[THIN_CHANNELS * THIN_SIDE * 16];
+    for (size_t p = 0; p < t->n * t->h * t->w; p++) {
+        const size_t x = p % t->w, y = p / t->w % t->h;
+        thin_window_lines(t, p / t->w / t->h, (ptrdiff_t)y - 1, THIN_SIDE, (ptrdiff_t)x - 1, THIN_SIDE,
+                          NO_CENTRE, lines, 16);
+        for (size_t o = 0; o < t->out; o++, z++) {
+            *z = 0;
+            for (size_t k = 0; k < t->terms; k++)
+                *z = fmaf(t->weights[k * t->out + o], lines[k / THIN_SIDE * 16 + k % THIN_SIDE], *z);
+        }
+    }
+}
+
+void thin_window_forward_row(const pooled_norm *p, size_t row) {
+    float lines[THIN_CHANNELS * THIN_CORNER * PIECE_STRIDE];
+    const size_t width = (size_t)p->w;
+    for (size_t column = 0; column < width; column += PIECE) {
+        const size_t n = width - column < PIECE ? width - column : PIECE;
+        lines_of(p, row, column, n, lines);
+        thin_window_forward_avx512(p, lines, PIECE_STRIDE, n, (row * width + column) * (size_t)p->c);
+    }
+}
+
+/* ---- what dx subtracts ---- */
+
+/* Whether kernel row or column k has an output that reads a pixel there. */
+static bool reads(int edge, size_t k) {
+    return edge == THIN_FIRST ? k < 2 : edge == THIN_MIDDLE || k > 0;
+}
+
+static void set_table(const thin_layer *t) {
+    float *to = t->window->table;
+    for (size_t o = 0; o < t->out; o++)
+        for (size_t place = 0; place < THIN_TILE; place++)
+            for (size_t i = 0; i < t->in; i++)
+                for (size_t at = 0; at < THIN_AREA; at++, to++) {
+                    const size_t y = at / THIN_CORNER - place / 2, x = at % THIN_CORNER - place % 2;
+                    const size_t term = (i * THIN_SIDE + y) * THIN_SIDE + x;
+                    *to = y < THIN_SIDE && x < THIN_SIDE ? t->weights[term * t->out + o] : 0;
+                }
+}
+
+/* Terms k: what an output, of all channels, gives to dx by it: a number, and a multiple of each term. */
+static void add_output(const thin_layer *t, size_t k, double offset, const double *mix) {
+    thin_window *w = t->window;
+    const size_t i = k / 9, row = k / 3 % 3, column = k % 3;
+    for (int y = 0; y < THIN_EDGES; y++)
+        for (int x = 0; x < THIN_EDGES; x++) {
+            if (!reads(y, row) || !reads(x, column)) continue;
+            w->offset[y][x][i] += (float)offset;
+            for (size_t j = 0; j < t->terms; j++) {
+                const size_t to_row = j / 3 % 3 + 2 - row, to_column = j % 3 + 2 - column;
+                w->filter[y][x][i][j / 9][to_row * 5 + to_column] += (float)mix[j];
+            }
+        }
+}
+
+void thin_window_begin_gradient(thin_layer *t, const norm_backward *k) {
+    thin_window *w = t->window;
+    const double pixels = (double)(t->n * t->h * t->w);
+    double centre[THIN_TERMS];
+    for (size_t i = 0; i < t->in; i++) /* every pixel is the middle of one window */
+        w->centre[i] = pixels > 0 ? (float)(t->sum[i * 9 + 4] / pixels) : 0;
+    for (size_t j = 0; j < t->terms; j++) centre[j] = (double)w->centre[j / 9];
+    memset(w->filter, 0, sizeof w->filter);
+    memset(w->offset, 0, sizeof w->offset);
+    memset(w->band, 0, sizeof w->band);
+    set_table(t);
+    for (size_t i = 0; i < t->terms; i++) {
+        double offset = 0, mix[THIN_TERMS] = {0};
+        for (size_t o = 0; o < t->out; o++) {
+            const double slope = (double)k->slope[o], weight = (double)t->weights[i * t->out + o];
+            offset += weight * ((double)k->b[o] + slope * (thin_applied(t, o, centre) - (double)k->mean[o]));
+            for (size_t j = 0; j < t->terms; j++)
+                mix[j] += weight * slope * (double)t->weights[j * t->out + o];
+        }
+        add_output(t, i, offset, mix);
+    }
+}
+
+/* ---- rows of dx ---- */
+
+static thin_edge edge_of(size_t at, size_t length) {
+    return at == 0 ? THIN_FIRST : at == length - 1 ? THIN_LAST : THIN_MIDDLE;
+}
+
+/* One pixel of the first or last column. */
+static void rest_at(const thin_layer *t, thin_edge row, thin_edge column, const float *lines, size_t at,
+                    const float *sums, float *out) {
+    const thin_window *w = t->window;
+    float sum[THIN_CHANNELS];
+    for (size_t i = 0; i < t->in; i++) sum[i] = sums[i * w->stride + at] - w->offset[row][column][i];
+    for (size_t j = 0; j < t->in; j++)
+        for (size_t k = 0; k < THIN_FILTER; k++) {
+            const float x = lines[(j * 5 + k / 5) * COLUMNS_STRIDE + at + k % 5];
+            for (size_t i = 0; i < t->in; i++) sum[i] -= w->filter[row][column][i][j][k] * x;
+        }
+    for (size_t i = 0; i < t->in; i++) out[i * COLUMNS_STRIDE + at] = sum[i];
+}
+
+/* Row y of an image, of which W^T g is [in][stride] from column -1 on. */
+static void finish_row(const thin_layer *t, size_t image, size_t y, const float *sums, void *dx,
+                       mq_dtype type) {
+    thin_window *w = t->window;
+    const thin_edge edge = edge_of(y, t->h);
+    float lines[THIN_CHANNELS * 5 * COLUMNS_STRIDE], out[THIN_CHANNELS * COLUMNS_STRIDE];
+    for (size_t x = 0; x < t->w; x += COLUMNS) {
+        const size_t n = t->w - x < COLUMNS ? t->w - x : COLUMNS, pixel = (image * t->h + y) * t->w + x;
+        const float *from = sums + 1 + x;
+        thin_window_lines(t, image, (ptrdiff_t)y - REACH, 5, (ptrdiff_t)x - REACH, n + 2 * REACH, w->centre,
+                          lines, COLUMNS_STRIDE);
+        thin_window_rest_avx512(w->filter[edge][THIN_MIDDLE], w->offset[edge][THIN_MIDDLE], t->in, lines,
+                                COLUMNS_STRIDE, n, from, w->stride, out, COLUMNS_STRIDE);
+        if (x == 0) rest_at(t, edge, THIN_FIRST, lines, 0, from, out);
+        if (x + n == t->w) rest_at(t, edge, THIN_LAST, lines, n - 1, from, out);
+        thin_pixels_avx512(out, COLUMNS_STRIDE, t->in, n, (char *)dx + pixel * t->in * mq_dtype_size(type),
+                           type);
+    }
+}
+
+static float *row_of(const thin_layer *t, size_t task, size_t row) {
+    const thin_window *w = t->window;
+    return w->rows + (task * THIN_BAND + row) * t->in * w->stride;
+}
+
+/* Of the four rows of W^T g that a row of the pool adds to, the upper two are the lower two of the row before
+ * it, where this task had that. */
+static void begin_row(const thin_layer *t, size_t task, size_t row) {
+    thin_window *w = t->window;
+    const size_t two = 2 * t->in * w->stride;
+    if (w->band[task].end == 0) w->band[task].first = row;
+    if (w->band[task].first == row || row % (t->h / 2) == 0)
+        memset(row_of(t, task, 0), 0, two * sizeof(float));
+    else
+        memcpy(row_of(t, task, 0), row_of(t, task, 2), two * sizeof(float));
+    memset(row_of(t, task, 2), 0, two * sizeof(float));
+    w->band[task].end = row + 1;
+}
+
+/* Rows of which all is added up; a task's first two it keeps. */
+static void end_row(const thin_layer *t, size_t task, size_t row, void *dx, mq_dtype type) {
+    const thin_window *w = t->window;
+    const size_t half = t->h / 2, y = row % half * 2, image = row / half;
+    if (w->band[task].first == row && y > 0) {
+        memcpy(row_of(t, task, 4), row_of(t, task, 0), 2 * t->in * w->stride * sizeof(float));
+    } else {
+        if (y > 0) finish_row(t, image, y - 1, row_of(t, task, 0), dx, type);
+        finish_row(t, image, y, row_of(t, task, 1), dx, type);
+    }
+    if (y + 2 == t->h) finish_row(t, image, y + 1, row_of(t, task, 2), dx, type);
+}
+
+void thin_window_gradient(const pooled_norm *p, size_t task, size_t row, int column, int columns,
+                          const float *dy, void *dx, mq_dtype type) {
+    const thin_layer *t = p->thin;
+    float lines[THIN_CHANNELS * THIN_CORNER * PIECE_STRIDE], g[NORM_PIECE];
+    const size_t c = (size_t)p->c, most = NORM_PIECE / c < PIECE ? NORM_PIECE / c : PIECE;
+    if (dx && column == 0) begin_row(t, task, row);
+    for (size_t at = (size_t)column, end = at + (size_t)columns, n; at < end; at += n, dy += n * c) {
+        n = end - at < most ? end - at : most;
+        const size_t first = (row * (size_t)p->w + at) * c;
+        lines_of(p, row, at, n, lines);
+        thin_window_weights_avx512(p, lines, PIECE_STRIDE, n, first, dy, g, t->partial + task * t->each);
+        if (dx) thin_window_scatter_avx512(p, n, first, g, row_of(t, task, 0) + 2 * at);
+    }
+    if (dx && column + columns == p->w) end_row(t, task, row, dx, type);
+}
+
+typedef struct joining {
+    const thin_layer *t;
+    void *dx;
+    mq_dtype type;
+} joining;
+
+/* The two rows that a task's first row shares with the last one of the task before. */
+static void join_task(void *context, size_t task) {
+    const joining *all = context;
+    const thin_layer *t = all->t;
+    const thin_window *w = t->window;
+    const size_t half = t->h / 2, row = w->band[task].first, two = 2 * t->in * w->stride;
+    if (w->band[task].end == 0 || row % half == 0) return;
+    size_t before = 0;
+    while (w->band[before].end != row) before++;
+    float *sums = row_of(t, task, 4);
+    const float *others = row_of(t, before, 2);
+    for (size_t i = 0; i < two; i++) sums[i] += others[i];
+    const size_t y = row % half * 2;
+    finish_row(t, row / half, y - 1, sums, all->dx, all->type);
+    finish_row(t, row / half, y, sums + two / 2, all->dx, all->type);
+}
+
+void thin_window_end_gradient(const thin_layer *t, void *dx, mq_dtype type) {
+    joining all = {t, dx, type};
+    mq_parallel(NORM_TASKS, join_task, &all);
+}

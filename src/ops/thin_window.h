@@ -1,0 +1,104 @@
+/* thin_window.h - thin layers (thin.h) of 3x3 kernels with padding of 1; private to this folder.
+ *
+ * The outputs of a pool's window read 4x4 pixels of each channel: a vector of 16, in which an output's 3x3
+ * begin at its place. Rows of pixels are widened to float32, a plane per channel ("lines"), with what is
+ * outside the image filled in.
+ *
+ * Sums: x x^T of 3x3 windows has the products of two pixels at most two rows and columns apart, each for the
+ * positions at which both belong to a window of the image. So it comes from one sum per distance and pair of
+ * channels, less what the image's first or last row and column have of it.
+ *
+ * dx: with z - mean = W (x - centre) + (W centre - mean), in which x - centre is -centre outside the image,
+ *   dx = scattered W^T g - offset - 5x5 convolution of (x - centre),
+ * filter and offset being sums over the outputs that read the pixel; in the image's first and last row and
+ * column these are fewer. */
+#ifndef MIXQ_OPS_THIN_WINDOW_H
+#define MIXQ_OPS_THIN_WINDOW_H
+
+#include "ops/thin.h"
+#include "ops/train_op.h"
+
+enum {
+    THIN_SIDE = 3,      /* of a kernel */
+    THIN_CHANNELS = 3,  /* at most */
+    THIN_DISTANCES = 5, /* of columns, from -2 on */
+    THIN_CORNER = 4,    /* side of what a pool's window reads */
+    THIN_AREA = THIN_CORNER * THIN_CORNER,
+    THIN_FILTER = 5 * 5,
+    THIN_BAND = 6 /* rows of sums of a task: a window's, and two that the task before adds to */
+};
+
+/* Rows or columns of an image, or all of the one in a row of the other. */
+typedef enum thin_edge { THIN_FIRST, THIN_MIDDLE, THIN_LAST, THIN_EDGES } thin_edge;
+
+/* Over some positions (y, x): of x[i] and of x[i] at (y, x) times x[j] at (y + rows, x + columns). */
+typedef struct thin_products {
+    double dot[THIN_SIDE][THIN_DISTANCES][THIN_CHANNELS][THIN_CHANNELS], sum[THIN_CHANNELS];
+} thin_products;
+
+/* [which rows][THIN_MIDDLE: all columns; else that one] */
+typedef struct thin_totals {
+    thin_products of[THIN_EDGES][THIN_EDGES];
+} thin_totals;
+
+enum { THIN_WINDOW_SUMS = sizeof(thin_totals) / sizeof(double) };
+
+/* What dx needs. */
+typedef struct thin_window {
+    float centre[THIN_CHANNELS];
+    float filter[THIN_EDGES][THIN_EDGES][THIN_CHANNELS][THIN_CHANNELS][THIN_FILTER]; /* [of dx][of x] */
+    float offset[THIN_EDGES][THIN_EDGES][THIN_CHANNELS];
+    float *table; /* [out][THIN_TILE][in][THIN_AREA]: weights of an output at its place, else 0 */
+    /* Of a task: its rows of the pool, and of W^T g [THIN_BAND][in][stride] from column -1 on. */
+    struct {
+        size_t first, end;
+    } band[NORM_TASKS];
+    float *rows;
+    size_t stride;
+} thin_window;
+
+bool thin_window_fits(size_t in);
+mq_status thin_window_create(thin_layer *t, mq_error *error) MQ_MUST_CHECK; /* t->window */
+void thin_window_destroy(thin_layer *t);
+
+/* As in thin.h; the gradient's first and last for those whose dx is wanted. */
+void thin_window_sums(thin_layer *t); /* sum and products */
+void thin_window_values(const thin_layer *t, float *z);
+void thin_window_forward_row(const struct pooled_norm *p, size_t row);
+void thin_window_begin_gradient(thin_layer *t, const norm_backward *k);
+void thin_window_gradient(const struct pooled_norm *p, size_t task, size_t row, int column, int columns,
+                          const float *dy, void *dx, mq_dtype type);
+void thin_window_end_gradient(const thin_layer *t, void *dx, mq_dtype type);
+
+/* Rows from y on and columns from x on, less the centre, into to[in][rows][stride]: `columns` of them, then
+ * what is outside the image up to stride, which is a multiple of 16. */
+void thin_window_lines(const thin_layer *t, size_t image, ptrdiff_t y, size_t rows, ptrdiff_t x,
+                       size_t columns, const float *centre, float *to, size_t stride);
+
+/* ---- thin_window_avx512.c ---- */
+
+/* Pixels [pixels][in] less the centre into to[in][plane]; and such planes, float32, back. */
+void thin_planes_avx512(const void *from, mq_dtype type, size_t in, size_t pixels, const float *centre,
+                        float *to, size_t plane);
+void thin_pixels_avx512(const float *from, size_t plane, size_t in, size_t pixels, void *to, mq_dtype type);
+/* Adds up, of lines [in][rows + 2][stride] from column -2 on, what is not before in the order of rows,
+ * columns. */
+void thin_window_products_avx512(const float *lines, size_t stride, size_t rows, size_t columns, size_t in,
+                                 thin_products *to);
+/* Of `windows` beside each other, lines [in][THIN_CORNER][stride]; at: of the pool's elements, of the first.
+ */
+void thin_window_forward_avx512(const struct pooled_norm *p, const float *lines, size_t stride,
+                                size_t windows, size_t at);
+/* g [windows][out] = a dy; dw [terms][out] gets what is added. */
+void thin_window_weights_avx512(const struct pooled_norm *p, const float *lines, size_t stride,
+                                size_t windows, size_t at, const float *dy, float *g, double *dw);
+/* Adds W^T g to rows [THIN_CORNER][in][t->window->stride] from the first window's first column on. */
+void thin_window_scatter_avx512(const struct pooled_norm *p, size_t windows, size_t at, const float *g,
+                                float *rows);
+/* out [in][to_stride] = sums [in][from_stride] - offset - filter applied to lines [in][5][stride] from column
+ * -2 on. */
+void thin_window_rest_avx512(float (*filter)[THIN_CHANNELS][THIN_FILTER], const float *offset, size_t in,
+                             const float *lines, size_t stride, size_t columns, const float *sums,
+                             size_t from_stride, float *out, size_t to_stride);
+
+#endif
