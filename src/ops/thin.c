@@ -11,7 +11,7 @@
 
 bool thin_fits(size_t kernel, size_t in, size_t out) {
     if (!norm_avx512(out) || !thin_avx512()) return false;
-    return kernel == 1 ? in <= THIN_MOST : kernel == 3 && thin_window_fits(in);
+    return kernel == 1 ? in <= THIN_MOST : kernel == THIN_SIDE && thin_window_fits(in);
 }
 
 mq_status thin_create(const thin_shape *shape, thin_layer **result, mq_error *error) {
@@ -28,14 +28,18 @@ mq_status thin_create(const thin_shape *shape, thin_layer **result, mq_error *er
     const size_t rows = terms < THIN_MOST ? THIN_MOST : terms;
     t->each = t->out * rows > sums ? t->out * rows : sums;
     MQ_TRY(mq_alloc(rows * t->out, sizeof(float), "a layer's weights", &t->weights, error));
+    if (t->kernel == THIN_SIDE)
+        MQ_TRY(
+            mq_alloc(THIN_SIDE * THIN_CHANNELS * t->out, THIN_QUAD, "a layer's weights", &t->codes, error));
     MQ_TRY(mq_alloc(NORM_TASKS * t->each, sizeof(double), "a layer's sums", &t->partial, error));
-    return t->kernel == 3 && shape->backward_data ? thin_window_create(t, error) : MQ_OK;
+    return t->kernel == THIN_SIDE && shape->backward_data ? thin_window_create(t, error) : MQ_OK;
 }
 
 void thin_destroy(thin_layer *t) {
     if (!t) return;
     thin_window_destroy(t);
     mq_free(t->weights);
+    mq_free(t->codes);
     mq_free(t->partial);
     mq_free(t);
 }
@@ -52,7 +56,7 @@ void thin_begin(thin_layer *t, const float *weights, bool bf16, const void *x, m
     if (t->kernel == 1)
         thin_point_sums(t);
     else
-        thin_window_sums(t);
+        thin_window_begin(t);
 }
 
 static double weight(const thin_layer *t, size_t k, size_t o) {

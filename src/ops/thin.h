@@ -12,7 +12,8 @@
  * that read a pixel: W^T g is scattered from the maxima, and the rest a convolution of 5x5 (thin_window.h).
  * Sums are float64, of tasks of fixed size.
  *
- * The layer's input [n][h][w][in] is float32, bfloat16 or bytes; z [n][h][w][out], the large side of
+ * The layer's input [n][h][w][in] is float32, bfloat16 or bytes (of 3x3 layers these only with
+ * mq_dnn_has_codes; weights are then whole numbers -128..127); z [n][h][w][out], the large side of
  * pooled_norm.h. In training, and with AVX-512 only.
  *
  * thin.c has what is the same for both kernels, thin_point.c and thin_window.c the rest. */
@@ -26,7 +27,8 @@
 enum {
     THIN_MOST = 4 /* input channels */,
     THIN_TILE = 4 /* positions */,
-    THIN_TERMS = 27 /* at most, of 3x3 pixels of three channels */
+    THIN_TERMS = 27 /* at most, of 3x3 pixels of three channels */,
+    THIN_QUAD = 4 /* bytes that are multiplied and summed at once */
 };
 
 struct pooled_norm;
@@ -38,7 +40,8 @@ typedef struct thin_layer {
     mq_dtype type;
     size_t n, h, w; /* of x and z */
     double sum[THIN_TERMS], products[THIN_TERMS][THIN_TERMS];
-    float *weights;  /* [terms; at least THIN_MOST][out], terms as in a layer's weights; 0 behind them */
+    float *weights; /* [terms; at least THIN_MOST][out], terms as in a layer's weights; 0 behind them */
+    int8_t *codes;  /* of a 3x3 layer of bytes: [3][quads][out][THIN_QUAD], a row of the kernel as x has it */
     double *partial; /* [NORM_TASKS][each] */
     size_t each;
     /* Of dx. A pointwise layer: what it subtracts from W^T g, and multiplies with x - centre. */

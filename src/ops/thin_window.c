@@ -12,6 +12,7 @@
 enum {
     PIECE = 32, /* windows at a time */
     PIECE_STRIDE = 2 * PIECE + 16,
+    BYTES_STRIDE = (2 * PIECE + 2) * THIN_CHANNELS + THIN_QUAD,
     COLUMNS = 128, /* of dx at a time */
     COLUMNS_STRIDE = COLUMNS + 16,
     REACH = 2 /* of dx's filter */
@@ -40,21 +41,25 @@ void thin_window_destroy(thin_layer *t) {
     mq_free(t->window);
 }
 
+thin_row thin_window_row(const thin_layer *t, size_t image, ptrdiff_t y, ptrdiff_t x, size_t columns) {
+    const ptrdiff_t width = (ptrdiff_t)t->w, end = x + (ptrdiff_t)columns, last = end < width ? end : width;
+    const ptrdiff_t first = x < 0 ? 0 : x;
+    if (y < 0 || y >= (ptrdiff_t)t->h || first >= last) return (thin_row){.outside = columns};
+    return (thin_row){(size_t)(first - x), (size_t)(last - first),
+                      thin_pixel(t, (image * t->h + (size_t)y) * t->w + (size_t)first)};
+}
+
 void thin_window_lines(const thin_layer *t, size_t image, ptrdiff_t y, size_t rows, ptrdiff_t x,
                        size_t columns, const float *centre, float *to, size_t stride) {
-    const ptrdiff_t width = (ptrdiff_t)t->w,
-                    end = x + (ptrdiff_t)columns < width ? x + (ptrdiff_t)columns : width;
-    const size_t first = x < 0 ? 0 : (size_t)x, before = x < 0 ? (size_t)-x : 0;
-    for (size_t r = 0; r < rows; r++, y++) {
-        const bool inside = y >= 0 && y < (ptrdiff_t)t->h;
-        const size_t begin = inside ? before : 0, count = inside ? (size_t)end - first : 0;
+    for (size_t r = 0; r < rows; r++) {
+        const thin_row row = thin_window_row(t, image, y + (ptrdiff_t)r, x, columns);
         float *line = to + r * stride;
-        if (inside)
-            thin_planes_avx512(thin_pixel(t, (image * t->h + (size_t)y) * t->w + first), t->type, t->in,
-                               count, centre, line + begin, rows * stride);
+        if (row.count)
+            thin_planes_avx512(row.pixels, t->type, t->in, row.count, centre, line + row.outside,
+                               rows * stride);
         for (size_t i = 0; i < t->in; i++, line += rows * stride) {
-            for (size_t k = 0; k < begin; k++) line[k] = 0 - centre[i];
-            for (size_t k = begin + count; k < stride; k++) line[k] = 0 - centre[i];
+            for (size_t k = 0; k < row.outside; k++) line[k] = 0 - centre[i];
+            for (size_t k = row.outside + row.count; k < stride; k++) line[k] = 0 - centre[i];
         }
     }
 }
@@ -80,14 +85,51 @@ void thin_window_values(const thin_layer *t, float *z) {
     }
 }
 
+static void forward_bytes(const pooled_norm *p, size_t row, size_t column, size_t windows) {
+    const thin_layer *t = p->thin;
+    uint8_t rows[THIN_CORNER][BYTES_STRIDE];
+    for (size_t y = 0; y < THIN_CORNER; y++) {
+        const thin_row r = thin_window_row(t, row / (size_t)p->h, (ptrdiff_t)(row % (size_t)p->h * 2 + y) - 1,
+                                           (ptrdiff_t)column * 2 - 1, 2 * windows + 2);
+        const size_t before = r.outside * t->in, count = r.count * t->in;
+        memset(rows[y], 0, before);
+        if (count) memcpy(rows[y] + before, r.pixels, count);
+        memset(rows[y] + before + count, 0, BYTES_STRIDE - before - count);
+    }
+    thin_window_forward_bytes(p, rows[0], BYTES_STRIDE, windows,
+                              (row * (size_t)p->w + column) * (size_t)p->c);
+}
+
 void thin_window_forward_row(const pooled_norm *p, size_t row) {
     float lines[THIN_CHANNELS * THIN_CORNER * PIECE_STRIDE];
     const size_t width = (size_t)p->w;
     for (size_t column = 0; column < width; column += PIECE) {
         const size_t n = width - column < PIECE ? width - column : PIECE;
+        if (p->thin->type == MQ_U8) {
+            forward_bytes(p, row, column, n);
+            continue;
+        }
         lines_of(p, row, column, n, lines);
         thin_window_forward_avx512(p, lines, PIECE_STRIDE, n, (row * width + column) * (size_t)p->c);
     }
+}
+
+/* The weights of a row of the kernel, as a row of x has its pixels. */
+static void set_codes(const thin_layer *t) {
+    const size_t quads = (THIN_SIDE * t->in + THIN_QUAD - 1) / THIN_QUAD;
+    memset(t->codes, 0, THIN_SIDE * THIN_CHANNELS * t->out * THIN_QUAD);
+    for (size_t k = 0; k < t->terms; k++) {
+        const size_t row = k / THIN_SIDE % THIN_SIDE,
+                     byte = k % THIN_SIDE * t->in + k / (THIN_SIDE * THIN_SIDE);
+        for (size_t o = 0; o < t->out; o++)
+            t->codes[((row * quads + byte / THIN_QUAD) * t->out + o) * THIN_QUAD + byte % THIN_QUAD] =
+                (int8_t)t->weights[k * t->out + o];
+    }
+}
+
+void thin_window_begin(thin_layer *t) {
+    if (t->type == MQ_U8) set_codes(t);
+    thin_window_sums(t);
 }
 
 /* ---- what dx subtracts ---- */

@@ -62,7 +62,8 @@ mq_status thin_window_create(thin_layer *t, mq_error *error) MQ_MUST_CHECK; /* t
 void thin_window_destroy(thin_layer *t);
 
 /* As in thin.h; the gradient's first and last for those whose dx is wanted. */
-void thin_window_sums(thin_layer *t); /* sum and products */
+void thin_window_begin(thin_layer *t); /* codes, sum and products */
+void thin_window_sums(thin_layer *t);  /* of it, sum and products */
 void thin_window_values(const thin_layer *t, float *z);
 void thin_window_forward_row(const struct pooled_norm *p, size_t row);
 void thin_window_begin_gradient(thin_layer *t, const norm_backward *k);
@@ -70,6 +71,12 @@ void thin_window_gradient(const struct pooled_norm *p, size_t task, size_t row, 
                           const float *dy, void *dx, mq_dtype type);
 void thin_window_end_gradient(const thin_layer *t, void *dx, mq_dtype type);
 
+/* A row's columns from x on: some outside the image, then `count` pixels, then more outside. */
+typedef struct thin_row {
+    size_t outside, count;
+    const void *pixels;
+} thin_row;
+thin_row thin_window_row(const thin_layer *t, size_t image, ptrdiff_t y, ptrdiff_t x, size_t columns);
 /* Rows from y on and columns from x on, less the centre, into to[in][rows][stride]: `columns` of them, then
  * what is outside the image up to stride, which is a multiple of 16. */
 void thin_window_lines(const thin_layer *t, size_t image, ptrdiff_t y, size_t rows, ptrdiff_t x,
@@ -81,6 +88,8 @@ void thin_window_lines(const thin_layer *t, size_t image, ptrdiff_t y, size_t ro
 void thin_planes_avx512(const void *from, mq_dtype type, size_t in, size_t pixels, const float *centre,
                         float *to, size_t plane);
 void thin_pixels_avx512(const float *from, size_t plane, size_t in, size_t pixels, void *to, mq_dtype type);
+/* Bytes into to[in][plane]. */
+void thin_planes_bytes_avx512(const uint8_t *from, size_t in, size_t pixels, uint8_t *to, size_t plane);
 /* Adds up, of lines [in][rows + 2][stride] from column -2 on, what is not before in the order of rows,
  * columns. */
 void thin_window_products_avx512(const float *lines, size_t stride, size_t rows, size_t columns, size_t in,
@@ -100,5 +109,14 @@ void thin_window_scatter_avx512(const struct pooled_norm *p, size_t windows, siz
 void thin_window_rest_avx512(float (*filter)[THIN_CHANNELS][THIN_FILTER], const float *offset, size_t in,
                              const float *lines, size_t stride, size_t columns, const float *sums,
                              size_t from_stride, float *out, size_t to_stride);
+
+/* ---- thin_window_bytes.c: the same of bytes ---- */
+
+/* Of lines of which as much as a vector behind the last column may be read. */
+void thin_window_products_bytes(const uint8_t *lines, size_t stride, size_t rows, size_t columns, size_t in,
+                                thin_products *to);
+/* rows [THIN_CORNER][stride] of pixels, of which THIN_QUAD - 1 behind the last may be read. */
+void thin_window_forward_bytes(const struct pooled_norm *p, const uint8_t *rows, size_t stride,
+                               size_t windows, size_t at);
 
 #endif

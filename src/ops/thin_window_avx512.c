@@ -99,6 +99,22 @@ AVX512 void thin_planes_avx512(const void *from, mq_dtype type, size_t in, size_
         planes_of(from, MQ_BF16, in, pixels, centre, to, plane);
 }
 
+AVX512 void thin_planes_bytes_avx512(const uint8_t *from, size_t in, size_t pixels, uint8_t *to,
+                                     size_t plane) {
+    for (size_t p = 0; p < pixels; p += LANES) {
+        const size_t left = (pixels - p) * in;
+        __m512 v[THIN_CHANNELS], u[THIN_CHANNELS];
+#pragma GCC unroll 3
+        for (size_t k = 0; k < THIN_CHANNELS; k++)
+            v[k] = u[k] = _mm512_castsi512_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(
+                first_lanes(k < in && left > k * LANES ? left - k * LANES : 0), from + p * in + k * LANES)));
+        if (in == 3) turned(&APART, v, u);
+        for (size_t k = 0; k < in; k++)
+            _mm_mask_storeu_epi8(to + k * plane + p, first_lanes(pixels - p),
+                                 _mm512_cvtepi32_epi8(_mm512_castps_si512(u[k])));
+    }
+}
+
 AVX512 void thin_pixels_avx512(const float *from, size_t plane, size_t in, size_t pixels, void *to,
                                mq_dtype type) {
     for (size_t p = 0; p < pixels; p += LANES) {
@@ -407,6 +423,10 @@ AVX512 void thin_window_rest_avx512(float (*filter)[THIN_CHANNELS][THIN_FILTER],
 void thin_planes_avx512(const void *from, mq_dtype type, size_t in, size_t pixels, const float *centre,
                         float *to, size_t plane) {
     (void)from, (void)type, (void)in, (void)pixels, (void)centre, (void)to, (void)plane;
+}
+
+void thin_planes_bytes_avx512(const uint8_t *from, size_t in, size_t pixels, uint8_t *to, size_t plane) {
+    (void)from, (void)in, (void)pixels, (void)to, (void)plane;
 }
 
 void thin_pixels_avx512(const float *from, size_t plane, size_t in, size_t pixels, void *to, mq_dtype type) {

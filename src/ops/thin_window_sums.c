@@ -7,53 +7,95 @@
 
 enum {
     GROUP = 4,     /* rows at a time */
-    COLUMNS = 256, /* of these: products of bytes have exact float32 sums, 4*256/16 of them in each */
-    STRIDE = COLUMNS + 16
+    COLUMNS = 256, /* of these */
+    STRIDE = COLUMNS + 16,
+    BYTES_GROUP = 8, /* of bytes: int32 holds what a lane adds up */
+    BYTES_COLUMNS = 512,
+    BYTES_STRIDE = BYTES_COLUMNS + 64
 };
 
 static const float NO_CENTRE[THIN_CHANNELS];
 
+/* Rows of an image, alike, and what is read around some of their columns: lines [in][rows + 2][stride] of
+ * float32, or of bytes, from column x - 2 on. */
+typedef struct piece {
+    const thin_layer *t;
+    size_t image, y, rows, x, columns, stride;
+    const void *lines;
+} piece;
+
+static double pixel(const piece *p, size_t channel, size_t row, size_t column) {
+    const size_t at = (channel * (p->rows + 2) + row) * p->stride + column;
+    return p->t->type == MQ_U8 ? ((const uint8_t *)p->lines)[at] : (double)((const float *)p->lines)[at];
+}
+
 /* The same as the products of whole rows, of one column. */
-static void add_column(const float *lines, size_t rows, size_t column, size_t in, thin_products *to) {
-    const size_t plane = (rows + 2) * STRIDE;
-    for (size_t r = 0; r < rows; r++)
-        for (size_t i = 0; i < in; i++) {
-            const float *x = lines + i * plane + r * STRIDE + column + 2;
-            to->sum[i] += (double)*x;
+static void add_column(const piece *p, size_t column, thin_products *to) {
+    for (size_t r = 0; r < p->rows; r++)
+        for (size_t i = 0; i < p->t->in; i++) {
+            const double middle = pixel(p, i, r, column + THIN_DISTANCES / 2);
+            to->sum[i] += middle;
             for (size_t y = 0; y < THIN_SIDE; y++)
-                for (size_t j = 0; j < in; j++) {
-                    const float *other = lines + j * plane + (r + y) * STRIDE + column;
+                for (size_t j = 0; j < p->t->in; j++)
                     for (size_t d = 0; d < THIN_DISTANCES; d++)
-                        to->dot[y][d][i][j] += (double)*x * (double)other[d];
-                }
+                        to->dot[y][d][i][j] += middle * pixel(p, j, r + y, column + d);
         }
 }
 
-/* Rows of one image, alike. */
-static void add_rows(const thin_layer *t, size_t image, size_t y, size_t rows, thin_products *to) {
-    float lines[THIN_CHANNELS * (GROUP + 2) * STRIDE];
-    for (size_t x = 0; x < t->w; x += COLUMNS) {
-        const size_t n = t->w - x < COLUMNS ? t->w - x : COLUMNS;
-        thin_window_lines(t, image, (ptrdiff_t)y, rows + 2, (ptrdiff_t)x - 2, n + 4, NO_CENTRE, lines,
-                          STRIDE);
-        thin_window_products_avx512(lines, STRIDE, rows, n, t->in, &to[THIN_MIDDLE]);
-        if (x == 0) add_column(lines, rows, 0, t->in, &to[THIN_FIRST]);
-        if (x + n == t->w) add_column(lines, rows, n - 1, t->in, &to[THIN_LAST]);
+static void read_lines(const piece *p, float *lines) {
+    thin_window_lines(p->t, p->image, (ptrdiff_t)p->y, p->rows + 2, (ptrdiff_t)p->x - 2, p->columns + 4,
+                      NO_CENTRE, lines, p->stride);
+}
+
+static void read_bytes(const piece *p, uint8_t *lines) {
+    const size_t plane = (p->rows + 2) * p->stride;
+    for (size_t r = 0; r < p->rows + 2; r++, lines += p->stride) {
+        const thin_row row =
+            thin_window_row(p->t, p->image, (ptrdiff_t)(p->y + r), (ptrdiff_t)p->x - 2, p->columns + 4);
+        const size_t behind = row.outside + row.count;
+        if (row.count) thin_planes_bytes_avx512(row.pixels, p->t->in, row.count, lines + row.outside, plane);
+        for (size_t i = 0; i < p->t->in; i++) {
+            memset(lines + i * plane, 0, row.outside);
+            memset(lines + i * plane + behind, 0, p->stride - behind);
+        }
     }
+}
+
+static void add_piece(piece *p, thin_products *to) {
+    float lines[THIN_CHANNELS * (GROUP + 2) * STRIDE];
+    uint8_t bytes[THIN_CHANNELS * (BYTES_GROUP + 2) * BYTES_STRIDE];
+    if (p->t->type == MQ_U8) {
+        read_bytes(p, bytes);
+        p->lines = bytes;
+        thin_window_products_bytes(bytes, p->stride, p->rows, p->columns, p->t->in, &to[THIN_MIDDLE]);
+    } else {
+        read_lines(p, lines);
+        p->lines = lines;
+        thin_window_products_avx512(lines, p->stride, p->rows, p->columns, p->t->in, &to[THIN_MIDDLE]);
+    }
+    if (p->x == 0) add_column(p, 0, &to[THIN_FIRST]);
+    if (p->x + p->columns == p->t->w) add_column(p, p->columns - 1, &to[THIN_LAST]);
 }
 
 static void sums_task(void *context, size_t task) {
     const thin_layer *t = context;
+    const bool bytes = t->type == MQ_U8;
+    const size_t group = bytes ? BYTES_GROUP : GROUP, columns = bytes ? BYTES_COLUMNS : COLUMNS;
     thin_totals *totals = (void *)(t->partial + task * t->each);
     memset(totals, 0, sizeof *totals);
     size_t first, count;
     norm_share(t->n * t->h, NORM_TASKS, task, &first, &count);
-    for (size_t end = first + count, rows; first < end; first += rows) {
-        const size_t y = first % t->h, left = end - first;
-        const thin_edge edge = y == 0 ? THIN_FIRST : y == t->h - 1 ? THIN_LAST : THIN_MIDDLE;
-        rows = edge != THIN_MIDDLE ? 1 : t->h - 1 - y < GROUP ? t->h - 1 - y : GROUP;
-        if (rows > left) rows = left;
-        add_rows(t, first / t->h, y, rows, totals->of[edge]);
+    piece p = {.t = t, .stride = bytes ? BYTES_STRIDE : STRIDE};
+    for (size_t end = first + count; first < end; first += p.rows) {
+        p.image = first / t->h;
+        p.y = first % t->h;
+        const thin_edge edge = p.y == 0 ? THIN_FIRST : p.y == t->h - 1 ? THIN_LAST : THIN_MIDDLE;
+        p.rows = edge != THIN_MIDDLE ? 1 : t->h - 1 - p.y < group ? t->h - 1 - p.y : group;
+        if (p.rows > end - first) p.rows = end - first;
+        for (p.x = 0; p.x < t->w; p.x += p.columns) {
+            p.columns = t->w - p.x < columns ? t->w - p.x : columns;
+            add_piece(&p, totals->of[edge]);
+        }
     }
 }
 
