@@ -100,7 +100,8 @@ void mq_weight_values(const float *w, size_t n, int bits, bool narrow, double st
  * step[7] = the steps of bits 2..8; y does not overlap w. */
 void mq_weight_mix(const float *w, size_t n, bool narrow, const double step[MQ_BRANCHES],
                    const float softmax[MQ_BRANCHES], float *y);
-/* g[i] = <dy, Q_{2+i}(w)>, float64 sums in fixed chunks (the same for any thread count). */
+/* g[i] = <dy, Q_{2+i}(w)>, float64 sums in fixed chunks (the same for any thread count) of float32 ones of
+ * eight. A code may be the neighbour of Q's where w is within 2^-22 of the middle between two. */
 void mq_weight_mix_dot(const float *w, const float *dy, size_t n, bool narrow, const double step[MQ_BRANCHES],
                        double g[MQ_BRANCHES]);
 
