@@ -15,10 +15,11 @@ static mq_status report(const cli_args *args, const search_run *r, mq_error *err
     if (args->json) return cli_print_json(search_run_json(r), error);
     mq_bits_text(r->net, &r->bits, bitw, bita);
     printf("%s: %s chosen weights %s activations %s, %.3f M DSP operations (%s table), mixed %s %.4f%s, "
-           "%d epochs, %.0f s, "
+           "%d epoch%s, %.0f s, "
            "%.0f images/s\n",
            r->settings.out, r->net->name, bitw, bita, r->cost.dsp_ops_M, r->factors.name, quality, t->quality,
-           run_constant_text(r->net, t->constant, constant), t->epochs, t->seconds, t->images_per_second);
+           run_constant_text(r->net, t->constant, constant), t->epochs, t->epochs == 1 ? "" : "s", t->seconds,
+           t->images_per_second);
     if (r->search.cost.device)
         printf("%.1f %% of %s at %g MHz and %.1f frames a second; allocated, it reaches %.1f\n",
                100 * r->cost.device_share, r->price.device, r->price.clock_mhz, r->price.target_fps,

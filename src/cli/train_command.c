@@ -52,11 +52,11 @@ static mq_status report(const cli_args *args, const run_setup *setup, const trai
         run_add_ranks(root, args->ranks, result);
         return cli_print_json(run_add_constant(root, setup->net, result->constant), error);
     }
-    printf("%s: %s %s%s%s%s, %s %.4f (best %.4f)%s after %d epochs, %.0f s, %.0f images/s\n",
+    printf("%s: %s %s%s%s%s, %s %.4f (best %.4f)%s after %d epoch%s, %.0f s, %.0f images/s\n",
            setup->settings.out, setup->net->name, c->bits.count ? "weights " : "float", bitw,
            c->bits.count ? " activations " : "", bita, quality, result->quality, result->best,
-           run_constant_text(setup->net, result->constant, constant), result->epochs, result->seconds,
-           result->images_per_second);
+           run_constant_text(setup->net, result->constant, constant), result->epochs,
+           result->epochs == 1 ? "" : "s", result->seconds, result->images_per_second);
     return MQ_OK;
 }
 

@@ -4,8 +4,8 @@
 #include "dnn/depthwise.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
-#define LANES_TARGET "avx512f,avx512bw,avx512vl,avx512bf16"
-#include "dnn/lanes_avx512.h"
+#define AVX512_TARGET "avx512f,avx512bw,avx512vl,avx512bf16"
+#include "tensor/avx512.h"
 
 enum { MOST = MQ_DEPTHWISE_MOST, TOGETHER = 16 /* positions */ };
 

@@ -29,8 +29,8 @@ typedef struct few {
 } few;
 
 #if defined(__x86_64__) && defined(__GNUC__)
-#define LANES_TARGET "avx512f,avx512bw,avx512vl,avx512bf16"
-#include "dnn/lanes_avx512.h"
+#define AVX512_TARGET "avx512f,avx512bw,avx512vl,avx512bf16"
+#include "tensor/avx512.h"
 
 static bool supported(void) {
     return mq_product_supported(true);
@@ -54,7 +54,7 @@ INLINE void row_of(const few *f, const float *lines, size_t size, size_t phases,
                                       _mm512_loadu_ps(f->weights + ((r * size + q) * phases + phase) * LANES),
                                       sum);
         const size_t left = f->row - i;
-        store(out, i, sum, (__mmask16)(left < LANES ? (1u << left) - 1 : 0xffff), rounded);
+        store(out, i, sum, first_lanes(left), rounded);
     }
 }
 

@@ -3,7 +3,7 @@
 #include "dnn/product.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
-#include "dnn/lanes_avx512.h"
+#include "tensor/avx512.h"
 
 enum { ROWS = MQ_PRODUCT_ROWS, TALL = 27 };
 
@@ -106,22 +106,13 @@ void mq_product_half(const float *a, size_t step, const uint16_t *b, size_t rows
 
 /* ---- operands ---- */
 
-INLINE __m512 load_some(const void *at, size_t c, size_t count, mq_dtype type) {
-    const __mmask16 some = (__mmask16)((1u << count) - 1);
-    if (type == MQ_F32) return _mm512_maskz_loadu_ps(some, (const float *)at + c);
-    if (type == MQ_U8)
-        return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(some, (const uint8_t *)at + c)));
-    const __m256i half = _mm256_maskz_loadu_epi16(some, (const uint16_t *)at + c);
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
-}
-
 /* One row, of which `columns` from c on are wanted. */
 INLINE void copy_row(const void *from, mq_dtype type, size_t c, size_t columns, float *to) {
     size_t i = 0;
     for (; i + LANES <= columns; i += LANES) _mm512_storeu_ps(to + i, load(from, c + i, type));
     if (i < columns)
-        _mm512_mask_storeu_ps(to + i, (__mmask16)((1u << (columns - i)) - 1),
-                              load_some(from, c + i, columns - i, type));
+        _mm512_mask_storeu_ps(to + i, first_lanes(columns - i),
+                              load_some(from, c + i, type, first_lanes(columns - i)));
 }
 
 INLINE void copy(const void *from, mq_dtype type, size_t step, size_t rows, size_t columns, size_t panel,
@@ -161,7 +152,7 @@ AVX512 void mq_product_transpose(const float *from, size_t rows, size_t columns,
         __m512 line[LANES], turned[LANES];
 #pragma GCC unroll 16
         for (size_t lane = 0; lane < LANES; lane++)
-            line[lane] = load_some(from, (k + lane) * rows + i, count, MQ_F32);
+            line[lane] = load_some(from, (k + lane) * rows + i, MQ_F32, first_lanes(count));
         transpose(line, turned);
         for (size_t lane = 0; lane < count; lane++) _mm512_storeu_ps(to + (i + lane) * wide, turned[lane]);
     }

@@ -5,8 +5,8 @@
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <string.h>
 
-#define LANES_TARGET "avx512f,avx512bw,avx512vl,avx512vnni"
-#include "dnn/lanes_avx512.h"
+#define AVX512_TARGET "avx512f,avx512bw,avx512vl,avx512vnni"
+#include "tensor/avx512.h"
 
 enum { MOST_ROWS = 12, QUAD = 4 /* bytes that are summed at once */ };
 
@@ -21,15 +21,13 @@ typedef struct sums {
     double square[MQ_PRODUCT_PANEL];
 } sums;
 
-/* Squares of four rows are added in 32 bits without a sign: the largest sum is 4 * 32767^2. */
-INLINE void add_squares(const __m256i *v, double *square) {
-    const __m256i first = _mm256_unpacklo_epi16(v[0], v[1]), second = _mm256_unpackhi_epi16(v[0], v[1]);
-    const __m256i third = _mm256_unpacklo_epi16(v[2], v[3]), fourth = _mm256_unpackhi_epi16(v[2], v[3]);
-    const __m256i some = _mm256_add_epi32(_mm256_madd_epi16(first, first), _mm256_madd_epi16(third, third));
-    const __m256i other =
-        _mm256_add_epi32(_mm256_madd_epi16(second, second), _mm256_madd_epi16(fourth, fourth));
-    _mm512_storeu_pd(square, _mm512_add_pd(_mm512_loadu_pd(square), _mm512_cvtepu32_pd(some)));
-    _mm512_storeu_pd(square + 8, _mm512_add_pd(_mm512_loadu_pd(square + 8), _mm512_cvtepu32_pd(other)));
+/* `fours` times four rows. */
+INLINE void add_to_squares(const __m256i *v, size_t fours, double *square) {
+    __m512d q[2] = {_mm512_loadu_pd(square), _mm512_loadu_pd(square + LANES / 2)};
+#pragma GCC unroll 3
+    for (size_t i = 0; i < fours; i++) add_squares(v + 4 * i, q);
+    _mm512_storeu_pd(square, q[0]);
+    _mm512_storeu_pd(square + LANES / 2, q[1]);
 }
 
 INLINE void give_whole(__m512i z[MOST_ROWS][4], size_t rows, size_t v, int16_t *out, size_t columns,
@@ -48,13 +46,7 @@ INLINE void give_whole(__m512i z[MOST_ROWS][4], size_t rows, size_t v, int16_t *
     for (size_t r = rows; r < rows + 3; r++) half[r] = _mm256_setzero_si256();
     int32_t *const at = s->sum + v * LANES;
     _mm512_storeu_si512(at, _mm512_add_epi32(_mm512_loadu_si512(at), sum));
-#pragma GCC unroll 3
-    for (size_t r = 0; r < rows; r += 4) add_squares(half + r, s->square + v * LANES);
-}
-
-/* As _mm512_dpbusd_epi32, with which gcc 12 copies every sum to another register and onto the stack. */
-INLINE void dot(__m512i *z, __m512i left, __m512i right) {
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(*z) : "v"(left), "v"(right));
+    add_to_squares(half, (rows + 3) / 4, s->square + v * LANES);
 }
 
 /* `rows` positions of `vectors` vectors of channels, whose weights lie side by side. */
@@ -178,7 +170,7 @@ INLINE void give_positions(__m512i *z, size_t count, mq_product_out out, size_t 
         _mm256_storeu_si256((void *)((int16_t *)out.values + at), half[i]);
         *sum = _mm512_add_epi32(*sum, z[i]);
     }
-    if (out.whole && square) add_squares(half, square);
+    if (out.whole && square) add_to_squares(half, 1, square);
 }
 
 enum { MOST_COLUMNS = 5, GROUPS = 2 };

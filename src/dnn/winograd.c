@@ -4,7 +4,7 @@
 #include "dnn/product.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
-#include "dnn/lanes_avx512.h"
+#include "tensor/avx512.h"
 
 enum { OUT = MQ_WINOGRAD_OUT, IN = MQ_WINOGRAD_IN, TAPS = 3 };
 

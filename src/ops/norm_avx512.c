@@ -13,12 +13,6 @@ bool norm_avx512(size_t width) {
 
 enum { SHORT_ROWS = 8, WHOLE_ROWS = 8 };
 
-INLINE __m512 load(const void *base, size_t at, bool bf16) {
-    if (!bf16) return _mm512_loadu_ps((const float *)base + at);
-    const __m256i half = _mm256_loadu_si256((const void *)((const uint16_t *)base + at));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
-}
-
 /* The square of a float32 is exact in float64, so adding it at once rounds as often as adding it after. */
 INLINE void add_moments(__m512d v, __m512d *sum, __m512d *square) {
     *sum = _mm512_add_pd(*sum, v);
@@ -47,22 +41,6 @@ AVX512 size_t norm_moments_avx512(const float *z, size_t count, size_t width, do
         moments(z + done, NORM_ROWS, width, sum, square);
     moments(z + done, (count - done) / width, width, sum, square);
     return count / width * width;
-}
-
-INLINE void add_to(double *at, __m512d v) {
-    _mm512_storeu_pd(at, _mm512_add_pd(_mm512_loadu_pd(at), v));
-}
-
-/* Squares of whole numbers of four rows, 16 bits each, are added in 32 bits without a sign: the largest sum
- * is 4 * 32767^2. Elements 0..3 and 8..11 of a row come first, then the others. */
-INLINE void add_squares(const __m256i *v, __m512d *q) {
-    const __m256i first = _mm256_unpacklo_epi16(v[0], v[1]), second = _mm256_unpackhi_epi16(v[0], v[1]);
-    const __m256i third = _mm256_unpacklo_epi16(v[2], v[3]), fourth = _mm256_unpackhi_epi16(v[2], v[3]);
-    const __m256i some = _mm256_add_epi32(_mm256_madd_epi16(first, first), _mm256_madd_epi16(third, third));
-    const __m256i other =
-        _mm256_add_epi32(_mm256_madd_epi16(second, second), _mm256_madd_epi16(fourth, fourth));
-    q[0] = _mm512_add_pd(q[0], _mm512_cvtepu32_pd(some));
-    q[1] = _mm512_add_pd(q[1], _mm512_cvtepu32_pd(other));
 }
 
 /* WHOLE_ROWS rows; all sums are exact. */
@@ -156,7 +134,7 @@ INLINE void add_row(const norm_forward *f, const gates *g, norm_z z, const void 
         const __m512 d = _mm512_sub_ps(v, _mm512_loadu_ps(f->mean + c));
         const __m512 y =
             _mm512_add_ps(_mm512_mul_ps(d, _mm512_loadu_ps(f->a + c)), _mm512_loadu_ps(f->b + c));
-        const __m512 through = gated(g, y, load(dy, at + c, bf16));
+        const __m512 through = gated(g, y, load_either(dy, at + c, bf16));
         const __m512d s[2] = {low(through), high(through)}, w[2] = {low(v), high(v)};
         for (size_t h = 0; h < 2; h++) {
             const size_t k = c + 8 * h;
@@ -184,7 +162,7 @@ INLINE size_t products(const norm_forward *f, const norm_gate *gate, norm_z z, c
                 fetch_z(z, i + NORM_ROWS * width, as);
                 const __m512 d = _mm512_sub_ps(load_z(z, i, as), m);
                 const __m512 y = _mm512_add_ps(_mm512_mul_ps(d, a), b);
-                const __m512 through = gated(&g, y, load(dy, at + i, bf16));
+                const __m512 through = gated(&g, y, load_either(dy, at + i, bf16));
                 s = _mm512_add_ps(s, through);
                 q = _mm512_add_ps(q, _mm512_mul_ps(through, d));
             }
@@ -206,7 +184,7 @@ INLINE size_t gradient(const norm_forward *f, const norm_backward *k, const norm
         const __m512 d = _mm512_sub_ps(load_z(z, done, as), _mm512_loadu_ps(f->mean + c));
         const __m512 y =
             _mm512_add_ps(_mm512_mul_ps(d, _mm512_loadu_ps(f->a + c)), _mm512_loadu_ps(f->b + c));
-        const __m512 through = gated(&g, y, load(dy, at + done, bf16));
+        const __m512 through = gated(&g, y, load_either(dy, at + done, bf16));
         const __m512 own =
             _mm512_sub_ps(_mm512_mul_ps(_mm512_loadu_ps(k->a + c), through), _mm512_loadu_ps(k->b + c));
         store(out, to + done, _mm512_sub_ps(own, _mm512_mul_ps(_mm512_loadu_ps(k->slope + c), d)), bf16);
@@ -222,7 +200,7 @@ INLINE size_t values(const norm_forward *f, const norm_gate *gate, norm_z z, con
         const __m512 d = _mm512_sub_ps(load_z(z, done, as), _mm512_loadu_ps(f->mean + c));
         const __m512 y =
             _mm512_add_ps(_mm512_mul_ps(d, _mm512_loadu_ps(f->a + c)), _mm512_loadu_ps(f->b + c));
-        _mm512_storeu_ps(out + done, gated(&g, y, load(dy, at + done, bf16)));
+        _mm512_storeu_ps(out + done, gated(&g, y, load_either(dy, at + done, bf16)));
     }
     return done;
 }

@@ -3,14 +3,12 @@
 #ifndef MIXQ_OPS_NORM_AVX512_H
 #define MIXQ_OPS_NORM_AVX512_H
 
-#include <immintrin.h>
-
 #include "ops/norm_rows.h"
 
-#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
-#define INLINE static inline __attribute__((always_inline)) AVX512
-
-enum { LANES = 16 };
+#ifndef AVX512_TARGET /* a file may want more */
+#define AVX512_TARGET "avx512f,avx512bw,avx512vl,avx512bf16"
+#endif
+#include "tensor/avx512.h"
 
 INLINE __m512 load_z(norm_z z, size_t at, norm_stored as) {
     if (as == NORM_REAL) return _mm512_loadu_ps((const float *)z.values + at);
@@ -39,15 +37,6 @@ INLINE void store(void *base, size_t at, __m512 v, bool bf16) {
         _mm256_storeu_si256((void *)((uint16_t *)base + at), (__m256i)_mm512_cvtneps_pbh(v));
     else
         _mm512_storeu_ps((float *)base + at, v);
-}
-
-/* The halves of a vector. */
-INLINE __m512d low(__m512 v) {
-    return _mm512_cvtps_pd(_mm512_castps512_ps256(v));
-}
-
-INLINE __m512d high(__m512 v) {
-    return _mm512_cvtps_pd(_mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(v), 1)));
 }
 
 #endif

@@ -21,21 +21,12 @@ INLINE __mmask16 lanes_of(size_t in) {
     return (__mmask16)(0x1111u * ((1u << in) - 1u));
 }
 
-INLINE __m512 load_some(const void *from, mq_dtype type, size_t at, __mmask16 some) {
-    if (type == MQ_F32) return _mm512_maskz_loadu_ps(some, (const float *)from + at);
-    if (type == MQ_U8)
-        return _mm512_cvtepi32_ps(
-            _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(some, (const uint8_t *)from + at)));
-    const __m256i half = _mm256_maskz_loadu_epi16(some, (const uint16_t *)from + at);
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
-}
-
 AVX512 void thin_widen_avx512(const void *from, mq_dtype type, size_t in, size_t pixels, float *x) {
     const __mmask16 lanes = lanes_of(in);
     for (size_t p = 0; p < pixels; p += THIN_TILE, x += VALUES) {
         const size_t n = pixels - p < THIN_TILE ? pixels - p : THIN_TILE;
-        const __mmask16 some = (__mmask16)((1u << n * in) - 1u);
-        _mm512_storeu_ps(x, _mm512_maskz_expand_ps(lanes, load_some(from, type, p * in, some)));
+        const __mmask16 some = first_lanes(n * in);
+        _mm512_storeu_ps(x, _mm512_maskz_expand_ps(lanes, load_some(from, p * in, type, some)));
     }
 }
 
@@ -86,7 +77,7 @@ AVX512 void thin_tiles_avx512(const float *upper, const float *lower, size_t win
 
 AVX512 void thin_narrow_avx512(const float *x, size_t y, size_t windows, size_t in, void *to, mq_dtype type) {
     const __mmask16 lanes = lanes_of(in) & (__mmask16)(y ? 0xff00 : 0x00ff);
-    const __mmask16 some = (__mmask16)((1u << 2 * in) - 1u);
+    const __mmask16 some = first_lanes(2 * in);
     for (size_t i = 0; i < windows; i++) {
         const __m512 v = _mm512_maskz_compress_ps(lanes, _mm512_loadu_ps(x + i * VALUES));
         if (type == MQ_BF16)

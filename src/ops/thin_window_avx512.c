@@ -10,20 +10,7 @@
 enum { TERMS = THIN_SIDE * THIN_SIDE /* of a channel */, BLOCKS = 4 };
 _Static_assert((int)THIN_AREA == (int)LANES, "what a window reads of a channel is a vector");
 
-INLINE __mmask16 first_lanes(size_t count) {
-    return count < LANES ? (__mmask16)((1u << count) - 1u) : (__mmask16)0xffff;
-}
-
 /* ---- planes ---- */
-
-INLINE __m512 load_some(const void *from, mq_dtype type, size_t at, __mmask16 some) {
-    if (type == MQ_F32) return _mm512_maskz_loadu_ps(some, (const float *)from + at);
-    if (type == MQ_U8)
-        return _mm512_cvtepi32_ps(
-            _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(some, (const uint8_t *)from + at)));
-    const __m256i half = _mm256_maskz_loadu_epi16(some, (const uint16_t *)from + at);
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
-}
 
 INLINE void store_some(void *to, mq_dtype type, size_t at, __mmask16 some, __m512 v) {
     if (type == MQ_BF16)
@@ -66,7 +53,7 @@ INLINE void planes(const void *from, mq_dtype type, size_t in, size_t pixels, co
         __m512 v[THIN_CHANNELS];
 #pragma GCC unroll 3
         for (size_t k = 0; k < in; k++)
-            v[k] = load_some(from, type, p * in + k * LANES,
+            v[k] = load_some(from, p * in + k * LANES, type,
                              first_lanes(left > k * LANES ? left - k * LANES : 0));
         if (in == 3) {
             __m512 u[THIN_CHANNELS];

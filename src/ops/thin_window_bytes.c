@@ -5,24 +5,16 @@
 #include "ops/pooled_norm.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
+#define AVX512_TARGET "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni"
 #include "ops/norm_avx512.h"
 
-#define VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")))
-
 enum { BYTES = 64 /* in a vector */, QUAD = THIN_QUAD };
-
-/* As _mm512_dpbusd_epi32, which gcc 12 surrounds with copies. */
-VNNI static inline __attribute__((always_inline)) void dot(__m512i *z, __m512i left, __m512i right) {
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(*z) : "v"(left), "v"(right));
-}
 
 /* ---- sums of products ---- */
 
 /* Of x[i], and of x[j] less 128, which has a sign: `sum` of x[i] 128 times are missing. */
-VNNI static inline __attribute__((always_inline)) void add_products(const uint8_t *lines, size_t stride,
-                                                                    size_t rows, size_t columns, size_t y,
-                                                                    size_t d, size_t in, const int *sum,
-                                                                    double (*to)[THIN_CHANNELS]) {
+INLINE void add_products(const uint8_t *lines, size_t stride, size_t rows, size_t columns, size_t y, size_t d,
+                         size_t in, const int *sum, double (*to)[THIN_CHANNELS]) {
     const size_t plane = (rows + 2) * stride;
     const __m512i sign = _mm512_set1_epi8((char)0x80);
     __m512i all[THIN_CHANNELS][THIN_CHANNELS];
@@ -50,7 +42,7 @@ VNNI static inline __attribute__((always_inline)) void add_products(const uint8_
         for (size_t j = 0; j < in; j++) to[i][j] += _mm512_reduce_add_epi32(all[i][j]) + 128.0 * sum[i];
 }
 
-VNNI static int sum_of(const uint8_t *line, size_t stride, size_t rows, size_t columns) {
+AVX512 static int sum_of(const uint8_t *line, size_t stride, size_t rows, size_t columns) {
     const __m512i one = _mm512_set1_epi8(1);
     __m512i sum = _mm512_setzero_si512();
     for (size_t r = 0; r < rows; r++, line += stride)
@@ -61,8 +53,8 @@ VNNI static int sum_of(const uint8_t *line, size_t stride, size_t rows, size_t c
     return _mm512_reduce_add_epi32(sum);
 }
 
-VNNI void thin_window_products_bytes(const uint8_t *lines, size_t stride, size_t rows, size_t columns,
-                                     size_t in, thin_products *to) {
+AVX512 void thin_window_products_bytes(const uint8_t *lines, size_t stride, size_t rows, size_t columns,
+                                       size_t in, thin_products *to) {
     int sum[THIN_CHANNELS];
     for (size_t i = 0; i < in; i++) {
         sum[i] = sum_of(lines + i * (rows + 2) * stride + 2, stride, rows, columns);
@@ -80,9 +72,8 @@ VNNI void thin_window_products_bytes(const uint8_t *lines, size_t stride, size_t
 /* ---- z ---- */
 
 /* A row of the kernel is `quads` times four bytes beside each other, behind its own with weights of 0. */
-VNNI static inline __attribute__((always_inline)) void forward(const pooled_norm *p, const uint8_t *rows,
-                                                               size_t stride, size_t windows, size_t at,
-                                                               size_t in, size_t quads, norm_stored as) {
+INLINE void forward(const pooled_norm *p, const uint8_t *rows, size_t stride, size_t windows, size_t at,
+                    size_t in, size_t quads, norm_stored as) {
     const norm_forward *f = &p->forward;
     const size_t channels = (size_t)p->c;
     for (size_t c = 0; c < channels; c += LANES) {
@@ -129,8 +120,8 @@ VNNI static inline __attribute__((always_inline)) void forward(const pooled_norm
     }
 }
 
-VNNI void thin_window_forward_bytes(const pooled_norm *p, const uint8_t *rows, size_t stride, size_t windows,
-                                    size_t at) {
+AVX512 void thin_window_forward_bytes(const pooled_norm *p, const uint8_t *rows, size_t stride,
+                                      size_t windows, size_t at) {
     const bool whole = p->z.as == NORM_WHOLE;
     if (p->thin->in == 1)
         forward(p, rows, stride, windows, at, 1, 1, whole ? NORM_WHOLE : NORM_REAL);

@@ -6,7 +6,8 @@
 #include "quant/mix_avx512.h"
 
 bool mq_mix_avx512(void) {
-    return __builtin_cpu_supports("avx512f") != 0;
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl");
 }
 
 AVX512 void mq_mix_avx512_values(const float *x, size_t n, const mix_branch *b, float *y) {
@@ -20,7 +21,7 @@ AVX512 void mq_mix_avx512_values(const float *x, size_t n, const mix_branch *b, 
         for (int k = 0; k < MANY; k++) _mm512_storeu_ps(y + i + k * MQ_MIX_LANES, sum[k]);
     }
     for (; i < n; i += MQ_MIX_LANES) {
-        const __mmask16 lanes = lanes_left(n - i);
+        const __mmask16 lanes = first_lanes(n - i);
         v[0] = _mm512_maskz_loadu_ps(lanes, x + i);
         mix_of(v, 1, b, sum);
         _mm512_mask_storeu_ps(y + i, lanes, sum[0]);
@@ -46,7 +47,7 @@ AVX512 void mq_mix_avx512_gradient(const float *x, const float *dy, size_t n, co
             _mm512_storeu_ps(dx + i + k * MQ_MIX_LANES, through(v[k], g[k], b));
     }
     for (; i < n; i += MQ_MIX_LANES) {
-        const __mmask16 lanes = lanes_left(n - i);
+        const __mmask16 lanes = first_lanes(n - i);
         v[0] = _mm512_maskz_loadu_ps(lanes, x + i);
         g[0] = _mm512_maskz_loadu_ps(lanes, dy + i);
         add_products(v, g, 1, b, total);
@@ -58,7 +59,7 @@ AVX512 void mq_mix_avx512_gradient(const float *x, const float *dy, size_t n, co
 
 AVX512 void mq_mix_avx512_slope(const float *x, const float *dy, size_t n, const mix_branch *b, float *dx) {
     for (size_t i = 0; i < n; i += MQ_MIX_LANES) {
-        const __mmask16 lanes = lanes_left(n - i);
+        const __mmask16 lanes = first_lanes(n - i);
         const __m512 v = _mm512_maskz_loadu_ps(lanes, x + i), g = _mm512_maskz_loadu_ps(lanes, dy + i);
         _mm512_mask_storeu_ps(dx + i, lanes, through(v, g, b));
     }

@@ -5,10 +5,9 @@
 
 #include "quant/mix.h"
 
-#include <immintrin.h>
+#include "tensor/avx512.h"
 
-#define AVX512 __attribute__((target("avx512f")))
-#define INLINE static inline __attribute__((always_inline)) AVX512
+_Static_assert((int)MQ_MIX_LANES == (int)LANES, "sums of lanes are sums of vectors'");
 
 enum { MANY = MQ_MIX_GROUP /* vectors at once */ };
 
@@ -50,10 +49,6 @@ INLINE __m512 exact_code(__m512 x, const mix_branch *b) {
 
 INLINE __m512i top_of(const mix_branch *b) {
     return _mm512_castps_si512(_mm512_set1_ps(b->top));
-}
-
-INLINE __mmask16 lanes_left(size_t n) {
-    return n >= MQ_MIX_LANES ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1u);
 }
 
 /* A mix's term; the order of operations is activations.c's. */

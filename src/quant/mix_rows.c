@@ -64,8 +64,6 @@ bool mq_mix_rows_fast(size_t width) {
 #if defined(__x86_64__) && defined(__GNUC__)
 #include "quant/mix_avx512.h"
 
-enum { LANES = MQ_MIX_LANES };
-
 /* What a row's columns have, of a vector that begins at column c. */
 INLINE __m512 normalised(const mq_mix_rows *r, __m512 z, size_t c) {
     const __m512 d = _mm512_sub_ps(z, _mm512_loadu_ps(r->mean + c));
@@ -75,12 +73,6 @@ INLINE __m512 normalised(const mq_mix_rows *r, __m512 z, size_t c) {
 INLINE size_t next_column(const mq_mix_rows *r, size_t c) {
     c += LANES;
     return c == r->width ? 0 : c;
-}
-
-INLINE __m512 load(const void *base, size_t at, bool bf16) {
-    if (!bf16) return _mm512_loadu_ps((const float *)base + at);
-    const __m256i half = _mm256_loadu_si256((const void *)((const uint16_t *)base + at));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
 }
 
 /* Codes of x >= 0 (a NaN's is the last one), by one rounding of the exact product with the step's inverse. As
@@ -184,19 +176,19 @@ INLINE void values(const mq_mix_rows *r, mq_mix_z z, bool z_bf16, size_t count, 
     for (; i + MANY * LANES <= count; i += MANY * LANES) {
 #pragma GCC unroll 4
         for (size_t k = 0; k < MANY; k++, c = next_column(r, c))
-            x[k] = normalised(r, load(z.values, i + k * LANES, z_bf16), c);
+            x[k] = normalised(r, load_either(z.values, i + k * LANES, z_bf16), c);
         mix_near(r, x, MANY, type != REAL, sum);
 #pragma GCC unroll 4
         for (size_t k = 0; k < MANY; k++) store(y, i + k * LANES, sum[k], type, true);
     }
     for (; i + LANES <= count; i += LANES, c = next_column(r, c)) {
-        x[0] = normalised(r, load(z.values, i, z_bf16), c);
+        x[0] = normalised(r, load_either(z.values, i, z_bf16), c);
         mix_near(r, x, 1, type != REAL, sum);
         store(y, i, sum[0], type, true);
     }
     if (i == count) return;
     rest last = rest_of(z, NULL, i, count);
-    x[0] = normalised(r, load(last.z, 0, z_bf16), c);
+    x[0] = normalised(r, load_either(last.z, 0, z_bf16), c);
     mix_near(r, x, 1, type != REAL, sum);
     store(last.out, 0, sum[0], type, true);
     memcpy((char *)y + bytes_of(i, type != REAL), last.out, bytes_of(count - i, type != REAL));
@@ -226,19 +218,6 @@ void mq_mix_rows_values(const mq_mix_rows *r, mq_mix_z z, size_t count, void *y,
         values_real(r, z, count, y);
     else
         values_other(r, z, count, y, bf16);
-}
-
-/* at[0..7] += v, float64. */
-INLINE void add_to(double *at, __m512d v) {
-    _mm512_storeu_pd(at, _mm512_add_pd(_mm512_loadu_pd(at), v));
-}
-
-INLINE __m512d low(__m512 v) {
-    return _mm512_cvtps_pd(_mm512_castps512_ps256(v));
-}
-
-INLINE __m512d high(__m512 v) {
-    return _mm512_cvtps_pd(_mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(v), 1)));
 }
 
 INLINE void add_columns(const double *centre, double *sum, double *product, __m512 z, __m512 dx) {
@@ -280,9 +259,9 @@ INLINE void add_group(const mq_mix_rows *r, mq_mix_z z, bool z_bf16, const mq_mi
     for (size_t k = 0; k < MANY; k++) {
         const size_t at = i + k * r->width + c;
         _mm_prefetch((const char *)z.values + bytes_of(at + MANY * r->width, z_bf16), _MM_HINT_T0);
-        d[k] = _mm512_sub_ps(load(z.values, at, z_bf16), m);
+        d[k] = _mm512_sub_ps(load_either(z.values, at, z_bf16), m);
         x[k] = _mm512_add_ps(_mm512_mul_ps(d[k], a), b);
-        g[k] = load(dy->values, at, bf16);
+        g[k] = load_either(dy->values, at, bf16);
     }
     add_near(r, x, g, MANY, total);
 #pragma GCC unroll 4
@@ -312,12 +291,12 @@ INLINE void products(const mq_mix_rows *r, mq_mix_z z, bool z_bf16, const mq_mix
             add_group(r, z, z_bf16, dy, bf16, one, i, c, centre, sum, product, total);
     for (c = 0; i < count; i += LANES, c = next_column(r, c)) {
         if (i + LANES <= count) {
-            v = load(z.values, i, z_bf16);
-            g = load(dy->values, i, bf16);
+            v = load_either(z.values, i, z_bf16);
+            g = load_either(dy->values, i, bf16);
         } else {
             const rest last = rest_of(z, dy, i, count);
-            v = load(last.z, 0, z_bf16);
-            g = load(last.dy, 0, bf16);
+            v = load_either(last.z, 0, z_bf16);
+            g = load_either(last.dy, 0, bf16);
         }
         x = normalised(r, v, c);
         add_near(r, &x, &g, 1, total);
@@ -383,11 +362,14 @@ INLINE void gradient(const mq_mix_rows *r, const own_gradient *o, mq_mix_z z, bo
                      const mq_mix_dy *dy, bool dy_bf16, size_t count, void *dz, result type) {
     size_t i = 0, c = 0;
     for (; i + LANES <= count; i += LANES, c = next_column(r, c))
-        store(dz, i, gradient_of(r, o, load(z.values, i, z_bf16), load(dy->values, i, dy_bf16), dy->scale, c),
+        store(dz, i,
+              gradient_of(r, o, load_either(z.values, i, z_bf16), load_either(dy->values, i, dy_bf16),
+                          dy->scale, c),
               type, false);
     if (i == count) return;
     rest last = rest_of(z, dy, i, count);
-    store(last.out, 0, gradient_of(r, o, load(last.z, 0, z_bf16), load(last.dy, 0, dy_bf16), dy->scale, c),
+    store(last.out, 0,
+          gradient_of(r, o, load_either(last.z, 0, z_bf16), load_either(last.dy, 0, dy_bf16), dy->scale, c),
           type, false);
     memcpy((char *)dz + bytes_of(i, type != REAL), last.out, bytes_of(count - i, type != REAL));
 }
@@ -428,14 +410,14 @@ INLINE void slopes(const mq_mix_rows *r, mq_mix_z z, bool z_bf16, const mq_mix_d
                    size_t count, float *dx) {
     size_t i = 0, c = 0;
     for (; i + LANES <= count; i += LANES, c = next_column(r, c)) {
-        const __m512 x = normalised(r, load(z.values, i, z_bf16), c);
-        _mm512_storeu_ps(dx + i, scaled(passed(r, x, load(dy->values, i, bf16)), dy->scale));
+        const __m512 x = normalised(r, load_either(z.values, i, z_bf16), c);
+        _mm512_storeu_ps(dx + i, scaled(passed(r, x, load_either(dy->values, i, bf16)), dy->scale));
     }
     if (i == count) return;
     const rest last = rest_of(z, dy, i, count);
-    const __m512 x = normalised(r, load(last.z, 0, z_bf16), c);
-    _mm512_mask_storeu_ps(dx + i, lanes_left(count - i),
-                          scaled(passed(r, x, load(last.dy, 0, bf16)), dy->scale));
+    const __m512 x = normalised(r, load_either(last.z, 0, z_bf16), c);
+    _mm512_mask_storeu_ps(dx + i, first_lanes(count - i),
+                          scaled(passed(r, x, load_either(last.dy, 0, bf16)), dy->scale));
 }
 
 AVX512 static void slopes_real(const mq_mix_rows *r, mq_mix_z z, const mq_mix_dy *dy, size_t count,
