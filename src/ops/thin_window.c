@@ -195,37 +195,68 @@ static thin_edge edge_of(size_t at, size_t length) {
     return at == 0 ? THIN_FIRST : at == length - 1 ? THIN_LAST : THIN_MIDDLE;
 }
 
+/* Rows of dx, `count` of them from y on, whose sums lie one behind the other; pixels around them. */
+typedef struct finishing {
+    const thin_layer *t;
+    size_t image, y, count;
+    const float *sums; /* [count][in][stride], W^T g from column -1 on */
+    float *lines;      /* [in][count + 4][COLUMNS_STRIDE] */
+} finishing;
+
 /* One pixel of the first or last column. */
-static void rest_at(const thin_layer *t, thin_edge row, thin_edge column, const float *lines, size_t at,
-                    const float *sums, float *out) {
+static void rest_at(const finishing *f, size_t row, thin_edge column, size_t at, const float *sums,
+                    float *out) {
+    const thin_layer *t = f->t;
     const thin_window *w = t->window;
+    const thin_edge edge = edge_of(f->y + row, t->h);
     float sum[THIN_CHANNELS];
-    for (size_t i = 0; i < t->in; i++) sum[i] = sums[i * w->stride + at] - w->offset[row][column][i];
+    for (size_t i = 0; i < t->in; i++) sum[i] = sums[i * w->stride + at] - w->offset[edge][column][i];
     for (size_t j = 0; j < t->in; j++)
         for (size_t k = 0; k < THIN_FILTER; k++) {
-            const float x = lines[(j * 5 + k / 5) * COLUMNS_STRIDE + at + k % 5];
-            for (size_t i = 0; i < t->in; i++) sum[i] -= w->filter[row][column][i][j][k] * x;
+            const size_t line = j * (f->count + 2 * REACH) + row + k / 5;
+            const float x = f->lines[line * COLUMNS_STRIDE + at + k % 5];
+            for (size_t i = 0; i < t->in; i++) sum[i] -= w->filter[edge][column][i][j][k] * x;
         }
     for (size_t i = 0; i < t->in; i++) out[i * COLUMNS_STRIDE + at] = sum[i];
 }
 
-/* Row y of an image, of which W^T g is [in][stride] from column -1 on. */
-static void finish_row(const thin_layer *t, size_t image, size_t y, const float *sums, void *dx,
-                       mq_dtype type) {
+static void finish_columns(const finishing *f, size_t x, size_t columns, void *dx, mq_dtype type) {
+    const thin_layer *t = f->t;
     thin_window *w = t->window;
-    const thin_edge edge = edge_of(y, t->h);
-    float lines[THIN_CHANNELS * 5 * COLUMNS_STRIDE], out[THIN_CHANNELS * COLUMNS_STRIDE];
+    float out[THIN_CHANNELS * COLUMNS_STRIDE];
+    for (size_t row = 0; row < f->count; row++) {
+        const thin_edge edge = edge_of(f->y + row, t->h);
+        const size_t pixel = (f->image * t->h + f->y + row) * t->w + x;
+        const float *sums = f->sums + row * t->in * w->stride + 1 + x;
+        const thin_rest rest = {.filter = w->filter[edge][THIN_MIDDLE],
+                                .offset = w->offset[edge][THIN_MIDDLE],
+                                .lines = f->lines + row * COLUMNS_STRIDE,
+                                .sums = sums,
+                                .out = out,
+                                .in = t->in,
+                                .columns = columns,
+                                .stride = COLUMNS_STRIDE,
+                                .plane = (f->count + 2 * REACH) * COLUMNS_STRIDE,
+                                .sums_stride = w->stride,
+                                .out_stride = COLUMNS_STRIDE};
+        thin_window_rest_avx512(&rest);
+        if (x == 0) rest_at(f, row, THIN_FIRST, 0, sums, out);
+        if (x + columns == t->w) rest_at(f, row, THIN_LAST, columns - 1, sums, out);
+        thin_pixels_avx512(out, COLUMNS_STRIDE, t->in, columns,
+                           (char *)dx + pixel * t->in * mq_dtype_size(type), type);
+    }
+}
+
+/* One or two rows of an image. */
+static void finish_rows(const thin_layer *t, size_t image, size_t y, size_t count, const float *sums,
+                        void *dx, mq_dtype type) {
+    float lines[THIN_CHANNELS * (2 + 2 * REACH) * COLUMNS_STRIDE];
+    const finishing f = {t, image, y, count, sums, lines};
     for (size_t x = 0; x < t->w; x += COLUMNS) {
-        const size_t n = t->w - x < COLUMNS ? t->w - x : COLUMNS, pixel = (image * t->h + y) * t->w + x;
-        const float *from = sums + 1 + x;
-        thin_window_lines(t, image, (ptrdiff_t)y - REACH, 5, (ptrdiff_t)x - REACH, n + 2 * REACH, w->centre,
-                          lines, COLUMNS_STRIDE);
-        thin_window_rest_avx512(w->filter[edge][THIN_MIDDLE], w->offset[edge][THIN_MIDDLE], t->in, lines,
-                                COLUMNS_STRIDE, n, from, w->stride, out, COLUMNS_STRIDE);
-        if (x == 0) rest_at(t, edge, THIN_FIRST, lines, 0, from, out);
-        if (x + n == t->w) rest_at(t, edge, THIN_LAST, lines, n - 1, from, out);
-        thin_pixels_avx512(out, COLUMNS_STRIDE, t->in, n, (char *)dx + pixel * t->in * mq_dtype_size(type),
-                           type);
+        const size_t n = t->w - x < COLUMNS ? t->w - x : COLUMNS;
+        thin_window_lines(t, image, (ptrdiff_t)y - REACH, count + 2 * REACH, (ptrdiff_t)x - REACH,
+                          n + 2 * REACH, t->window->centre, lines, COLUMNS_STRIDE);
+        finish_columns(&f, x, n, dx, type);
     }
 }
 
@@ -255,10 +286,10 @@ static void end_row(const thin_layer *t, size_t task, size_t row, void *dx, mq_d
     if (w->band[task].first == row && y > 0) {
         memcpy(row_of(t, task, 4), row_of(t, task, 0), 2 * t->in * w->stride * sizeof(float));
     } else {
-        if (y > 0) finish_row(t, image, y - 1, row_of(t, task, 0), dx, type);
-        finish_row(t, image, y, row_of(t, task, 1), dx, type);
+        const size_t none = y == 0; /* of the image, above its first */
+        finish_rows(t, image, y - 1 + none, 2 - none, row_of(t, task, none), dx, type);
     }
-    if (y + 2 == t->h) finish_row(t, image, y + 1, row_of(t, task, 2), dx, type);
+    if (y + 2 == t->h) finish_rows(t, image, y + 1, 1, row_of(t, task, 2), dx, type);
 }
 
 void thin_window_gradient(const pooled_norm *p, size_t task, size_t row, int column, int columns,
@@ -296,8 +327,7 @@ static void join_task(void *context, size_t task) {
     const float *others = row_of(t, before, 2);
     for (size_t i = 0; i < two; i++) sums[i] += others[i];
     const size_t y = row % half * 2;
-    finish_row(t, row / half, y - 1, sums, all->dx, all->type);
-    finish_row(t, row / half, y, sums + two / 2, all->dx, all->type);
+    finish_rows(t, row / half, y - 1, 2, sums, all->dx, all->type);
 }
 
 void thin_window_end_gradient(const thin_layer *t, void *dx, mq_dtype type) {

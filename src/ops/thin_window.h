@@ -104,11 +104,17 @@ void thin_window_weights_avx512(const struct pooled_norm *p, const float *lines,
 /* Adds W^T g to rows [THIN_CORNER][in][t->window->stride] from the first window's first column on. */
 void thin_window_scatter_avx512(const struct pooled_norm *p, size_t windows, size_t at, const float *g,
                                 float *rows);
-/* out [in][to_stride] = sums [in][from_stride] - offset - filter applied to lines [in][5][stride] from column
- * -2 on. */
-void thin_window_rest_avx512(float (*filter)[THIN_CHANNELS][THIN_FILTER], const float *offset, size_t in,
-                             const float *lines, size_t stride, size_t columns, const float *sums,
-                             size_t from_stride, float *out, size_t to_stride);
+/* out [in][out_stride] = sums [in][sums_stride] - offset - filter applied to five lines of each channel, from
+ * column -2 on. */
+typedef struct thin_rest {
+    float (*filter)[THIN_CHANNELS][THIN_FILTER];
+    const float *offset, *lines, *sums;
+    float *out;
+    size_t in, columns;
+    size_t stride, plane; /* of lines: to the next one; to the next channel's */
+    size_t sums_stride, out_stride;
+} thin_rest;
+void thin_window_rest_avx512(const thin_rest *r);
 
 /* ---- thin_window_bytes.c: the same of bytes ---- */
 

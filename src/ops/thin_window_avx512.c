@@ -190,7 +190,8 @@ INLINE void outputs(const float *corner, size_t stride, const float *weights, si
 #pragma GCC unroll 24
         for (size_t at = 0; at < THIN_CORNER * (THIN_CORNER + 2); at++) {
             const size_t row = at / (THIN_CORNER + 2), column = at % (THIN_CORNER + 2);
-            const __m512 x = _mm512_set1_ps(corner[row * stride + column]);
+            __m512 x = _mm512_set1_ps(corner[row * stride + column]);
+            __asm__("" : "+v"(x)); /* once, not for every output */
 #pragma GCC unroll 8
             for (size_t i = 0; i < 2 * THIN_TILE; i++) {
                 /* of the kernel; from this output's first pixel on */
@@ -310,10 +311,30 @@ AVX512 void thin_window_weights_avx512(const pooled_norm *p, const float *lines,
         weights(p, lines, stride, windows, at, dy, g, dw, 3);
 }
 
+/* W^T g of a window: sums of even and of odd channels, as a sum waits for the product before. */
+INLINE void give(const pooled_norm *p, const float *g, const uint8_t *index, size_t in, __m512 *out) {
+    const thin_window *w = p->thin->window;
+    const size_t channels = (size_t)p->c, step = in * THIN_AREA;
+    __m512 sum[2][THIN_CHANNELS];
+#pragma GCC unroll 6
+    for (size_t k = 0; k < 2 * in; k++) sum[k / in][k % in] = _mm512_setzero_ps();
+    const float *places = w->table;
+    for (size_t c = 0; c < channels; c += 4)
+#pragma GCC unroll 4
+        for (size_t k = 0; k < 4; k++, places += THIN_TILE * step) {
+            const float *area = places + index[c + k] * step;
+            const __m512 given = _mm512_set1_ps(g[c + k]);
+#pragma GCC unroll 3
+            for (size_t j = 0; j < in; j++)
+                sum[k % 2][j] = _mm512_fmadd_ps(given, _mm512_loadu_ps(area + j * THIN_AREA), sum[k % 2][j]);
+        }
+#pragma GCC unroll 3
+    for (size_t j = 0; j < in; j++) out[j] = _mm512_add_ps(sum[0][j], sum[1][j]);
+}
+
 /* Two columns of a window are the first two of the next one. */
 INLINE void scatter(const pooled_norm *p, size_t windows, size_t at, const float *g, float *rows, size_t in) {
-    const thin_window *w = p->thin->window;
-    const size_t channels = (size_t)p->c;
+    const size_t channels = (size_t)p->c, stride = p->thin->window->stride;
     __m512 before[THIN_CHANNELS];
 #pragma GCC unroll 3
     for (size_t j = 0; j < in; j++) before[j] = _mm512_setzero_ps();
@@ -322,15 +343,12 @@ INLINE void scatter(const pooled_norm *p, size_t windows, size_t at, const float
 #pragma GCC unroll 2
         for (size_t k = 0; k < 2; k++) {
             const size_t here = (i + k) * channels;
+            if (i + k < windows) {
+                give(p, g + here, p->index + at + here, in, two[k]);
+                continue;
+            }
 #pragma GCC unroll 3
             for (size_t j = 0; j < in; j++) two[k][j] = _mm512_setzero_ps();
-            for (size_t c = 0; c < channels && i + k < windows; c++) {
-                const float *area = w->table + (c * THIN_TILE + p->index[at + here + c]) * in * THIN_AREA;
-                const __m512 given = _mm512_set1_ps(g[here + c]);
-#pragma GCC unroll 3
-                for (size_t j = 0; j < in; j++)
-                    two[k][j] = _mm512_fmadd_ps(given, _mm512_loadu_ps(area + j * THIN_AREA), two[k][j]);
-            }
         }
 #pragma GCC unroll 3
         for (size_t j = 0; j < in; j++) {
@@ -342,7 +360,7 @@ INLINE void scatter(const pooled_norm *p, size_t windows, size_t at, const float
                                   _mm512_extractf32x4_ps(four, 2), _mm512_extractf32x4_ps(four, 3)};
 #pragma GCC unroll 4
             for (size_t y = 0; y < THIN_CORNER; y++) {
-                float *to = rows + (y * in + j) * w->stride + 2 * i;
+                float *to = rows + (y * in + j) * stride + 2 * i;
                 _mm_storeu_ps(to, _mm_add_ps(_mm_loadu_ps(to), row[y]));
             }
             before[j] = two[1][j];
@@ -358,31 +376,32 @@ AVX512 void thin_window_scatter_avx512(const pooled_norm *p, size_t windows, siz
         scatter(p, windows, at, g, rows, 3);
 }
 
-INLINE void rest(float (*filter)[THIN_CHANNELS][THIN_FILTER], const float *offset, size_t in,
-                 const float *lines, size_t stride, size_t columns, const float *sums, size_t from_stride,
-                 float *out, size_t to_stride) {
-    for (size_t x = 0; x < columns; x += BLOCKS * LANES) {
+INLINE void rest(const thin_rest *r, size_t in) {
+    for (size_t x = 0; x < r->columns; x += BLOCKS * LANES) {
         __m512 v[THIN_CHANNELS][BLOCKS];
 #pragma GCC unroll 3
         for (size_t i = 0; i < in; i++)
 #pragma GCC unroll 4
             for (size_t b = 0; b < BLOCKS; b++) {
                 const size_t at = x + b * LANES;
-                const __mmask16 some = first_lanes(columns > at ? columns - at : 0);
-                v[i][b] = _mm512_sub_ps(_mm512_maskz_loadu_ps(some, sums + i * from_stride + at),
-                                        _mm512_set1_ps(offset[i]));
+                const __mmask16 some = first_lanes(r->columns > at ? r->columns - at : 0);
+                v[i][b] = _mm512_sub_ps(_mm512_maskz_loadu_ps(some, r->sums + i * r->sums_stride + at),
+                                        _mm512_set1_ps(r->offset[i]));
             }
         for (size_t j = 0; j < in; j++)
             for (size_t row = 0; row < 5; row++)
 #pragma GCC unroll 5
                 for (size_t column = 0; column < 5; column++) {
-                    const float *from = lines + (j * 5 + row) * stride + x + column;
+                    const float *from = r->lines + j * r->plane + row * r->stride + x + column;
                     __m512 pixels[BLOCKS];
 #pragma GCC unroll 4
-                    for (size_t b = 0; b < BLOCKS; b++) pixels[b] = _mm512_loadu_ps(from + b * LANES);
+                    for (size_t b = 0; b < BLOCKS; b++) {
+                        pixels[b] = _mm512_loadu_ps(from + b * LANES);
+                        __asm__("" : "+v"(pixels[b])); /* once, not for every channel */
+                    }
 #pragma GCC unroll 3
                     for (size_t i = 0; i < in; i++) {
-                        const __m512 by = _mm512_set1_ps(filter[i][j][row * 5 + column]);
+                        const __m512 by = _mm512_set1_ps(r->filter[i][j][row * 5 + column]);
 #pragma GCC unroll 4
                         for (size_t b = 0; b < BLOCKS; b++)
                             v[i][b] = _mm512_fnmadd_ps(by, pixels[b], v[i][b]);
@@ -392,17 +411,15 @@ INLINE void rest(float (*filter)[THIN_CHANNELS][THIN_FILTER], const float *offse
         for (size_t i = 0; i < in; i++)
 #pragma GCC unroll 4
             for (size_t b = 0; b < BLOCKS; b++)
-                _mm512_storeu_ps(out + i * to_stride + x + b * LANES, v[i][b]);
+                _mm512_storeu_ps(r->out + i * r->out_stride + x + b * LANES, v[i][b]);
     }
 }
 
-AVX512 void thin_window_rest_avx512(float (*filter)[THIN_CHANNELS][THIN_FILTER], const float *offset,
-                                    size_t in, const float *lines, size_t stride, size_t columns,
-                                    const float *sums, size_t from_stride, float *out, size_t to_stride) {
-    if (in == 1)
-        rest(filter, offset, 1, lines, stride, columns, sums, from_stride, out, to_stride);
+AVX512 void thin_window_rest_avx512(const thin_rest *r) {
+    if (r->in == 1)
+        rest(r, 1);
     else
-        rest(filter, offset, 3, lines, stride, columns, sums, from_stride, out, to_stride);
+        rest(r, 3);
 }
 
 #else
@@ -440,10 +457,7 @@ void thin_window_scatter_avx512(const pooled_norm *p, size_t windows, size_t at,
     (void)p, (void)windows, (void)at, (void)g, (void)rows;
 }
 
-void thin_window_rest_avx512(float (*filter)[THIN_CHANNELS][THIN_FILTER], const float *offset, size_t in,
-                             const float *lines, size_t stride, size_t columns, const float *sums,
-                             size_t from_stride, float *out, size_t to_stride) {
-    (void)filter, (void)offset, (void)in, (void)lines, (void)stride, (void)columns, (void)sums,
-        (void)from_stride, (void)out, (void)to_stride;
+void thin_window_rest_avx512(const thin_rest *r) {
+    (void)r;
 }
 #endif
