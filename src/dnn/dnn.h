@@ -84,6 +84,9 @@ mq_status mq_dnn_conv_set_weights(mq_dnn_conv *conv, const float *w, mq_error *e
 
 /* The passes. Each overwrites its output; operands must not overlap; pointers are not kept. Operands should
  * be 64-byte aligned (mq_alloc). A pass that the spec did not ask for: MQ_INTERNAL. */
+/* Whether oneDNN's code runs the forward pass and rounds weights to bfloat16, which the size of the batch
+ * does not change. */
+bool mq_dnn_conv_rounds_weights(const mq_dnn_conv *conv);
 /* dst [n][oh][ow][oc] float32 or rounded to bfloat16 (spec) from src [n][ih][iw][ic] of the compute type, or
  * uint8 codes.
  */

@@ -414,6 +414,10 @@ mq_status mq_dnn_conv_forward(mq_dnn_conv *c, const void *src, void *dst, mq_err
     return execute(c, &c->forward, args, 3, error);
 }
 
+bool mq_dnn_conv_rounds_weights(const mq_dnn_conv *c) {
+    return c->spec.compute == MQ_BF16 && !c->own[MQ_DNN_FORWARD];
+}
+
 bool mq_dnn_conv_has_whole(const mq_dnn_conv *c) {
     return c->own[MQ_DNN_FORWARD] && c->own[MQ_DNN_FORWARD]->kind->run_whole;
 }

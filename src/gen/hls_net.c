@@ -244,10 +244,11 @@ static mq_status pool(const mq_hls_net *h, mq_hls_stage *s, mq_error *error) {
         return mq_fail(error, MQ_BAD_INPUT, "%s: beats of %d pixels, expected 1 or a multiple of %d", n->name,
                        in->pixels, k);
     if (mq_stream_row_beats(in) < MQ_HLS_POOL_BEATS)
-        return mq_fail(
-            error, MQ_BAD_INPUT,
-            "%s: rows of %lld beats, at least %d expected: a row's memory is read soon after it was written",
-            n->name, (long long)mq_stream_row_beats(in), MQ_HLS_POOL_BEATS);
+        return mq_fail(error, MQ_BAD_INPUT,
+                       "%s: rows of %lld beats, at least %d expected in HLS C++, where a row's memory is "
+                       "read soon after it was "
+                       "written: a lower --target-fps makes more of them",
+                       n->name, (long long)mq_stream_row_beats(in), MQ_HLS_POOL_BEATS);
     s->out = *in;
     s->out.h = n->edge.h, s->out.w = n->edge.w;
     if (in->pixels > 1) s->out.pixels = in->pixels / k;

@@ -37,6 +37,7 @@ typedef struct conv_op {
     } shape[SHAPES];      /* one per batch size met: full batches, the last one ... */
     int next;
     double *bias_sums;
+    bool rounds;     /* its convolution: weights to bfloat16 */
     bool adds;       /* its convolution stores int16 and adds it up */
     double *moments; /* [2][channels]; where it does, and of a thin one */
     float *more;     /* the weights' gradient of the blocks behind the first */
@@ -93,6 +94,7 @@ static mq_status conv_for(mq_model *model, node_state *s, int n, bool rounded, i
     op->shape[i].n = n;
     op->shape[i].rounded = rounded;
     mq_dnn_conv_spec spec = spec_for(model, s, n, rounded);
+    if (s->thin) spec.backward_data = spec.backward_weights = false;
     mq_status status = mq_dnn_conv_create(model->dnn, &spec, &op->shape[i].conv, error);
     if (status != MQ_OK) return mq_fail_context(error, status, "layer %s", s->node->name);
     *which = i;
@@ -168,14 +170,16 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
     const size_t bytes_each = image_elements(node) * sizeof(float);
     s->block = (int)(bytes_each < BLOCK_BYTES ? BLOCK_BYTES / bytes_each : 1);
     if (s->block > model->options.batch) s->block = model->options.batch;
-    if (model->options.training && s->block < model->options.batch)
-        MQ_TRY(mq_alloc(layer_weights_count(op->weights), sizeof(float), "a weights' gradient", &op->more,
-                        error));
     if (op->bias) MQ_TRY(mq_alloc((size_t)node->c, sizeof(double), "a bias gradient", &op->bias_sums, error));
     op->shortest = may_be_whole(model, s) ? NORM_WHOLE : is_rounded(model, s) ? NORM_ROUNDED : NORM_REAL;
-    if (is_thin(model, s)) MQ_TRY(create_thin(model, s, error));
+    if (is_thin(model, s))
+        MQ_TRY(create_thin(model, s, error));
+    else if (model->options.training && s->block < model->options.batch)
+        MQ_TRY(mq_alloc(layer_weights_count(op->weights), sizeof(float), "a weights' gradient", &op->more,
+                        error));
     int which;
     MQ_TRY(conv_for(model, s, s->block, op->shortest == NORM_ROUNDED, &which, error));
+    op->rounds = mq_dnn_conv_rounds_weights(op->shape[which].conv);
     op->adds = op->shortest == NORM_WHOLE && mq_dnn_conv_has_whole(op->shape[which].conv);
     if (s->thin || op->adds)
         MQ_TRY(mq_alloc(2 * (size_t)node->c, sizeof(double), "a layer's sums", &op->moments, error));
@@ -311,8 +315,8 @@ static void forward_thin(mq_model *model, const node_state *s) {
     const conv_op *op = s->op;
     node_state *in = input_state(model, s, 0);
     if (in->read_by && model->n) activation_forward(model, in, 0, model->n);
-    thin_begin(s->thin, layer_weights_operand(op->weights), model->options.compute == MQ_BF16, in->out,
-               in->out_type, (size_t)model->n);
+    thin_begin(s->thin, layer_weights_operand(op->weights), op->rounds, in->out, in->out_type,
+               (size_t)model->n);
     thin_moments(s->thin, op->moments, op->moments + s->node->c);
     batch_norm_set_moments(s->norm_behind, op->moments, op->moments + s->node->c);
 }

@@ -32,6 +32,29 @@ INLINE void fetch_z(norm_z z, size_t at, norm_stored as) {
     _mm_prefetch((const char *)z.values + at * norm_z_bytes(as), _MM_HINT_T0);
 }
 
+/* The largest v so far of a pool's window, its z and its place. A NaN wins, so that it is not hidden. */
+typedef struct pool_maximum {
+    __m512 v, z;
+    __m512i place;
+} pool_maximum;
+
+INLINE void take_first(pool_maximum *l, __m512 v, __m512 z) {
+    l->v = v;
+    l->z = z;
+    l->place = _mm512_setzero_si512();
+}
+
+INLINE void take_larger(pool_maximum *l, __m512 v, __m512 z, int place) {
+    const __mmask16 take = _mm512_cmp_ps_mask(v, l->v, _CMP_GT_OQ) | _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    l->v = _mm512_mask_mov_ps(l->v, take, v);
+    l->z = _mm512_mask_mov_ps(l->z, take, z);
+    l->place = _mm512_mask_mov_epi32(l->place, take, _mm512_set1_epi32(place));
+}
+
+INLINE void store_place(const pool_maximum *l, uint8_t *to) {
+    _mm_storeu_si128((void *)to, _mm512_cvtepi32_epi8(l->place));
+}
+
 INLINE void store(void *base, size_t at, __m512 v, bool bf16) {
     if (bf16)
         _mm256_storeu_si256((void *)((uint16_t *)base + at), (__m256i)_mm512_cvtneps_pbh(v));

@@ -28,8 +28,9 @@ INLINE void forward(const pooled_norm *p, size_t row, norm_stored as, int kernel
         const size_t out = (row * (size_t)p->w + column) * channels;
         const size_t first = (row * k * (size_t)p->w + column) * k * channels;
         for (size_t c = 0; c < channels; c += LANES) {
-            __m512 kept = load_z(p->z, first + c, as), best = normalised(f, kept, c);
-            __m512i index = _mm512_setzero_si512();
+            const __m512 z0 = load_z(p->z, first + c, as);
+            pool_maximum most;
+            take_first(&most, normalised(f, z0, c), z0);
 #pragma GCC unroll 2
             for (int y = 0; y < kernel; y++)
 #pragma GCC unroll 2
@@ -39,15 +40,10 @@ INLINE void forward(const pooled_norm *p, size_t row, norm_stored as, int kernel
                     const size_t at = place(p, first, kernel, y, x) + c;
                     fetch_z(p->z, at + AHEAD, as);
                     const __m512 z = load_z(p->z, at, as);
-                    const __m512 v = normalised(f, z, c);
-                    const __mmask16 take =
-                        _mm512_cmp_ps_mask(v, best, _CMP_GT_OQ) | _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
-                    best = _mm512_mask_mov_ps(best, take, v);
-                    kept = _mm512_mask_mov_ps(kept, take, z);
-                    index = _mm512_mask_mov_epi32(index, take, _mm512_set1_epi32(i));
+                    take_larger(&most, normalised(f, z, c), z, i);
                 }
-            store_z(p->y, out + c, as != NORM_REAL || p->keep_z ? kept : best, as);
-            _mm_storeu_si128((void *)(p->index + out + c), _mm512_cvtepi32_epi8(index));
+            store_z(p->y, out + c, as != NORM_REAL || p->keep_z ? most.z : most.v, as);
+            store_place(&most, p->index + out + c);
         }
     }
 }

@@ -59,13 +59,9 @@ void thin_begin(thin_layer *t, const float *weights, bool bf16, const void *x, m
         thin_window_begin(t);
 }
 
-static double weight(const thin_layer *t, size_t k, size_t o) {
-    return (double)t->weights[k * t->out + o];
-}
-
 double thin_applied(const thin_layer *t, size_t o, const double *v) {
     double sum = 0;
-    for (size_t k = 0; k < t->terms; k++) sum += weight(t, k, o) * v[k];
+    for (size_t k = 0; k < t->terms; k++) sum += thin_weight(t, k, o) * v[k];
     return sum;
 }
 
@@ -74,7 +70,7 @@ void thin_moments(const thin_layer *t, double *sum, double *square) {
         sum[o] = thin_applied(t, o, t->sum);
         square[o] = 0;
         for (size_t k = 0; k < t->terms; k++)
-            square[o] += weight(t, k, o) * thin_applied(t, o, t->products[k]);
+            square[o] += thin_weight(t, k, o) * thin_applied(t, o, t->products[k]);
     }
 }
 

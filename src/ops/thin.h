@@ -41,7 +41,9 @@ typedef struct thin_layer {
     size_t n, h, w; /* of x and z */
     double sum[THIN_TERMS], products[THIN_TERMS][THIN_TERMS];
     float *weights; /* [terms; at least THIN_MOST][out], terms as in a layer's weights; 0 behind them */
-    int8_t *codes;  /* of a 3x3 layer of bytes: [3][quads][out][THIN_QUAD], a row of the kernel as x has it */
+    /* Of a 3x3 layer of bytes: [3][ceil(3*in/4)][out][THIN_QUAD], a row of the kernel as x has its pixels, 0
+     * in the bytes behind them. */
+    int8_t *codes;
     double *partial; /* [NORM_TASKS][each] */
     size_t each;
     /* Of dx. A pointwise layer: what it subtracts from W^T g, and multiplies with x - centre. */
@@ -73,8 +75,8 @@ void thin_forward_row(const struct pooled_norm *p, size_t row);
 /* Backward, first: what all rows need. */
 void thin_begin_gradient(thin_layer *t, const norm_backward *k);
 /* pooled_norm_gradient with dx [n][h][w][in] of type f32 or bf16 in the place of dz (NULL: not wanted); adds
- * to the weights' gradient of `task`, below NORM_TASKS. A task's rows follow each other, their windows too.
- */
+ * to the weights' gradient of `task`, below NORM_TASKS. Together the tasks have all rows of the pool; a
+ * task's follow each other, and so do a row's windows, from the first to the last. */
 void thin_gradient(const struct pooled_norm *p, size_t task, size_t row, int column, int columns,
                    const float *dy, void *dx, mq_dtype type);
 /* Last: what is left of dx, and dw, in the order of the weights. */
@@ -83,6 +85,11 @@ void thin_end_gradient(const thin_layer *t, const norm_backward *k, void *dx, mq
 /* The first element of pixel p of x. */
 static inline const void *thin_pixel(const thin_layer *t, size_t p) {
     return (const char *)t->x + p * t->in * mq_dtype_size(t->type);
+}
+
+/* Term k of output o. */
+static inline double thin_weight(const thin_layer *t, size_t k, size_t o) {
+    return (double)t->weights[k * t->out + o];
 }
 
 /* (W v)_o */

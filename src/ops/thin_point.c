@@ -84,10 +84,6 @@ void thin_point_forward_row(const pooled_norm *p, size_t row) {
 
 /* ---- backward ---- */
 
-static double weight(const thin_layer *t, size_t k, size_t o) {
-    return (double)t->weights[k * t->out + o];
-}
-
 void thin_point_begin_gradient(thin_layer *t, const norm_backward *k) {
     double centre[THIN_MOST] = {0}, offset[THIN_MOST] = {0}, mix[THIN_MOST][THIN_MOST] = {{0}};
     for (size_t i = 0; i < t->in && pixels(t); i++) {
@@ -98,8 +94,9 @@ void thin_point_begin_gradient(thin_layer *t, const norm_backward *k) {
         const double slope = (double)k->slope[o];
         const double away = thin_applied(t, o, centre) - (double)k->mean[o];
         for (size_t i = 0; i < t->in; i++) {
-            offset[i] += weight(t, i, o) * ((double)k->b[o] + slope * away);
-            for (size_t j = 0; j < t->in; j++) mix[i][j] += weight(t, i, o) * slope * weight(t, j, o);
+            offset[i] += thin_weight(t, i, o) * ((double)k->b[o] + slope * away);
+            for (size_t j = 0; j < t->in; j++)
+                mix[i][j] += thin_weight(t, i, o) * slope * thin_weight(t, j, o);
         }
     }
     for (size_t i = 0; i < THIN_MOST; i++) {

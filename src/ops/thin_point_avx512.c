@@ -101,8 +101,7 @@ INLINE void forward(const pooled_norm *p, const float *x, size_t windows, size_t
                      b = _mm512_loadu_ps(f->b + c);
         for (size_t i = 0; i < windows; i++) {
             const float *tile = x + i * VALUES;
-            __m512 kept = _mm512_setzero_ps(), best = kept;
-            __m512i index = _mm512_setzero_si512();
+            pool_maximum most;
 #pragma GCC unroll 4
             for (int place = 0; place < THIN_TILE; place++) {
                 __m512 z = _mm512_mul_ps(w[0], _mm512_set1_ps(tile[place * THIN_MOST]));
@@ -110,15 +109,13 @@ INLINE void forward(const pooled_norm *p, const float *x, size_t windows, size_t
                 for (size_t k = 1; k < in; k++)
                     z = _mm512_fmadd_ps(w[k], _mm512_set1_ps(tile[(size_t)place * THIN_MOST + k]), z);
                 const __m512 v = _mm512_add_ps(_mm512_mul_ps(_mm512_sub_ps(z, mean), a), b);
-                __mmask16 take = 0xffff;
                 if (place)
-                    take = _mm512_cmp_ps_mask(v, best, _CMP_GT_OQ) | _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
-                best = _mm512_mask_mov_ps(best, take, v);
-                kept = _mm512_mask_mov_ps(kept, take, z);
-                index = _mm512_mask_mov_epi32(index, take, _mm512_set1_epi32(place));
+                    take_larger(&most, v, z, place);
+                else
+                    take_first(&most, v, z);
             }
-            store_z(p->y, at + i * channels + c, kept, as);
-            _mm_storeu_si128((void *)(p->index + at + i * channels + c), _mm512_cvtepi32_epi8(index));
+            store_z(p->y, at + i * channels + c, most.z, as);
+            store_place(&most, p->index + at + i * channels + c);
         }
     }
 }

@@ -18,8 +18,6 @@ enum {
     REACH = 2 /* of dx's filter */
 };
 
-static const float NO_CENTRE[THIN_CHANNELS];
-
 bool thin_window_fits(size_t in) {
     return in == 1 || in == THIN_CHANNELS;
 }
@@ -51,6 +49,8 @@ thin_row thin_window_row(const thin_layer *t, size_t image, ptrdiff_t y, ptrdiff
 
 void thin_window_lines(const thin_layer *t, size_t image, ptrdiff_t y, size_t rows, ptrdiff_t x,
                        size_t columns, const float *centre, float *to, size_t stride) {
+    static const float none[THIN_CHANNELS];
+    if (!centre) centre = none;
     for (size_t r = 0; r < rows; r++) {
         const thin_row row = thin_window_row(t, image, y + (ptrdiff_t)r, x, columns);
         float *line = to + r * stride;
@@ -67,16 +67,16 @@ void thin_window_lines(const thin_layer *t, size_t image, ptrdiff_t y, size_t ro
 /* What `windows` of the pool read. */
 static void lines_of(const pooled_norm *p, size_t row, size_t column, size_t windows, float *lines) {
     const ptrdiff_t y = (ptrdiff_t)(row % (size_t)p->h * 2), x = (ptrdiff_t)column * 2;
-    thin_window_lines(p->thin, row / (size_t)p->h, y - 1, THIN_CORNER, x - 1, 2 * windows + 2, NO_CENTRE,
-                      lines, PIECE_STRIDE);
+    thin_window_lines(p->thin, row / (size_t)p->h, y - 1, THIN_CORNER, x - 1, 2 * windows + 2, NULL, lines,
+                      PIECE_STRIDE);
 }
 
 void thin_window_values(const thin_layer *t, float *z) {
     float lines[THIN_CHANNELS * THIN_SIDE * 16];
     for (size_t p = 0; p < t->n * t->h * t->w; p++) {
         const size_t x = p % t->w, y = p / t->w % t->h;
-        thin_window_lines(t, p / t->w / t->h, (ptrdiff_t)y - 1, THIN_SIDE, (ptrdiff_t)x - 1, THIN_SIDE,
-                          NO_CENTRE, lines, 16);
+        thin_window_lines(t, p / t->w / t->h, (ptrdiff_t)y - 1, THIN_SIDE, (ptrdiff_t)x - 1, THIN_SIDE, NULL,
+                          lines, 16);
         for (size_t o = 0; o < t->out; o++, z++) {
             *z = 0;
             for (size_t k = 0; k < t->terms; k++)
@@ -119,8 +119,8 @@ static void set_codes(const thin_layer *t) {
     const size_t quads = (THIN_SIDE * t->in + THIN_QUAD - 1) / THIN_QUAD;
     memset(t->codes, 0, THIN_SIDE * THIN_CHANNELS * t->out * THIN_QUAD);
     for (size_t k = 0; k < t->terms; k++) {
-        const size_t row = k / THIN_SIDE % THIN_SIDE,
-                     byte = k % THIN_SIDE * t->in + k / (THIN_SIDE * THIN_SIDE);
+        const thin_term of = thin_term_of(k);
+        const size_t row = of.row, byte = of.column * t->in + of.channel;
         for (size_t o = 0; o < t->out; o++)
             t->codes[((row * quads + byte / THIN_QUAD) * t->out + o) * THIN_QUAD + byte % THIN_QUAD] =
                 (int8_t)t->weights[k * t->out + o];
@@ -151,17 +151,18 @@ static void set_table(const thin_layer *t) {
                 }
 }
 
-/* Terms k: what an output, of all channels, gives to dx by it: a number, and a multiple of each term. */
+/* By term k, outputs give to the pixel there -offset, and -mix[j] times their term j. */
 static void add_output(const thin_layer *t, size_t k, double offset, const double *mix) {
     thin_window *w = t->window;
-    const size_t i = k / 9, row = k / 3 % 3, column = k % 3;
+    const thin_term to = thin_term_of(k);
     for (int y = 0; y < THIN_EDGES; y++)
         for (int x = 0; x < THIN_EDGES; x++) {
-            if (!reads(y, row) || !reads(x, column)) continue;
-            w->offset[y][x][i] += (float)offset;
+            if (!reads(y, to.row) || !reads(x, to.column)) continue;
+            w->offset[y][x][to.channel] += (float)offset;
             for (size_t j = 0; j < t->terms; j++) {
-                const size_t to_row = j / 3 % 3 + 2 - row, to_column = j % 3 + 2 - column;
-                w->filter[y][x][i][j / 9][to_row * 5 + to_column] += (float)mix[j];
+                const thin_term from = thin_term_of(j);
+                const size_t row = from.row + REACH - to.row, column = from.column + REACH - to.column;
+                w->filter[y][x][to.channel][from.channel][row * THIN_DISTANCES + column] += (float)mix[j];
             }
         }
 }
@@ -170,30 +171,30 @@ void thin_window_begin_gradient(thin_layer *t, const norm_backward *k) {
     thin_window *w = t->window;
     const double pixels = (double)(t->n * t->h * t->w);
     double centre[THIN_TERMS];
-    for (size_t i = 0; i < t->in; i++) /* every pixel is the middle of one window */
-        w->centre[i] = pixels > 0 ? (float)(t->sum[i * 9 + 4] / pixels) : 0;
-    for (size_t j = 0; j < t->terms; j++) centre[j] = (double)w->centre[j / 9];
+    for (size_t j = 0; j < t->terms; j++) { /* every pixel is the middle of one window */
+        const thin_term of = thin_term_of(j);
+        if (of.row == 1 && of.column == 1)
+            w->centre[of.channel] = pixels > 0 ? (float)(t->sum[j] / pixels) : 0;
+    }
+    for (size_t j = 0; j < t->terms; j++) centre[j] = (double)w->centre[thin_term_of(j).channel];
     memset(w->filter, 0, sizeof w->filter);
     memset(w->offset, 0, sizeof w->offset);
     memset(w->band, 0, sizeof w->band);
     set_table(t);
-    for (size_t i = 0; i < t->terms; i++) {
-        double offset = 0, mix[THIN_TERMS] = {0};
-        for (size_t o = 0; o < t->out; o++) {
-            const double slope = (double)k->slope[o], weight = (double)t->weights[i * t->out + o];
-            offset += weight * ((double)k->b[o] + slope * (thin_applied(t, o, centre) - (double)k->mean[o]));
+    double offset[THIN_TERMS] = {0}, mix[THIN_TERMS][THIN_TERMS] = {{0}};
+    for (size_t o = 0; o < t->out; o++) {
+        const double slope = (double)k->slope[o];
+        const double level = (double)k->b[o] + slope * (thin_applied(t, o, centre) - (double)k->mean[o]);
+        for (size_t i = 0; i < t->terms; i++) {
+            offset[i] += thin_weight(t, i, o) * level;
             for (size_t j = 0; j < t->terms; j++)
-                mix[j] += weight * slope * (double)t->weights[j * t->out + o];
+                mix[i][j] += thin_weight(t, i, o) * slope * thin_weight(t, j, o);
         }
-        add_output(t, i, offset, mix);
     }
+    for (size_t i = 0; i < t->terms; i++) add_output(t, i, offset[i], mix[i]);
 }
 
 /* ---- rows of dx ---- */
-
-static thin_edge edge_of(size_t at, size_t length) {
-    return at == 0 ? THIN_FIRST : at == length - 1 ? THIN_LAST : THIN_MIDDLE;
-}
 
 /* Rows of dx, `count` of them from y on, whose sums lie one behind the other; pixels around them. */
 typedef struct finishing {
@@ -208,7 +209,7 @@ static void rest_at(const finishing *f, size_t row, thin_edge column, size_t at,
                     float *out) {
     const thin_layer *t = f->t;
     const thin_window *w = t->window;
-    const thin_edge edge = edge_of(f->y + row, t->h);
+    const thin_edge edge = thin_edge_of(f->y + row, t->h);
     float sum[THIN_CHANNELS];
     for (size_t i = 0; i < t->in; i++) sum[i] = sums[i * w->stride + at] - w->offset[edge][column][i];
     for (size_t j = 0; j < t->in; j++)
@@ -225,7 +226,7 @@ static void finish_columns(const finishing *f, size_t x, size_t columns, void *d
     thin_window *w = t->window;
     float out[THIN_CHANNELS * COLUMNS_STRIDE];
     for (size_t row = 0; row < f->count; row++) {
-        const thin_edge edge = edge_of(f->y + row, t->h);
+        const thin_edge edge = thin_edge_of(f->y + row, t->h);
         const size_t pixel = (f->image * t->h + f->y + row) * t->w + x;
         const float *sums = f->sums + row * t->in * w->stride + 1 + x;
         const thin_rest rest = {.filter = w->filter[edge][THIN_MIDDLE],
@@ -322,7 +323,7 @@ static void join_task(void *context, size_t task) {
     const size_t half = t->h / 2, row = w->band[task].first, two = 2 * t->in * w->stride;
     if (w->band[task].end == 0 || row % half == 0) return;
     size_t before = 0;
-    while (w->band[before].end != row) before++;
+    while (before < NORM_TASKS - 1 && w->band[before].end != row) before++;
     float *sums = row_of(t, task, 4);
     const float *others = row_of(t, before, 2);
     for (size_t i = 0; i < two; i++) sums[i] += others[i];

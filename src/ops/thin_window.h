@@ -28,17 +28,35 @@ enum {
     THIN_BAND = 6 /* rows of sums of a task: a window's, and two that the task before adds to */
 };
 
-/* Rows or columns of an image, or all of the one in a row of the other. */
+/* Where a row or column is in the image. */
 typedef enum thin_edge { THIN_FIRST, THIN_MIDDLE, THIN_LAST, THIN_EDGES } thin_edge;
+static inline thin_edge thin_edge_of(size_t at, size_t length) {
+    return at == 0 ? THIN_FIRST : at == length - 1 ? THIN_LAST : THIN_MIDDLE;
+}
+
+/* A term k of an output: the pixel of its 3x3. */
+typedef struct thin_term {
+    size_t channel, row, column;
+} thin_term;
+static inline thin_term thin_term_of(size_t k) {
+    return (thin_term){k / (THIN_SIDE * THIN_SIDE), k / THIN_SIDE % THIN_SIDE, k % THIN_SIDE};
+}
 
 /* Over some positions (y, x): of x[i] and of x[i] at (y, x) times x[j] at (y + rows, x + columns). */
 typedef struct thin_products {
     double dot[THIN_SIDE][THIN_DISTANCES][THIN_CHANNELS][THIN_CHANNELS], sum[THIN_CHANNELS];
 } thin_products;
 
-/* [which rows][THIN_MIDDLE: all columns; else that one] */
+/* Of images' first rows, of all between and of their last: over all columns, over the first and over the last
+ * alone. */
+typedef enum thin_columns {
+    THIN_ALL_COLUMNS,
+    THIN_FIRST_COLUMN,
+    THIN_LAST_COLUMN,
+    THIN_COLUMNS
+} thin_columns;
 typedef struct thin_totals {
-    thin_products of[THIN_EDGES][THIN_EDGES];
+    thin_products of[THIN_EDGES][THIN_COLUMNS];
 } thin_totals;
 
 enum { THIN_WINDOW_SUMS = sizeof(thin_totals) / sizeof(double) };
@@ -49,10 +67,12 @@ typedef struct thin_window {
     float filter[THIN_EDGES][THIN_EDGES][THIN_CHANNELS][THIN_CHANNELS][THIN_FILTER]; /* [of dx][of x] */
     float offset[THIN_EDGES][THIN_EDGES][THIN_CHANNELS];
     float *table; /* [out][THIN_TILE][in][THIN_AREA]: weights of an output at its place, else 0 */
-    /* Of a task: its rows of the pool, and of W^T g [THIN_BAND][in][stride] from column -1 on. */
+    /* Of a task: its rows of the pool so far; end is 0 where there are none. */
     struct {
         size_t first, end;
     } band[NORM_TASKS];
+    /* Of a task: W^T g [THIN_BAND][in][stride] from column -1 on; the four rows of the window under way, then
+     * the upper two of its first window, to which the task before adds. */
     float *rows;
     size_t stride;
 } thin_window;
@@ -77,8 +97,8 @@ typedef struct thin_row {
     const void *pixels;
 } thin_row;
 thin_row thin_window_row(const thin_layer *t, size_t image, ptrdiff_t y, ptrdiff_t x, size_t columns);
-/* Rows from y on and columns from x on, less the centre, into to[in][rows][stride]: `columns` of them, then
- * what is outside the image up to stride, which is a multiple of 16. */
+/* Rows from y on and columns from x on, less the centre (NULL: 0), into to[in][rows][stride]: `columns` of
+ * them, then what is outside the image up to stride, which is a multiple of 16. */
 void thin_window_lines(const thin_layer *t, size_t image, ptrdiff_t y, size_t rows, ptrdiff_t x,
                        size_t columns, const float *centre, float *to, size_t stride);
 
@@ -90,8 +110,8 @@ void thin_planes_avx512(const void *from, mq_dtype type, size_t in, size_t pixel
 void thin_pixels_avx512(const float *from, size_t plane, size_t in, size_t pixels, void *to, mq_dtype type);
 /* Bytes into to[in][plane]. */
 void thin_planes_bytes_avx512(const uint8_t *from, size_t in, size_t pixels, uint8_t *to, size_t plane);
-/* Adds up, of lines [in][rows + 2][stride] from column -2 on, what is not before in the order of rows,
- * columns. */
+/* Adds up, of lines [in][rows + 2][stride] from column -2 on, products with pixels of the two rows below and,
+ * in the own row, from the own column on: all others are the same of another pixel. */
 void thin_window_products_avx512(const float *lines, size_t stride, size_t rows, size_t columns, size_t in,
                                  thin_products *to);
 /* Of `windows` beside each other, lines [in][THIN_CORNER][stride]; at: of the pool's elements, of the first.

@@ -217,21 +217,18 @@ INLINE void forward(const pooled_norm *p, const float *lines, size_t stride, siz
             for (size_t second = 0; second < 2; second++) {
                 const __m512 *z = all[second];
                 const size_t to = at + (i + second) * channels + c;
-                __m512 kept = z[0], best = _mm512_add_ps(_mm512_mul_ps(_mm512_sub_ps(z[0], mean), a), b);
-                __m512i index = _mm512_setzero_si512();
                 if (i + second == windows) break;
-#pragma GCC unroll 3
-                for (int place = 1; place < THIN_TILE; place++) {
+                pool_maximum most;
+#pragma GCC unroll 4
+                for (int place = 0; place < THIN_TILE; place++) {
                     const __m512 v = _mm512_add_ps(_mm512_mul_ps(_mm512_sub_ps(z[place], mean), a), b);
-                    /* v > best, or not a number */
-                    const __mmask16 take =
-                        _mm512_cmp_ps_mask(v, best, _CMP_GT_OQ) | _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
-                    best = _mm512_mask_mov_ps(best, take, v);
-                    kept = _mm512_mask_mov_ps(kept, take, z[place]);
-                    index = _mm512_mask_mov_epi32(index, take, _mm512_set1_epi32(place));
+                    if (place)
+                        take_larger(&most, v, z[place], place);
+                    else
+                        take_first(&most, v, z[0]);
                 }
-                store_z(p->y, to, kept, as);
-                _mm_storeu_si128((void *)(p->index + to), _mm512_cvtepi32_epi8(index));
+                store_z(p->y, to, most.z, as);
+                store_place(&most, p->index + to);
             }
         }
 }
@@ -246,9 +243,7 @@ INLINE void forward_as(const pooled_norm *p, const float *lines, size_t stride, 
 
 AVX512 void thin_window_forward_avx512(const pooled_norm *p, const float *lines, size_t stride,
                                        size_t windows, size_t at) {
-    if (p->z.as == NORM_WHOLE)
-        forward_as(p, lines, stride, windows, at, NORM_WHOLE);
-    else if (p->z.as == NORM_ROUNDED)
+    if (p->z.as == NORM_ROUNDED)
         forward_as(p, lines, stride, windows, at, NORM_ROUNDED);
     else
         forward_as(p, lines, stride, windows, at, NORM_REAL);
@@ -262,11 +257,6 @@ INLINE __m512 area_of(const float *from, size_t stride) {
     v = _mm512_insertf32x4(v, _mm_loadu_ps(from + stride), 1);
     v = _mm512_insertf32x4(v, _mm_loadu_ps(from + 2 * stride), 2);
     return _mm512_insertf32x4(v, _mm_loadu_ps(from + 3 * stride), 3);
-}
-
-AVX512 static void add(double *to, __m512 v) {
-    _mm512_storeu_pd(to, _mm512_add_pd(_mm512_loadu_pd(to), low(v)));
-    _mm512_storeu_pd(to + LANES / 2, _mm512_add_pd(_mm512_loadu_pd(to + LANES / 2), high(v)));
 }
 
 INLINE void weights(const pooled_norm *p, const float *lines, size_t stride, size_t windows, size_t at,
@@ -299,7 +289,11 @@ INLINE void weights(const pooled_norm *p, const float *lines, size_t stride, siz
             }
         }
 #pragma GCC unroll 27
-        for (size_t k = 0; k < in * TERMS; k++) add(dw + k * channels + c, sum[k]);
+        for (size_t k = 0; k < in * TERMS; k++) {
+            double *to = dw + k * channels + c;
+            add_to(to, low(sum[k]));
+            add_to(to + LANES / 2, high(sum[k]));
+        }
     }
 }
 

@@ -10,9 +10,14 @@
 
 enum { BYTES = 64 /* in a vector */, QUAD = THIN_QUAD };
 
+INLINE __mmask64 first_bytes(size_t count) {
+    return count < BYTES ? ((__mmask64)1 << count) - 1 : ~(__mmask64)0;
+}
+
 /* ---- sums of products ---- */
 
-/* Of x[i], and of x[j] less 128, which has a sign: `sum` of x[i] 128 times are missing. */
+/* Of x[i] and of x[j] less 128, as one factor has to have a sign; 128 times the sum of x[i] comes back, for
+ * pixels outside the image, too, which are 0 and so -128. */
 INLINE void add_products(const uint8_t *lines, size_t stride, size_t rows, size_t columns, size_t y, size_t d,
                          size_t in, const int *sum, double (*to)[THIN_CHANNELS]) {
     const size_t plane = (rows + 2) * stride;
@@ -24,7 +29,7 @@ INLINE void add_products(const uint8_t *lines, size_t stride, size_t rows, size_
         for (size_t j = 0; j < in; j++) all[i][j] = _mm512_setzero_si512();
     for (size_t r = 0; r < rows; r++)
         for (size_t x = 0; x < columns; x += BYTES) {
-            const __mmask64 some = columns - x < BYTES ? ((__mmask64)1 << (columns - x)) - 1 : ~(__mmask64)0;
+            const __mmask64 some = first_bytes(columns - x);
             const uint8_t *at = lines + r * stride + x + 2, *other = lines + (r + y) * stride + x + d;
             __m512i a[THIN_CHANNELS];
 #pragma GCC unroll 3
@@ -47,7 +52,7 @@ AVX512 static int sum_of(const uint8_t *line, size_t stride, size_t rows, size_t
     __m512i sum = _mm512_setzero_si512();
     for (size_t r = 0; r < rows; r++, line += stride)
         for (size_t x = 0; x < columns; x += BYTES) {
-            const __mmask64 some = columns - x < BYTES ? ((__mmask64)1 << (columns - x)) - 1 : ~(__mmask64)0;
+            const __mmask64 some = first_bytes(columns - x);
             dot(&sum, _mm512_maskz_loadu_epi8(some, line + x), one);
         }
     return _mm512_reduce_add_epi32(sum);
@@ -98,24 +103,18 @@ INLINE void forward(const pooled_norm *p, const uint8_t *rows, size_t stride, si
                     dot(&z[place], _mm512_set1_epi32(four), w[k]);
                 }
             }
-            __m512i kept = z[0], index = _mm512_setzero_si512();
-            __m512 best = _mm512_add_ps(_mm512_mul_ps(_mm512_sub_ps(_mm512_cvtepi32_ps(z[0]), mean), a), b);
-#pragma GCC unroll 3
-            for (int place = 1; place < THIN_TILE; place++) {
+            pool_maximum most;
+#pragma GCC unroll 4
+            for (int place = 0; place < THIN_TILE; place++) {
                 const __m512 real = _mm512_cvtepi32_ps(z[place]);
                 const __m512 v = _mm512_add_ps(_mm512_mul_ps(_mm512_sub_ps(real, mean), a), b);
-                /* no z is NaN */
-                const __mmask16 take = _mm512_cmp_ps_mask(v, best, _CMP_GT_OQ);
-                best = _mm512_mask_mov_ps(best, take, v);
-                kept = _mm512_mask_mov_epi32(kept, take, z[place]);
-                index = _mm512_mask_mov_epi32(index, take, _mm512_set1_epi32(place));
+                if (place)
+                    take_larger(&most, v, real, place);
+                else
+                    take_first(&most, v, real);
             }
-            const size_t to = at + i * channels + c;
-            if (as == NORM_WHOLE)
-                _mm256_storeu_si256((void *)((int16_t *)p->y + to), _mm512_cvtepi32_epi16(kept));
-            else
-                _mm512_storeu_ps((float *)p->y + to, _mm512_cvtepi32_ps(kept));
-            _mm_storeu_si128((void *)(p->index + to), _mm512_cvtepi32_epi8(index));
+            store_z(p->y, at + i * channels + c, most.z, as);
+            store_place(&most, p->index + at + i * channels + c);
         }
     }
 }

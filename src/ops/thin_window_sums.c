@@ -14,8 +14,6 @@ enum {
     BYTES_STRIDE = BYTES_COLUMNS + 64
 };
 
-static const float NO_CENTRE[THIN_CHANNELS];
-
 /* Rows of an image, alike, and what is read around some of their columns: lines [in][rows + 2][stride] of
  * float32, or of bytes, from column x - 2 on. */
 typedef struct piece {
@@ -43,8 +41,8 @@ static void add_column(const piece *p, size_t column, thin_products *to) {
 }
 
 static void read_lines(const piece *p, float *lines) {
-    thin_window_lines(p->t, p->image, (ptrdiff_t)p->y, p->rows + 2, (ptrdiff_t)p->x - 2, p->columns + 4,
-                      NO_CENTRE, lines, p->stride);
+    thin_window_lines(p->t, p->image, (ptrdiff_t)p->y, p->rows + 2, (ptrdiff_t)p->x - 2, p->columns + 4, NULL,
+                      lines, p->stride);
 }
 
 static void read_bytes(const piece *p, uint8_t *lines) {
@@ -67,14 +65,14 @@ static void add_piece(piece *p, thin_products *to) {
     if (p->t->type == MQ_U8) {
         read_bytes(p, bytes);
         p->lines = bytes;
-        thin_window_products_bytes(bytes, p->stride, p->rows, p->columns, p->t->in, &to[THIN_MIDDLE]);
+        thin_window_products_bytes(bytes, p->stride, p->rows, p->columns, p->t->in, &to[THIN_ALL_COLUMNS]);
     } else {
         read_lines(p, lines);
         p->lines = lines;
-        thin_window_products_avx512(lines, p->stride, p->rows, p->columns, p->t->in, &to[THIN_MIDDLE]);
+        thin_window_products_avx512(lines, p->stride, p->rows, p->columns, p->t->in, &to[THIN_ALL_COLUMNS]);
     }
-    if (p->x == 0) add_column(p, 0, &to[THIN_FIRST]);
-    if (p->x + p->columns == p->t->w) add_column(p, p->columns - 1, &to[THIN_LAST]);
+    if (p->x == 0) add_column(p, 0, &to[THIN_FIRST_COLUMN]);
+    if (p->x + p->columns == p->t->w) add_column(p, p->columns - 1, &to[THIN_LAST_COLUMN]);
 }
 
 static void sums_task(void *context, size_t task) {
@@ -89,7 +87,7 @@ static void sums_task(void *context, size_t task) {
     for (size_t end = first + count; first < end; first += p.rows) {
         p.image = first / t->h;
         p.y = first % t->h;
-        const thin_edge edge = p.y == 0 ? THIN_FIRST : p.y == t->h - 1 ? THIN_LAST : THIN_MIDDLE;
+        const thin_edge edge = thin_edge_of(p.y, t->h);
         p.rows = edge != THIN_MIDDLE ? 1 : t->h - 1 - p.y < group ? t->h - 1 - p.y : group;
         if (p.rows > end - first) p.rows = end - first;
         for (p.x = 0; p.x < t->w; p.x += p.columns) {
@@ -107,36 +105,25 @@ static thin_totals all_tasks(const thin_layer *t) {
     return all;
 }
 
-/* The row or column that a window's pixel is never in: none where that is THIN_MIDDLE. The first pixel of a
- * window is never in the image's last row. */
-static thin_edge never(size_t place) {
-    return place == 0 ? THIN_LAST : place == 1 ? THIN_MIDDLE : THIN_FIRST;
-}
-
-/* Over the windows of a sum by its rows and columns, at `offset` doubles of it. */
+/* Over the windows of a sum by its rows and columns, at `offset` doubles of it. The first pixel of a window
+ * is never in the image's last row or column, the last one never in its first. */
 static double over_windows(const thin_totals *all, size_t row, size_t column, size_t offset) {
     double sum = 0;
     for (int y = 0; y < THIN_EDGES; y++) {
-        if (y != THIN_MIDDLE && y == (int)never(row)) continue;
-        sum += ((const double *)(const void *)&all->of[y][THIN_MIDDLE])[offset];
-        if (never(column) != THIN_MIDDLE)
-            sum -= ((const double *)(const void *)&all->of[y][never(column)])[offset];
+        if ((row == 0 && y == THIN_LAST) || (row == THIN_SIDE - 1 && y == THIN_FIRST)) continue;
+        const double *const of[] = {(const void *)&all->of[y][THIN_ALL_COLUMNS],
+                                    (const void *)&all->of[y][THIN_FIRST_COLUMN],
+                                    (const void *)&all->of[y][THIN_LAST_COLUMN]};
+        sum += of[THIN_ALL_COLUMNS][offset];
+        if (column == 0) sum -= of[THIN_LAST_COLUMN][offset];
+        if (column == THIN_SIDE - 1) sum -= of[THIN_FIRST_COLUMN][offset];
     }
     return sum;
 }
 
-/* Pixels (row, column) of windows, in the order of terms. */
-typedef struct term {
-    size_t channel, row, column;
-} term;
-
-static term term_of(size_t k) {
-    return (term){k / (THIN_SIDE * THIN_SIDE), k / THIN_SIDE % THIN_SIDE, k % THIN_SIDE};
-}
-
-static double product_of(const thin_totals *all, term a, term b) {
+static double product_of(const thin_totals *all, thin_term a, thin_term b) {
     const bool turned = b.row < a.row || (b.row == a.row && b.column < a.column);
-    const term from = turned ? b : a, to = turned ? a : b;
+    const thin_term from = turned ? b : a, to = turned ? a : b;
     const size_t distance = to.column + THIN_DISTANCES / 2 - from.column;
     const double *at = &all->of[0][0].dot[to.row - from.row][distance][from.channel][to.channel];
     return over_windows(all, from.row, from.column, (size_t)(at - (const double *)(const void *)all));
@@ -146,9 +133,9 @@ void thin_window_sums(thin_layer *t) {
     mq_parallel(NORM_TASKS, sums_task, t);
     const thin_totals all = all_tasks(t);
     for (size_t k = 0; k < t->terms; k++) {
-        const term a = term_of(k);
+        const thin_term a = thin_term_of(k);
         const double *sum = &all.of[0][0].sum[a.channel];
         t->sum[k] = over_windows(&all, a.row, a.column, (size_t)(sum - (const double *)(const void *)&all));
-        for (size_t j = 0; j < t->terms; j++) t->products[k][j] = product_of(&all, a, term_of(j));
+        for (size_t j = 0; j < t->terms; j++) t->products[k][j] = product_of(&all, a, thin_term_of(j));
     }
 }

@@ -8,7 +8,7 @@
 #include "dnn/dnn.h"
 #include "ops/pooled_norm.h"
 
-enum { MOST_PIXELS = 2 * 3 * 150 * THIN_TILE, MOST_OUT = 48 };
+enum { MOST_PIXELS = 2 * 3 * 150 * THIN_TILE, MOST_OUT = 1040 };
 
 /* Of the pool: its windows, and how many rows a task has. */
 typedef struct shape {
@@ -150,6 +150,28 @@ static void close_pooled(pooled *p) {
     mq_free(p->dy);
 }
 
+/* Stored as int16, or as bfloat16, the same maxima. */
+static void check_stored(pooled *p, const layer *l, norm_stored as) {
+    const size_t small = l->pixels / THIN_TILE * l->out;
+    uint8_t *index = bytes(small);
+    uint16_t *y = bytes(small * sizeof *y);
+    p->norm.thin = l->thin;
+    p->norm.z.as = as;
+    p->norm.y = y;
+    p->norm.index = index;
+    for (size_t row = 0; row < l->shape.images * l->shape.rows; row++) pooled_norm_forward(&p->norm, row);
+    p->norm.z.as = NORM_REAL;
+    p->norm.index = p->index[0];
+    assert_memory_equal(index, p->index[0], small);
+    for (size_t i = 0; i < small; i++) {
+        const float kept = ((const float *)p->y[0])[i];
+        const float want = as == NORM_ROUNDED ? mq_bf16_to_f32(mq_f32_to_bf16(kept)) : kept;
+        assert_true(norm_z_at((norm_z){y, as}, i) == want);
+    }
+    mq_free(index);
+    mq_free(y);
+}
+
 /* Which maxima, and what is kept of them, to the bit. */
 static void check_forward(pooled *p, const layer *l) {
     const size_t small = l->pixels / THIN_TILE * l->out;
@@ -221,6 +243,7 @@ static void check(const shape *sh, size_t in, size_t out, mq_dtype type) {
     check_moments(&tested, type == MQ_U8);
     open_pooled(&p, &tested);
     check_forward(&p, &tested);
+    if (type != MQ_F32) check_stored(&p, &tested, type == MQ_U8 ? NORM_WHOLE : NORM_ROUNDED);
     check_gradient(&p, &tested, MQ_F32);
     check_gradient(&p, &tested, MQ_BF16);
     close_pooled(&p);
@@ -248,11 +271,12 @@ static void same_as_stored(void **state) {
         }
 }
 
-/* Images of one window and of several pieces; tasks that end within an image, at its end and behind it. */
+/* Images of one window and of several pieces of every pass; tasks that end within an image, at its end and
+ * behind it. */
 static void same_as_stored_3x3(void **state) {
     (void)state;
-    static const shape shapes[] = {{3, 2, 3, 150, 2}, {3, 2, 3, 33, 1}, {3, 3, 1, 1, 1}, {3, 1, 5, 16, 2},
-                                   {3, 2, 2, 65, 3},  {3, 1, 9, 7, 9},  {3, 2, 1, 10, 1}};
+    static const shape shapes[] = {{3, 2, 3, 150, 2}, {3, 2, 3, 33, 1}, {3, 3, 1, 1, 1},  {3, 1, 5, 16, 2},
+                                   {3, 2, 2, 65, 3},  {3, 1, 9, 7, 9},  {3, 2, 1, 10, 1}, {3, 1, 2, 260, 1}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes && here(); i++)
         for (size_t t = 0; t < TYPE_COUNT; t++) {
             if (TYPES[t] == MQ_U8 && !mq_dnn_has_codes()) continue;
@@ -262,19 +286,55 @@ static void same_as_stored_3x3(void **state) {
         }
 }
 
-/* A NaN is not hidden by the pool: the first one wins. */
-static void not_a_number(void **state) {
+/* So many channels that a piece is smaller. */
+static void many_channels_3x3(void **state) {
     (void)state;
-    if (!here()) return;
+    static const shape few = {3, 1, 2, 5, 1};
+    for (size_t t = 0; t < TYPE_COUNT && here(); t++)
+        if (TYPES[t] != MQ_U8 || mq_dnn_has_codes()) check(&few, 3, MOST_OUT, TYPES[t]);
+}
+
+/* The largest codes and weights: sums are exact still. */
+static void largest_codes(void **state) {
+    (void)state;
+    static const shape wide = {3, 2, 3, 150, 2};
+    if (!here() || !mq_dnn_has_codes()) return;
+    open_layer(&tested, &wide, 3, 16, MQ_U8);
+    for (size_t i = 0; i < tested.pixels * 3; i++)
+        tested.x[i] = ((uint8_t *)tested.stored)[i] = i % 1000 == 7 ? 0 : 255;
+    for (size_t i = 0; i < tested.terms * 16; i++)
+        tested.weights[i] = i / tested.terms % 3 == 0   ? -128
+                            : i / tested.terms % 3 == 1 ? 127
+                                                        : (float)(255 * (int)(i % 2) - 128);
+    thin_begin(tested.thin, tested.weights, false, tested.stored, MQ_U8, wide.images);
+    thin_values(tested.thin, tested.z);
+    check_moments(&tested, true);
     pooled p;
-    open_layer(&tested, &POINT, 3, 16, MQ_F32);
+    open_pooled(&p, &tested);
+    check_forward(&p, &tested);
+    close_pooled(&p);
+    close_layer(&tested);
+}
+
+static void check_not_a_number(const shape *sh) {
+    pooled p;
+    open_layer(&tested, sh, 3, 16, MQ_F32);
     float *x = tested.stored;
-    x[3 * 5] = x[3 * (2 * POINT.width + 7) + 1] = NAN;
+    x[3 * 5] = x[3 * (2 * sh->width + 7) + 1] = NAN;
     thin_values(tested.thin, tested.z);
     open_pooled(&p, &tested);
     check_forward(&p, &tested);
     close_pooled(&p);
     close_layer(&tested);
+}
+
+/* A NaN is not hidden by the pool: the last one of a window wins. */
+static void not_a_number(void **state) {
+    (void)state;
+    static const shape window = {3, 1, 3, 150, 1};
+    if (!here()) return;
+    check_not_a_number(&POINT);
+    check_not_a_number(&window);
 }
 
 /* Weights in bfloat16 where asked; sizes that do not fit. */
@@ -295,7 +355,9 @@ static void rounded_weights(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(same_as_stored), cmocka_unit_test(same_as_stored_3x3),
-                                       cmocka_unit_test(not_a_number), cmocka_unit_test(rounded_weights)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(same_as_stored),    cmocka_unit_test(same_as_stored_3x3),
+        cmocka_unit_test(many_channels_3x3), cmocka_unit_test(largest_codes),
+        cmocka_unit_test(not_a_number),      cmocka_unit_test(rounded_weights)};
     return cmocka_run_group_tests(tests, ops_one_thread, NULL);
 }
