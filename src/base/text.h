@@ -16,5 +16,9 @@ bool mq_parse_int(const char *text, int64_t *out);
 bool mq_parse_double(const char *text, double *out);
 bool mq_starts_with(const char *text, const char *prefix);
 bool mq_ends_with(const char *text, const char *suffix);
+/* The ending of a plural: "%zu image%s". */
+static inline const char *mq_s(uint64_t count) {
+    return count == 1 ? "" : "s";
+}
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/stop.h"
+#include "base/text.h"
 #include "cli/bench_step.h"
 #include "cli/commands.h"
 #include "cli/run_options.h"
@@ -89,9 +90,10 @@ static mq_status report(const cli_args *args, const mq_net *net, const bench_set
                                         (double)mq_model_bytes(bench_step_model(step)) / 1e6),
                               error);
     printf("%s %s, batch %d, %s, %d threads: %.0f images/s; its convolutions alone %.0f images/s (%.0f %%)\n"
-           "  a step takes %.2f ms (10 %% to 90 %%: %.2f to %.2f ms, %d steps), peak memory %.0f MB\n",
+           "  a step takes %.2f ms (10 %% to 90 %%: %.2f to %.2f ms, %d step%s), peak memory %.0f MB\n",
            net->name, MODES[setup->mode], setup->batch, precision, mq_threads(), rate, ceiling,
-           100 * rate / ceiling, 1e3 * median, 1e3 * low, 1e3 * high, m->steps, (double)m->peak / 1e6);
+           100 * rate / ceiling, 1e3 * median, 1e3 * low, 1e3 * high, m->steps, mq_s((uint64_t)m->steps),
+           (double)m->peak / 1e6);
     return MQ_OK;
 }
 

@@ -10,6 +10,7 @@
 #include "base/folder.h"
 #include "base/memory.h"
 #include "base/staging.h"
+#include "base/text.h"
 #include "gen/export_copy.h"
 #include "gen/plain_c.h"
 #include "gen/plain_c_bench.h"
@@ -165,9 +166,10 @@ static mq_status report(const cli_args *args, const plain_job *job, mq_error *er
     printf("%s: %s.c and %s.h, void %s_run(const uint8_t *image, int32_t *output)\n", job->out, name, name,
            name);
     if (job->vectors)
-        printf("  %zu images with the trained network's outputs: cc -std=c11 -O2 %s.c %s_bench.c -o bench && "
-               "./bench\n",
-               job->vectors, name, name);
+        printf(
+            "  %zu image%s with the trained network's outputs: cc -std=c11 -O2 %s.c %s_bench.c -o bench && "
+            "./bench\n",
+            job->vectors, mq_s((uint64_t)job->vectors), name, name);
     printf("  next: mixq verify %s\n", job->out);
     return MQ_OK;
 }

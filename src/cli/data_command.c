@@ -64,11 +64,12 @@ static void boxes_text(const mq_dataset_info *info) {
 }
 
 static void split_text(const mq_dataset *set, const mq_dataset_info *info) {
-    printf("%s %s: %zu images of %d x %d x %d, %d classes\n", set->name, mq_split_name(set->split),
-           info->count, info->channels, info->height, info->width, info->classes);
+    printf("%s %s: %zu image%s of %d x %d x %d, %d classes\n", set->name, mq_split_name(set->split),
+           info->count, mq_s(info->count), info->channels, info->height, info->width, info->classes);
     for (int c = 0; c < info->classes; c++)
-        printf("  class %d%s%s: %zu images\n", c, set->class_names ? " " : "",
-               set->class_names ? set->class_names[c] : "", info->class_counts[c]);
+        printf("  class %d%s%s: %zu image%s\n", c, set->class_names ? " " : "",
+               set->class_names ? set->class_names[c] : "", info->class_counts[c],
+               mq_s(info->class_counts[c]));
     if (set->task == MQ_DATA_DETECT) boxes_text(info);
     for (int c = 0; c < info->channels; c++)
         printf("  channel %d: mean %.3f, standard deviation %.3f\n", c, info->mean[c], info->deviation[c]);
@@ -109,7 +110,8 @@ static mq_status say_exported(const cli_args *args, const char *place, const siz
         return cli_print_json(json_pack("{s:s, s:I, s:I}", "folder", place, "train", (json_int_t)written[0],
                                         "test", (json_int_t)written[1]),
                               error);
-    printf("%zu images for training and %zu for testing in %s\n", written[0], written[1], place);
+    printf("%zu image%s for training and %zu for testing in %s\n", written[0], mq_s(written[0]), written[1],
+           place);
     return MQ_OK;
 }
 

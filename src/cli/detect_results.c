@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "data/box_draw.h"
 #include "io/png.h"
 
@@ -129,9 +130,9 @@ mq_status detect_results_write(detect_results *results, const mq_dataset *datase
 
 void detect_results_say(const detect_results *results, const mq_dataset *dataset) {
     if (results->folder)
-        printf("%s: %zu images with the true box in green and the found one in red\n", results->folder,
-               results->saved);
+        printf("%s: %zu image%s with the true box in green and the found one in red\n", results->folder,
+               results->saved, mq_s(results->saved));
     if (results->file)
-        printf("%s: %zu lines: name xmin xmax ymin ymax, in pixels of the original images\n", results->file,
-               dataset->count);
+        printf("%s: %zu line%s: name xmin xmax ymin ymax, in pixels of the original images\n", results->file,
+               dataset->count, mq_s(dataset->count));
 }

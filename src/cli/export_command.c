@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/staging.h"
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/export_vectors.h"
 #include "gen/folding.h"
@@ -192,8 +193,8 @@ static mq_status write_onnx(const export_job *job, const char *stage, mq_onnx_fl
     mq_status status = mq_qonnx_export(job->net, &job->checkpoint, flavour, path, &inexact, error);
     if (status != MQ_OK) return mq_fail_context(error, status, "--format %s", quant ? "qonnx" : "onnx");
     if (inexact)
-        mq_log(MQ_LOG_WARN, "%s: sums of %d layers may leave 2^24: float32 runtimes may round them",
-               quant ? QONNX_FILE : PLAIN_FILE, inexact);
+        mq_log(MQ_LOG_WARN, "%s: sums of %d layer%s may leave 2^24: float32 runtimes may round them",
+               quant ? QONNX_FILE : PLAIN_FILE, inexact, mq_s((uint64_t)inexact));
     return MQ_OK;
 }
 
@@ -291,12 +292,14 @@ static mq_status report(const cli_args *args, const export_job *job, mq_error *e
            job->headers ? ", config.h and weights.hpp" : "", net->sha256);
     if (job->certificate) {
         const json_t *totals = json_object_get(job->certificate, "totals");
-        printf("certified: %lld thresholds of %lld channels are the trained network's\n",
-               number(totals, "thresholds"), number(totals, "channels"));
+        printf("certified: %lld threshold%s of %lld channel%s are the trained network's\n",
+               number(totals, "thresholds"), mq_s((uint64_t)number(totals, "thresholds")),
+               number(totals, "channels"), mq_s((uint64_t)number(totals, "channels")));
         print_layers(job->certificate, args->verbose);
     }
     if (job->vectors.count)
-        printf("vectors: %zu images with the trained network's codes\n", job->vectors.count);
+        printf("vectors: %zu image%s with the trained network's codes\n", job->vectors.count,
+               mq_s(job->vectors.count));
     return MQ_OK;
 }
 

@@ -245,7 +245,7 @@ static void on_signal(int number_of) {
     sig_atomic_t now = (sig_atomic_t)clock.tv_sec;
     if (!mq_stop_requested()) {
         static const char text[] =
-            "\nstopping after this step; a second signal in two seconds or later stops at once\n";
+            "\nstopping after this step; another signal after two seconds stops at once\n";
         first = now;
         mq_stop_request();
         if (!silent) (void)!write(STDERR_FILENO, text, sizeof text - 1);

@@ -113,8 +113,8 @@ static mq_status report(const cli_args *args, const mq_inet *net, const source *
            net->compat ? ", published rules" : "");
     if (s->dataset) printf("%s %.4f", name, quality);
     if (s->dataset && detector) printf(" (best constant box %.4f)", constant);
-    printf("%s%zu images, %.*f images/s, output sha256 %s\n", s->dataset ? ", " : "", job->count,
-           rate < 10 ? 2 : 0, rate, job->sha256);
+    printf("%s%zu image%s, %.*f images/s, output sha256 %s\n", s->dataset ? ", " : "", job->count,
+           mq_s(job->count), rate < 10 ? 2 : 0, rate, job->sha256);
     return MQ_OK;
 }
 

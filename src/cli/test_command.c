@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/confusion.h"
 #include "cli/detect_results.h"
@@ -185,22 +186,22 @@ static void report_text(const mq_checkpoint *checkpoint, engine which, const mq_
                         const differences *d) {
     const mq_net *net = checkpoint->net;
     char text[64];
-    printf("%s (%s%s): %s %.4f%s, loss %.4f, %llu images\n", net->name, mq_mode_name(checkpoint->mode),
+    printf("%s (%s%s): %s %.4f%s, loss %.4f, %llu image%s\n", net->name, mq_mode_name(checkpoint->mode),
            which == ENGINE_INTEGER ? ", integer network" : "", mq_quality_name(net->task),
            mq_scores_quality(s), run_constant_text(net, constant, text), mq_scores_loss(s),
-           (unsigned long long)s->images);
+           (unsigned long long)s->images, mq_s(s->images));
     if (d && net->task == MQ_TASK_DETECTION)
         printf(
-            "the cell differs between float32 evaluation and the integer network for %llu images; boxes of "
+            "the cell differs between float32 evaluation and the integer network for %llu image%s; boxes of "
             "the same\ncell differ by at most %.3f pixels; the integer network's iou is %.4f %s\n",
-            (unsigned long long)d->images, d->pixels, fabs(d->quality_lost),
+            (unsigned long long)d->images, mq_s(d->images), d->pixels, fabs(d->quality_lost),
             d->quality_lost < 0 ? "higher" : "lower");
     else if (d)
-        printf("the class differs between float32 evaluation and the integer network for %llu images\n",
-               (unsigned long long)d->images);
+        printf("the class differs between float32 evaluation and the integer network for %llu image%s\n",
+               (unsigned long long)d->images, mq_s(d->images));
     if (d)
-        printf("an output differs by more than %g of the largest for %llu images, at most by %.3g\n",
-               OUTPUT_TOLERANCE, (unsigned long long)d->outputs, d->largest);
+        printf("an output differs by more than %g of the largest for %llu image%s, at most by %.3g\n",
+               OUTPUT_TOLERANCE, (unsigned long long)d->outputs, mq_s(d->outputs), d->largest);
 }
 
 static mq_status make_room(const mq_net *net, size_t images, bool compare, findings *f, mq_error *error) {

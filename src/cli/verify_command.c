@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/verify_hls.h"
 #include "cli/verify_plain_c.h"
@@ -185,10 +186,12 @@ static mq_status check_trained(verify_job *job, verify_step *step, mq_error *err
     if (no_vectors(job, step)) return MQ_OK;
     if (job->drawn) {
         step->skipped = true;
-        snprintf(step->note, sizeof step->note, "no vectors: %zu images drawn", job->vectors->count);
+        snprintf(step->note, sizeof step->note, "no vectors: %zu image%s drawn", job->vectors->count,
+                 mq_s(job->vectors->count));
         return MQ_OK;
     }
-    snprintf(step->note, sizeof step->note, "%zu images, codes %s", job->vectors->count,
+    snprintf(step->note, sizeof step->note, "%zu image%s, codes %s", job->vectors->count,
+             mq_s(job->vectors->count),
              job->checkpoint_path ? "evaluated again from the checkpoint" : "as stored at the export");
 #ifdef MIXQ_TRAIN
     if (job->checkpoint_path) return evaluate_again(job, step, error);
@@ -202,8 +205,8 @@ static mq_status check_integer(verify_job *job, verify_step *step, mq_error *err
     mq_sim_options options = {.engine = MQ_SIM_REFERENCE};
     MQ_TRY(verify_simulated(job->vectors, job->net, &options, &result, error));
     step->mismatches = result.mismatches;
-    snprintf(step->note, sizeof step->note, "%zu images through the reference simulator",
-             job->vectors->count);
+    snprintf(step->note, sizeof step->note, "%zu image%s through the reference simulator",
+             job->vectors->count, mq_s(job->vectors->count));
     return verify_result_status(&result, job->net, "integer", error);
 }
 
@@ -224,8 +227,8 @@ static mq_status check_packed(verify_job *job, verify_step *step, mq_error *erro
     mq_sim_options options = {.engine = MQ_SIM_PACKED, .plan = plan};
     mq_status status = verify_simulated(job->vectors, job->net, &options, &result, error);
     mq_inet_plan_free(plan);
-    snprintf(step->note, sizeof step->note, "%zu images word by word through the slices of " MQ_PLAN_FILE,
-             job->vectors->count);
+    snprintf(step->note, sizeof step->note, "%zu image%s word by word through the slices of " MQ_PLAN_FILE,
+             job->vectors->count, mq_s(job->vectors->count));
     MQ_TRY(status);
     step->mismatches = result.mismatches;
     return verify_result_status(&result, job->net, "packed", error);
@@ -288,8 +291,8 @@ static mq_status check_plain_c(verify_job *job, verify_step *step, mq_error *err
     mq_status status = verify_plain_c_run(job->dir, job->work.path, job->net, job->vectors, &result, error);
     step->mismatches = result.mismatches;
     if (result.compilers[0])
-        snprintf(step->note, sizeof step->note, "%zu images; compiled with %s", job->vectors->count,
-                 result.compilers);
+        snprintf(step->note, sizeof step->note, "%zu image%s; compiled with %s", job->vectors->count,
+                 mq_s(job->vectors->count), result.compilers);
     else
         snprintf(step->note, sizeof step->note, "no compiler");
     return status;
@@ -411,6 +414,12 @@ static mq_status open_job(const cli_args *args, verify_job *job, mq_error *error
     job->plain_c = !accelerator && target && strcmp(target, "c") == 0;
     if (!accelerator && (job->stalls || job->rtl.dump))
         return mq_fail(error, MQ_USAGE, "%s: no accelerator: --stalls and --dump belong to those", job->dir);
+    if (cli_value(args, "--upto") && RUNGS[job->last_rung].kind == ACCELERATOR && !accelerator)
+        return mq_fail(error, MQ_USAGE, "%s: no accelerator: nothing of --upto %s to verify", job->dir,
+                       RUNGS[job->last_rung].name);
+    if (cli_value(args, "--upto") && RUNGS[job->last_rung].kind == PLAIN_C && !job->plain_c)
+        return mq_fail(error, MQ_USAGE, "%s: no C program: nothing of --upto %s to verify", job->dir,
+                       RUNGS[job->last_rung].name);
     if (accelerator || job->plain_c)
         MQ_TRY(work_folder_open(cli_value(args, "--work"), &job->work, error));
     else if (cli_value(args, "--work"))

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/stop.h"
 #include "data/voc.h"
 #include "io/jpeg.h"
 #include "io/png.h"
@@ -98,6 +99,8 @@ mq_status mq_dataset_export(const mq_dataset *set, const char *folder, size_t *w
     MQ_TRY(mq_alloc(mq_dataset_image_bytes(set), 1, "an image", &image, error));
     mq_status status = MQ_OK;
     for (size_t i = 0; i < set->count && status == MQ_OK; i++) {
+        if (mq_stop_requested()) status = mq_fail(error, MQ_INTERRUPTED, "interrupted");
+        if (status != MQ_OK) break;
         status = mq_dataset_image(set, i, &scratch, image, error);
         if (status == MQ_OK)
             status = detect ? write_detected(set, &set->targets[i], i, folder, image, error)

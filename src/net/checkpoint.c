@@ -143,13 +143,24 @@ done:
     return status;
 }
 
+/* A folder without best.safetensors: what it is instead. */
+static mq_status no_best(const char *path, mq_error *error) {
+    char file[MQ_PATH];
+    MQ_TRY(mq_path_join(path, "run.json", file, error));
+    if (mq_path_exists(file))
+        return mq_fail(error, MQ_BAD_INPUT, "%s: no finished epoch yet (no best.safetensors)", path);
+    MQ_TRY(mq_path_join(path, "net.json", file, error));
+    if (mq_path_exists(file))
+        return mq_fail(error, MQ_BAD_INPUT, "not a run folder: %s: an export, for `mixq simulate`", path);
+    return mq_fail(error, MQ_BAD_INPUT, "not a run folder: %s: it has no best.safetensors", path);
+}
+
 mq_status mq_checkpoint_load(const char *path, mq_checkpoint *out, mq_error *error) {
     *out = (mq_checkpoint){0};
     char inside[MQ_PATH];
     if (mq_path_is_dir(path)) {
         MQ_TRY(mq_path_join(path, "best.safetensors", inside, error));
-        if (!mq_path_exists(inside))
-            return mq_fail(error, MQ_BAD_INPUT, "not a run folder: %s: it has no best.safetensors", path);
+        if (!mq_path_exists(inside)) return no_best(path, error);
         path = inside;
     }
     if (mq_ends_with(path, ".pt") || mq_ends_with(path, ".pth"))

@@ -9,22 +9,29 @@
 #include "base/machine.h"
 #include "base/stop.h"
 
+const char *epoch_advice(const loop *l, char *text, size_t size) {
+    if (l->run.state.epoch == 0) return "Try a smaller --lr";
+    snprintf(text, size, "Checkpoints of finished epochs are kept in %s; try a smaller --lr",
+             l->run.settings->out);
+    return text;
+}
+
 static mq_status diverged(const loop *l, const char *param, mq_error *error) {
+    char advice[MQ_ERROR_TEXT];
     return mq_fail(error, MQ_CHECK_FAILED,
-                   "training diverged at epoch %d, step %llu: %s is not finite any more. Checkpoints of "
-                   "finished epochs are kept in %s; try a smaller --lr",
+                   "training diverged at epoch %d, step %llu: %s is not finite any more. %s",
                    l->run.state.epoch + 1, (unsigned long long)l->run.state.step + 1, param,
-                   l->run.settings->out);
+                   epoch_advice(l, advice, sizeof advice));
 }
 
 static mq_status not_finite(const loop *l, double loss, mq_error *error) {
     const char *where = mq_model_find_nonfinite(l->run.model);
-    return mq_fail(
-        error, MQ_CHECK_FAILED,
-        "the loss is %s at epoch %d, step %llu; first value that is not finite: %s. Checkpoints of finished "
-        "epochs are kept in %s; try a smaller --lr",
-        isnan(loss) ? "NaN" : "infinite", l->run.state.epoch + 1, (unsigned long long)l->run.state.step + 1,
-        where ? where : "the loss itself", l->run.settings->out);
+    char advice[MQ_ERROR_TEXT];
+    return mq_fail(error, MQ_CHECK_FAILED,
+                   "the loss is %s at epoch %d, step %llu; first value that is not finite: %s. %s",
+                   isnan(loss) ? "NaN" : "infinite", l->run.state.epoch + 1,
+                   (unsigned long long)l->run.state.step + 1, where ? where : "the loss itself",
+                   epoch_advice(l, advice, sizeof advice));
 }
 
 /* Batches that share an update: number of the first one, and all their images. */

@@ -30,6 +30,8 @@ mq_status epoch_save(loop *l, mq_error *error) MQ_MUST_CHECK;
 /* MQ_INTERRUPTED, on all ranks. */
 MQ_PRINTF(3, 4)
 mq_status epoch_interrupted(const loop *l, mq_error *error, const char *format, ...) MQ_MUST_CHECK;
+/* What to do about numbers that are not finite: of static life, or in text. */
+const char *epoch_advice(const loop *l, char *text, size_t size);
 /* "loss 3.2 (box 2.1, objectness 1.1), iou 0.41" */
 void epoch_scores_text(const mq_objective *objective, const mq_scores *s, char *text, size_t size);
 

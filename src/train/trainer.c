@@ -9,6 +9,7 @@
 #include "base/machine.h"
 #include "base/memory.h"
 #include "base/stop.h"
+#include "base/text.h"
 #include "data/share.h"
 #include "detect/constant_box.h"
 #include "train/epoch.h"
@@ -17,12 +18,11 @@
 
 static mq_status test_not_finite(const loop *l, double loss, mq_error *error) {
     const char *where = mq_model_find_nonfinite(l->run.model);
-    return mq_fail(
-        error, MQ_CHECK_FAILED,
-        "the test loss is %s after the steps of epoch %d; first value that is not finite: %s. Checkpoints of "
-        "finished epochs are kept in %s; try a smaller --lr",
-        isnan(loss) ? "NaN" : "infinite", l->run.state.epoch + 1, where ? where : "the loss itself",
-        l->run.settings->out);
+    char advice[MQ_ERROR_TEXT];
+    return mq_fail(error, MQ_CHECK_FAILED,
+                   "the test loss is %s after the steps of epoch %d; first value that is not finite: %s. %s",
+                   isnan(loss) ? "NaN" : "infinite", l->run.state.epoch + 1,
+                   where ? where : "the loss itself", epoch_advice(l, advice, sizeof advice));
 }
 
 /* The fields of an epoch, "train_..." and "test_..." of what both have. */
@@ -209,8 +209,11 @@ static mq_status prepare(loop *l, const mq_dataset *train, mq_error *error) {
     MQ_TRY(together_begin(r, &resumed, error));
     if (r->hooks && r->hooks->after_update) r->hooks->after_update(r->hooks->context, r->model);
     mq_model_touch(r->model);
-    if (resumed)
-        mq_log(MQ_LOG_INFO, "resumed %s after epoch %d, step %llu", r->settings->out, r->state.epoch,
+    if (resumed && r->state.epoch == r->settings->epochs)
+        mq_log(MQ_LOG_INFO, "%s was at its end: %d epoch%s", r->settings->out, r->state.epoch,
+               mq_s((uint64_t)r->state.epoch));
+    else if (resumed)
+        mq_log(MQ_LOG_INFO, "resumed %s at epoch %d, step %llu", r->settings->out, r->state.epoch + 1,
                (unsigned long long)r->state.step);
     MQ_TRY(mq_ranks_agree(l->ranks, begin_hooks(l, error), error));
     return mq_ranks_agree(l->ranks, start_loader(l, train, error), error);

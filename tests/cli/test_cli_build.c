@@ -90,7 +90,7 @@ static void built(void **state) {
     cli_works(state,
               "build e2 --device ultra96v2 --target rtl --multipliers dsp --target-fps 20000 --out b2");
     cli_contains("verify", cli_works(state, "verify b2 --simulator icarus --images 1")->out,
-                 "images drawn|1 images through the reference|rtl          passed");
+                 "image drawn|1 image through the reference|rtl          passed");
 }
 
 /* One bit anywhere: the manifest names the file; with mended hashes the ladder names the layer. */
