@@ -50,9 +50,10 @@ static void print_text(const json_t *root) {
                json_string_value(json_object_get(dnn, "version")),
                json_string_value(json_object_get(dnn, "isa")),
                json_is_true(json_object_get(dnn, "bf16")) ? "native" : "no native",
-               json_is_true(json_object_get(dnn, "amx"))          ? " with tiles (AMX)"
-               : json_is_true(json_object_get(dnn, "slow_pairs")) ? " (slow: products are float32's)"
-                                                                  : "");
+               json_is_true(json_object_get(dnn, "amx")) ? " with tiles (AMX)"
+               : json_is_true(json_object_get(dnn, "slow_pairs"))
+                   ? " (slower than float32 here, which multiplies in its place)"
+                   : "");
     const char *mpi = json_string_value(json_object_get(root, "mpi"));
     printf("several processes: %s\n", mpi ? mpi : "no (built without MPI)");
     printf("built-in networks: %lld\n", (long long)json_integer_value(json_object_get(root, "models")));
