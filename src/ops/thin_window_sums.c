@@ -59,20 +59,20 @@ static void read_bytes(const piece *p, uint8_t *lines) {
     }
 }
 
-static void add_piece(piece *p, thin_products *to) {
+static void add_piece(piece p, thin_products *to) {
     float lines[THIN_CHANNELS * (GROUP + 2) * STRIDE];
     uint8_t bytes[THIN_CHANNELS * (BYTES_GROUP + 2) * BYTES_STRIDE];
-    if (p->t->type == MQ_U8) {
-        read_bytes(p, bytes);
-        p->lines = bytes;
-        thin_window_products_bytes(bytes, p->stride, p->rows, p->columns, p->t->in, &to[THIN_ALL_COLUMNS]);
+    if (p.t->type == MQ_U8) {
+        read_bytes(&p, bytes);
+        p.lines = bytes;
+        thin_window_products_bytes(bytes, p.stride, p.rows, p.columns, p.t->in, &to[THIN_ALL_COLUMNS]);
     } else {
-        read_lines(p, lines);
-        p->lines = lines;
-        thin_window_products_avx512(lines, p->stride, p->rows, p->columns, p->t->in, &to[THIN_ALL_COLUMNS]);
+        read_lines(&p, lines);
+        p.lines = lines;
+        thin_window_products_avx512(lines, p.stride, p.rows, p.columns, p.t->in, &to[THIN_ALL_COLUMNS]);
     }
-    if (p->x == 0) add_column(p, 0, &to[THIN_FIRST_COLUMN]);
-    if (p->x + p->columns == p->t->w) add_column(p, p->columns - 1, &to[THIN_LAST_COLUMN]);
+    if (p.x == 0) add_column(&p, 0, &to[THIN_FIRST_COLUMN]);
+    if (p.x + p.columns == p.t->w) add_column(&p, p.columns - 1, &to[THIN_LAST_COLUMN]);
 }
 
 static void sums_task(void *context, size_t task) {
@@ -92,7 +92,7 @@ static void sums_task(void *context, size_t task) {
         if (p.rows > end - first) p.rows = end - first;
         for (p.x = 0; p.x < t->w; p.x += p.columns) {
             p.columns = t->w - p.x < columns ? t->w - p.x : columns;
-            add_piece(&p, totals->of[edge]);
+            add_piece(p, totals->of[edge]);
         }
     }
 }
