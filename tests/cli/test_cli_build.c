@@ -160,6 +160,9 @@ static void refused(void **state) {
     cli_fails(state, 3, "nowhere", "build nowhere --device ultra96v2 --target rtl --out x");
     cli_fails(state, 3, "/proc", BUILD " --out /proc/nowhere/x");
     cli_fails(state, 2, "e: no accelerator|--stalls", "verify e --stalls");
+    cli_fails(state, 2, "e: no accelerator|--upto rtl", "verify e --upto rtl");
+    cli_fails(state, 2, "e: no C program|--upto c", "verify e --upto c");
+    cli_fails(state, 3, "e: an export", "test e --data mnist:data");
     cli_fails(state, 3, "mixq build", "synth e");
     cli_fails(state, 2, "--layer|pool0", "synth b --layer pool1");
     assert_false(cli_exists(state, "x"));
