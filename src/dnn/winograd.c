@@ -189,29 +189,37 @@ AVX512 static void weights_forward(const float *w, size_t in, size_t k, float *u
     }
 }
 
-/* w [in][out][3][3] and its taps from the last to the first: of a channel in, tap t of 16 channels out is
- * every ninth number. */
+/* Of 16 groups of 9 numbers side by side, the taps: tap[t] is number t of each. Number p of vector s belongs
+ * to tap (16 s + p) mod 9, so the vectors 4 a mod 9, a = 0 to 8, want turning by p places of a to be taps,
+ * and p has four bits; number 9 i + t of all then lies at (9 i + t) mod 16. */
+INLINE void taps_of(const float *from, __m512 *tap) {
+    const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i nine = _mm512_mullo_epi32(lane, _mm512_set1_epi32(ALL));
+    static const __mmask16 bit[4] = {0xaaaa, 0xcccc, 0xf0f0, 0xff00};
+    __m512 v[ALL], turned[ALL];
+#pragma GCC unroll 9
+    for (int a = 0; a < ALL; a++) v[a] = _mm512_loadu_ps(from + 4 * a % ALL * LANES);
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) {
+#pragma GCC unroll 9
+        for (int a = 0; a < ALL; a++)
+            turned[a] = _mm512_mask_blend_ps(bit[k], v[a], v[(a + 2 * ALL - (1 << k)) % ALL]);
+#pragma GCC unroll 9
+        for (int a = 0; a < ALL; a++) v[a] = turned[a];
+    }
+#pragma GCC unroll 9
+    for (int t = 0; t < ALL; t++)
+        tap[t] = _mm512_permutexvar_ps(_mm512_add_epi32(nine, _mm512_set1_epi32(t)), v[t]);
+}
+
+/* w [in][out][3][3] and its taps from the last to the first. */
 AVX512 static void weights_backward(const float *w, size_t in, size_t out, size_t k, float *u, size_t row,
                                     size_t plane) {
-    const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    __m512i place[ALL];
-    __mmask16 inside[ALL][ALL]; /* of those in each vector */
-    for (int t = 0; t < ALL; t++) {
-        place[t] = _mm512_add_epi32(_mm512_mullo_epi32(lane, _mm512_set1_epi32(ALL)), _mm512_set1_epi32(t));
-        for (int s = 0; s < ALL; s++)
-            inside[t][s] = _mm512_cmpeq_epi32_mask(_mm512_srli_epi32(place[t], 4), _mm512_set1_epi32(s));
-    }
     for (size_t c = 0; c < in; c++) {
-        __m512 from[ALL], g[ALL];
+        __m512 tap[ALL], g[ALL];
+        taps_of(w + (c * out + k) * ALL, tap);
 #pragma GCC unroll 9
-        for (size_t s = 0; s < ALL; s++) from[s] = _mm512_loadu_ps(w + (c * out + k) * ALL + s * LANES);
-        for (size_t t = 0; t < ALL; t++) {
-            __m512 tap = _mm512_permutexvar_ps(place[t], from[0]);
-#pragma GCC unroll 8
-            for (size_t s = 1; s < ALL; s++)
-                tap = _mm512_mask_permutexvar_ps(tap, inside[t][s], place[t], from[s]);
-            g[ALL - 1 - t] = tap;
-        }
+        for (int t = 0; t < ALL; t++) g[t] = tap[ALL - 1 - t];
         weights_of(g, u + c * row, plane);
     }
 }
