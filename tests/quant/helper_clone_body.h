@@ -19,9 +19,12 @@
 #define mq_dorefa_gradient         CLONE_OF(CLONE, weight_gradient)
 #define mq_weight_prepare          CLONE_OF(CLONE, prepare)
 #define mq_weight_step_of          CLONE_OF(CLONE, step_of)
+#define mq_weight_mix              CLONE_OF(CLONE, weight_mix)
+#define mq_weight_mix_dot          CLONE_OF(CLONE, weight_mix_dot)
 
 #include "quant/activations.c"
 #include "quant/dorefa.c"
+#include "quant/weight_mix.c"
 
 #include "quant/helper_clones.h"
 
@@ -42,4 +45,6 @@ const quant_clone CLONE = {CLONE_NAME,
                            mq_activation_mix_gradient,
                            mq_activation_mix_slope,
                            mq_dorefa_normalize,
-                           mq_dorefa_gradient};
+                           mq_dorefa_gradient,
+                           mq_weight_mix,
+                           mq_weight_mix_dot};

@@ -1,5 +1,5 @@
-/* helper_clones.h - the activation kernels and DoReFa's weight kernels compiled for every instruction set by
- * name, to compare and time what the program otherwise chooses when it starts. */
+/* helper_clones.h - the activation kernels, DoReFa's weight kernels and the mix of weights compiled for every
+ * instruction set by name, to compare and time what the program otherwise chooses when it starts. */
 #ifndef MIXQ_TESTS_QUANT_HELPER_CLONES_H
 #define MIXQ_TESTS_QUANT_HELPER_CLONES_H
 
@@ -20,6 +20,10 @@ typedef struct quant_clone {
                       const float softmax[MQ_BRANCHES], float *dx);
     float (*normalize)(const float *w, size_t n, float *t);
     void (*weight_gradient)(const float *t, size_t n, float m, float *grad);
+    void (*weight_mix)(const float *w, size_t n, bool narrow, const double step[MQ_BRANCHES],
+                       const float softmax[MQ_BRANCHES], float *y);
+    void (*weight_mix_dot)(const float *w, const float *dy, size_t n, bool narrow,
+                           const double step[MQ_BRANCHES], double g[MQ_BRANCHES]);
 } quant_clone;
 
 extern const quant_clone quant_clone_base, quant_clone_v3, quant_clone_v4;

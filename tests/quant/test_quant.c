@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "base/parallel.h"
+#include "quant/helper_clones.h"
 #include "quant/helper_floats.h"
 #include "quant/quant.h"
 #include "quant/reference.h"
@@ -164,15 +165,21 @@ static bool in_the_middle(float w, double step) {
     return fabs(v - floor(v) - 0.5) <= 0x1p-22 * (1 + fabs(v));
 }
 
-/* Values to the bit; sums but for their order, the float32 sums of eight, and codes in doubt. */
-static void check_mix(const float *w, const float *dy, size_t n, bool narrow, const double step[MQ_BRANCHES],
-                      const float softmax[MQ_BRANCHES], float *y) {
-    double g[MQ_BRANCHES];
-    mq_weight_mix(w, n, narrow, step, softmax, y);
-    mq_weight_mix_dot(w, dy, n, narrow, step, g);
-    for (size_t i = 0; i < n; i++)
-        if (!same_float(y[i], mq_reference_weight_mix(w[i], narrow, step, softmax)))
-            fail_msg("steps from %a on: mix of %a is %a", step[0], (double)w[i], (double)y[i]);
+static bool always(void) {
+    return true;
+}
+
+/* The mix as the program chooses it first, then for every instruction set. */
+static const quant_clone dispatched = {.name = "dispatched",
+                                       .available = always,
+                                       .weight_mix = mq_weight_mix,
+                                       .weight_mix_dot = mq_weight_mix_dot};
+static const quant_clone *const clones[] = {&dispatched, &quant_clone_base, &quant_clone_v3, &quant_clone_v4};
+enum { CLONES = sizeof clones / sizeof *clones };
+
+/* Sums but for their order, the float32 sums of eight, and codes in doubt. */
+static void check_sums(const float *w, const float *dy, size_t n, bool narrow, const double step[MQ_BRANCHES],
+                       const double g[MQ_BRANCHES]) {
     for (int j = 0; j < MQ_BRANCHES; j++) {
         double sum = 0, size = 0, doubt = 0;
         for (size_t i = 0; i < n; i++) {
@@ -183,6 +190,29 @@ static void check_mix(const float *w, const float *dy, size_t n, bool narrow, co
             if (in_the_middle(w[i], step[j])) doubt += fabs((double)dy[i] * step[j]);
         }
         assert_true(fabs(g[j] - sum) <= 5e-7 * size + doubt || (isnan(g[j]) && isnan(sum)));
+    }
+}
+
+/* Values to the bit, and the same sums to the bit by every instruction set. */
+static void check_mix(const float *w, const float *dy, size_t n, bool narrow, const double step[MQ_BRANCHES],
+                      const float softmax[MQ_BRANCHES], float *y) {
+    double first[MQ_BRANCHES], g[MQ_BRANCHES];
+    for (int c = 0; c < CLONES; c++) {
+        if (!clones[c]->available()) continue;
+        for (size_t i = 0; i < n; i++) y[i] = -77;
+        clones[c]->weight_mix(w, n, narrow, step, softmax, y);
+        for (size_t i = 0; i < n; i++)
+            if (!same_float(y[i], mq_reference_weight_mix(w[i], narrow, step, softmax)))
+                fail_msg("%s, steps from %a on: mix of %a is %a", clones[c]->name, step[0], (double)w[i],
+                         (double)y[i]);
+        clones[c]->weight_mix_dot(w, dy, n, narrow, step, g);
+        if (c == 0) {
+            check_sums(w, dy, n, narrow, step, g);
+            memcpy(first, g, sizeof first);
+        }
+        for (int j = 0; j < MQ_BRANCHES; j++)
+            if (!(isnan(g[j]) && isnan(first[j])) && memcmp(&g[j], &first[j], sizeof first[j]) != 0)
+                fail_msg("%s: sum of branch %d is %a, not %a", clones[c]->name, j, g[j], first[j]);
     }
 }
 
@@ -234,6 +264,26 @@ static void weight_mix_of_neighbours(void **state) {
     mq_free(w);
     mq_free(dy);
     mq_free(y);
+}
+
+/* Steps as far apart as inverses go, and some without one. */
+static void weight_mix_of_distant_steps(void **state) {
+    (void)state;
+    enum { N = 300 };
+    float w[N], dy[N], y[N], softmax[MQ_BRANCHES];
+    fill_normal(dy, N, "mix dw", 1);
+    fill_probabilities(softmax, MQ_BRANCHES, 3);
+    for (int apart = 0; apart <= 84; apart++) {
+        double step[MQ_BRANCHES];
+        for (int j = 0; j < MQ_BRANCHES; j++)
+            step[j] = ldexp(1 + apart % 2 * 0.3, apart / 4 * ((j + apart) % MQ_BRANCHES - 3));
+        fill_normal(w, N, "mix w", 1);
+        for (size_t i = 0; i < N; i++) w[i] = ldexpf(w[i], (int)(i * 7 % 240) - 120);
+        memcpy(w, special_floats, sizeof special_floats);
+        check_mix(w, dy, N, false, step, softmax, y);
+        memset(w, 0, sizeof special_floats);
+        check_mix(w, dy, N, true, step, softmax, y);
+    }
 }
 
 static void weights_ignore_thread_count(void **state) {
@@ -389,6 +439,7 @@ int main(void) {
         cmocka_unit_test(weight_step_zero),
         cmocka_unit_test(weight_mix),
         cmocka_unit_test(weight_mix_of_neighbours),
+        cmocka_unit_test(weight_mix_of_distant_steps),
         cmocka_unit_test(weights_ignore_thread_count),
         cmocka_unit_test(image),
         cmocka_unit_test(softmax_values),

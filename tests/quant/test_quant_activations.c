@@ -17,16 +17,14 @@ static bool always(void) {
     return true;
 }
 
-static const quant_clone dispatched = {"dispatched",
-                                       always,
-                                       mq_activation_values,
-                                       mq_activation_codes,
-                                       mq_activation_gradient,
-                                       mq_activation_mix,
-                                       mq_activation_mix_gradient,
-                                       mq_activation_mix_slope,
-                                       mq_dorefa_normalize,
-                                       mq_dorefa_gradient};
+static const quant_clone dispatched = {.name = "dispatched",
+                                       .available = always,
+                                       .values = mq_activation_values,
+                                       .codes = mq_activation_codes,
+                                       .gradient = mq_activation_gradient,
+                                       .mix = mq_activation_mix,
+                                       .mix_gradient = mq_activation_mix_gradient,
+                                       .mix_slope = mq_activation_mix_slope};
 static const quant_clone *const clones[] = {&dispatched, &quant_clone_base, &quant_clone_v3, &quant_clone_v4};
 /* A test of each family. */
 #define BOTH(name)                                                                                           \
