@@ -25,7 +25,8 @@ enum {
     BLOCK_LEAST = 48,          /* tiles, that weights are read for often enough */
     GRADIENT_TILES = 192,
     WEIGHTS_FLOATS = 1024 * 1024, /* of planes that are kept */
-    OWN_PANEL = 32,               /* channels of the result, whose weights' planes stay in the cache */
+    TAPS = 9,
+    OWN_PANEL = MQ_PRODUCT_PANEL, /* channels of the result, six of whose weights' planes stay in the cache */
     GRADIENT_ROWS = 96            /* of a task */
 };
 
@@ -81,9 +82,10 @@ static size_t block_floats(const winograd *w) {
     return PLANES * (plane_of(w->block, w->in.channels) + plane_of(w->block, w->out.channels));
 }
 
-/* Of a thread where the weights are transformed in each pass: U and M of some channels. */
+/* Of a thread where the weights are transformed in each pass: taps, a row of U, and M of some channels. */
 static size_t panel_floats(const winograd *w) {
-    return PLANES * (plane_of(w->in.channels, w->panel) + plane_of(w->block, w->panel));
+    return (TAPS + MQ_WINOGRAD_IN) * plane_of(w->in.channels, w->panel) +
+           PLANES * plane_of(w->block, w->panel);
 }
 
 static size_t scratch_bytes(const winograd *w) {
@@ -216,16 +218,19 @@ static void transform_source(void *context, size_t task) {
 }
 
 /* Channels of the result from k on. */
-static void run_panel(const job *j, size_t k, float *u, float *m) {
+static void run_panel(const job *j, size_t k, float *taps, float *u, float *m) {
     const winograd *w = j->w;
     const size_t in = w->in.channels, left = w->out.channels - k, out = left < w->panel ? left : w->panel;
     const size_t v_plane = plane_of(w->block, in), u_plane = plane_of(in, w->panel),
                  m_plane = plane_of(w->block, w->panel);
-    for (size_t c = 0; c < out; c += LANES)
-        mq_winograd_weights(w->oihw, in, w->out.channels, k + c, w->own.direction == MQ_DNN_BACKWARD_DATA,
-                            u + c, out, u_plane);
-    for (size_t p = 0; p < PLANES; p++)
-        mq_product(j->v + p * v_plane, in, 1, u + p * u_plane, j->count, out, in, false, m + p * m_plane);
+    for (size_t c = 0; c < in; c += LANES)
+        mq_winograd_taps(w->oihw, in, w->out.channels, k, out, c, w->own.direction == MQ_DNN_BACKWARD_DATA,
+                         taps + c * out, u_plane);
+    for (size_t y = 0; y < MQ_WINOGRAD_IN; y++) {
+        mq_winograd_weights(taps, u_plane, in * out, y, u, u_plane);
+        for (size_t x = 0, p = y * MQ_WINOGRAD_IN; x < MQ_WINOGRAD_IN; x++, p++)
+            mq_product(j->v + p * v_plane, in, 1, u + x * u_plane, j->count, out, in, false, m + p * m_plane);
+    }
     for (size_t t = 0; t < j->count; t++) {
         const void *at[PLANES];
         void *to[MQ_WINOGRAD_RESULTS];
@@ -239,8 +244,9 @@ static void run_panel(const job *j, size_t k, float *u, float *m) {
 static void run_panels(void *context, size_t worker, size_t task) {
     const job *j = context;
     const winograd *w = j->w;
-    float *u = j->block + PLANES * plane_of(w->block, w->in.channels) + worker * panel_floats(w);
-    run_panel(j, task * w->panel, u, u + PLANES * plane_of(w->in.channels, w->panel));
+    const size_t plane = plane_of(w->in.channels, w->panel);
+    float *taps = j->block + PLANES * plane_of(w->block, w->in.channels) + worker * panel_floats(w);
+    run_panel(j, task * w->panel, taps, taps + TAPS * plane, taps + (TAPS + MQ_WINOGRAD_IN) * plane);
 }
 
 static void run_by_panels(const winograd *w, job *j) {
@@ -303,13 +309,21 @@ static void run_gradient(const winograd *w, job *j) {
     mq_parallel(w->out.channels / LANES, give_gradient, j);
 }
 
+/* 16 channels in of a panel. */
 static void transform_weights(void *context, size_t task) {
     const job *j = context;
-    const size_t in = j->w->in.channels, out = j->w->out.channels;
-    mq_winograd_weights(j->oihw, in, out, task * LANES, j->w->own.direction == MQ_DNN_BACKWARD_DATA,
-                        j->w->weights + mq_product_at(in, out, 0, task * LANES),
-                        mq_product_panel(out, task * LANES / MQ_PRODUCT_PANEL * MQ_PRODUCT_PANEL),
-                        plane_of(in, out));
+    const size_t in = j->w->in.channels, out = j->w->out.channels, groups = in / LANES;
+    const size_t c = task % groups * LANES, k = task / groups * MQ_PRODUCT_PANEL,
+                 columns = mq_product_panel(out, k);
+    _Alignas(64) float taps[TAPS * LANES * MQ_PRODUCT_PANEL];
+    const size_t plane = LANES * columns;
+    mq_winograd_taps(j->oihw, in, out, k, columns, c, j->w->own.direction == MQ_DNN_BACKWARD_DATA, taps,
+                     plane);
+    for (size_t y = 0; y < MQ_WINOGRAD_IN; y++)
+        mq_winograd_weights(taps, plane, plane, y,
+                            j->w->weights + y * MQ_WINOGRAD_IN * plane_of(in, out) +
+                                mq_product_at(in, out, c, k),
+                            plane_of(in, out));
 }
 
 static void set_weights(mq_dnn_own *own, const float *weights) {
@@ -317,7 +331,8 @@ static void set_weights(mq_dnn_own *own, const float *weights) {
     w->oihw = weights;
     if (w->panel || !w->weights) return;
     job j = {.w = w, .oihw = weights};
-    mq_parallel(w->out.channels / LANES, transform_weights, &j);
+    mq_parallel(w->in.channels / LANES * mq_task_count(w->out.channels, MQ_PRODUCT_PANEL), transform_weights,
+                &j);
 }
 
 static void run(const mq_dnn_own *own, const void *src, const void *dst, float *dw) {

@@ -56,16 +56,12 @@ INLINE void target_line(const __m512 *e, size_t step, __m512 *out, size_t out_st
     out[5 * out_step] = e3;
 }
 
-/* G, 3 to 6 */
-INLINE void weights_line(const __m512 *g, size_t step, __m512 *out, size_t out_step) {
-    const __m512 g0 = g[0], g1 = g[step], g2 = g[2 * step];
-    const __m512 ends = times(_mm512_add_ps(g0, g2), -1.0f / 6), far = times(plus(g0, g2, 4), 1.0f / 24);
-    out[0] = times(g0, 0.25f);
-    out[out_step] = plus(ends, g1, -1.0f / 6);
-    out[2 * out_step] = plus(ends, g1, 1.0f / 6);
-    out[3 * out_step] = plus(far, g1, 1.0f / 12);
-    out[4 * out_step] = plus(far, g1, -1.0f / 12);
-    out[5 * out_step] = g2;
+/* Row y of G, times g */
+INLINE __m512 weights_at(__m512 g0, __m512 g1, __m512 g2, size_t y) {
+    if (y == 0) return times(g0, 0.25f);
+    if (y == 5) return g2;
+    if (y < 3) return plus(times(_mm512_add_ps(g0, g2), -1.0f / 6), g1, y == 1 ? -1.0f / 6 : 1.0f / 6);
+    return plus(times(plus(g0, g2, 4), 1.0f / 24), g1, y == 3 ? 1.0f / 12 : -1.0f / 12);
 }
 
 /* G^T, 6 to 3 */
@@ -163,36 +159,26 @@ void mq_winograd_result(const float *m, size_t plane, size_t channels, bool bf16
 
 enum { ALL = TAPS * TAPS, SPAN = ALL * LANES /* taps of 16 channels side by side */ };
 
-INLINE void weights_of(const __m512 *g, float *to, size_t plane) {
-    __m512 half[IN * TAPS], line[IN];
-#pragma GCC unroll 3
-    for (size_t x = 0; x < TAPS; x++) weights_line(g + x, TAPS, half + x, TAPS);
-#pragma GCC unroll 6
-    for (size_t y = 0; y < IN; y++) {
-        weights_line(half + y * TAPS, 1, line, 1);
-#pragma GCC unroll 6
-        for (size_t x = 0; x < IN; x++) _mm512_storeu_ps(to + (y * IN + x) * plane, line[x]);
-    }
-}
-
 /* w [out][in][3][3]: 16 rows of 16 channels in, whose taps lie side by side. */
-AVX512 static void weights_forward(const float *w, size_t in, size_t k, float *u, size_t row, size_t plane) {
-    for (size_t c = 0; c < in; c += LANES) {
-        __m512 rows[LANES], g[SPAN];
-        for (size_t p = 0; p < SPAN; p += LANES) {
+AVX512 static void taps_forward(const float *w, size_t in, size_t k, size_t c, float *taps, size_t row,
+                                size_t plane) {
+#pragma GCC unroll 9
+    for (size_t p = 0; p < SPAN; p += LANES) {
+        __m512 rows[LANES], columns[LANES];
 #pragma GCC unroll 16
-            for (size_t lane = 0; lane < LANES; lane++)
-                rows[lane] = _mm512_loadu_ps(w + ((k + lane) * in + c) * ALL + p);
-            transpose(rows, g + p);
-        }
-        for (size_t i = 0; i < LANES; i++) weights_of(g + i * ALL, u + (c + i) * row, plane);
+        for (size_t lane = 0; lane < LANES; lane++)
+            rows[lane] = _mm512_loadu_ps(w + ((k + lane) * in + c) * ALL + p);
+        transpose(rows, columns);
+#pragma GCC unroll 16
+        for (size_t i = 0; i < LANES; i++)
+            _mm512_storeu_ps(taps + (p + i) % ALL * plane + (p + i) / ALL * row, columns[i]);
     }
 }
 
-/* Of 16 groups of 9 numbers side by side, the taps: tap[t] is number t of each. Number p of vector s belongs
- * to tap (16 s + p) mod 9, so the vectors 4 a mod 9, a = 0 to 8, want turning by p places of a to be taps,
- * and p has four bits; number 9 i + t of all then lies at (9 i + t) mod 16. */
-INLINE void taps_of(const float *from, __m512 *tap) {
+/* Of 16 groups of 9 numbers side by side number t of each, for all t. Number p of vector s belongs to t = (16
+ * s + p) mod 9; of vector a, which is 4 a mod 9, hence to a + p. Turned by p, whose bits are four, all of a
+ * vector belong to one t, and number t of group i is at (9 i + t) mod 16. */
+INLINE void unpick(const float *from, __m512 *tap) {
     const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     const __m512i nine = _mm512_mullo_epi32(lane, _mm512_set1_epi32(ALL));
     static const __mmask16 bit[4] = {0xaaaa, 0xcccc, 0xf0f0, 0xff00};
@@ -213,23 +199,62 @@ INLINE void taps_of(const float *from, __m512 *tap) {
 }
 
 /* w [in][out][3][3] and its taps from the last to the first. */
-AVX512 static void weights_backward(const float *w, size_t in, size_t out, size_t k, float *u, size_t row,
-                                    size_t plane) {
-    for (size_t c = 0; c < in; c++) {
-        __m512 tap[ALL], g[ALL];
-        taps_of(w + (c * out + k) * ALL, tap);
+AVX512 static void taps_backward(const float *w, size_t out, size_t k, size_t c, float *taps, size_t row,
+                                 size_t plane) {
+    for (size_t i = 0; i < LANES; i++) {
+        __m512 tap[ALL];
+        unpick(w + ((c + i) * out + k) * ALL, tap);
 #pragma GCC unroll 9
-        for (int t = 0; t < ALL; t++) g[t] = tap[ALL - 1 - t];
-        weights_of(g, u + c * row, plane);
+        for (size_t t = 0; t < ALL; t++) _mm512_storeu_ps(taps + (ALL - 1 - t) * plane + i * row, tap[t]);
     }
 }
 
-void mq_winograd_weights(const float *w, size_t in, size_t out, size_t k, bool backward, float *u, size_t row,
-                         size_t plane) {
-    if (backward)
-        weights_backward(w, in, out, k, u, row, plane);
-    else
-        weights_forward(w, in, k, u, row, plane);
+void mq_winograd_taps(const float *w, size_t in, size_t out, size_t k, size_t columns, size_t c,
+                      bool backward, float *taps, size_t plane) {
+    for (size_t i = 0; i < columns; i += LANES)
+        if (backward)
+            taps_backward(w, out, k + i, c, taps + i, columns, plane);
+        else
+            taps_forward(w, in, k + i, c, taps + i, columns, plane);
+}
+
+INLINE void weights_row(const float *taps, size_t from_plane, size_t n, size_t y, float *u, size_t plane) {
+    for (size_t i = 0; i < n; i += LANES) {
+        __m512 half[TAPS];
+#pragma GCC unroll 3
+        for (size_t x = 0; x < TAPS; x++) {
+            const float *tap = taps + x * from_plane + i;
+            half[x] = weights_at(_mm512_loadu_ps(tap), _mm512_loadu_ps(tap + TAPS * from_plane),
+                                 _mm512_loadu_ps(tap + 2 * TAPS * from_plane), y);
+        }
+#pragma GCC unroll 6
+        for (size_t x = 0; x < IN; x++)
+            _mm512_storeu_ps(u + x * plane + i, weights_at(half[0], half[1], half[2], x));
+    }
+}
+
+AVX512 void mq_winograd_weights(const float *taps, size_t from_plane, size_t n, size_t y, float *u,
+                                size_t plane) {
+    switch (y) {
+    case 0:
+        weights_row(taps, from_plane, n, 0, u, plane);
+        break;
+    case 1:
+        weights_row(taps, from_plane, n, 1, u, plane);
+        break;
+    case 2:
+        weights_row(taps, from_plane, n, 2, u, plane);
+        break;
+    case 3:
+        weights_row(taps, from_plane, n, 3, u, plane);
+        break;
+    case 4:
+        weights_row(taps, from_plane, n, 4, u, plane);
+        break;
+    default:
+        weights_row(taps, from_plane, n, 5, u, plane);
+        break;
+    }
 }
 
 AVX512 void mq_winograd_gradient(const float *u, size_t plane, size_t in, size_t out, size_t k, float *dw) {
@@ -259,9 +284,13 @@ AVX512 void mq_winograd_gradient(const float *u, size_t plane, size_t in, size_t
 #else
 
 /* Nobody calls these where it is not supported. */
-void mq_winograd_weights(const float *w, size_t in, size_t out, size_t k, bool backward, float *u, size_t row,
-                         size_t plane) {
-    (void)w, (void)in, (void)out, (void)k, (void)backward, (void)u, (void)row, (void)plane;
+void mq_winograd_taps(const float *w, size_t in, size_t out, size_t k, size_t columns, size_t c,
+                      bool backward, float *taps, size_t plane) {
+    (void)w, (void)in, (void)out, (void)k, (void)columns, (void)c, (void)backward, (void)taps, (void)plane;
+}
+
+void mq_winograd_weights(const float *taps, size_t from_plane, size_t n, size_t y, float *u, size_t plane) {
+    (void)taps, (void)from_plane, (void)n, (void)y, (void)u, (void)plane;
 }
 
 void mq_winograd_source(const void *const *at, mq_dtype type, size_t channels, float *v, size_t plane) {

@@ -24,11 +24,14 @@ enum {
     MQ_WINOGRAD_RESULTS = MQ_WINOGRAD_OUT * MQ_WINOGRAD_OUT
 };
 
-/* G g G^T of 16 channels out, from k on, and all `in` channels. w [out][in][3][3]; u: of each plane the place
- * of these 16 in the row of the first channel in, rows `row` floats apart. backward: w is [in][out][3][3] and
- * g turned by half a turn, as the source's gradient wants it. */
-void mq_winograd_weights(const float *w, size_t in, size_t out, size_t k, bool backward, float *u, size_t row,
-                         size_t plane);
+/* The 9 numbers of g in planes, of 16 channels in from c on and of `columns` out from k on: rows of columns
+ * from taps on, that of c first. w [out][in][3][3]; backward: w is [in][out][3][3] and g turned by half a
+ * turn, as the source's gradient wants it. */
+void mq_winograd_taps(const float *w, size_t in, size_t out, size_t k, size_t columns, size_t c,
+                      bool backward, float *taps, size_t plane);
+
+/* Row y of G g G^T: 6 planes, from those of taps; n numbers of each. */
+void mq_winograd_weights(const float *taps, size_t from_plane, size_t n, size_t y, float *u, size_t plane);
 
 /* B^T d B: at[6][6] are the positions' channels, float32, bfloat16 or codes (uint8); v: planes whose element
  * c is channel c.
