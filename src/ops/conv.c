@@ -19,7 +19,7 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 
-enum { SHAPES = 4, LANES = 16, GRAIN = 1 << 15, SIZINGS = 16, BLOCK_BYTES = 3 << 20 };
+enum { SHAPES = 4, LANES = 16, GRAIN = 1 << 15, SIZINGS = 16, BLOCK_BYTES = 4 << 20 };
 
 typedef struct conv_op {
     layer_weights *weights;
@@ -74,6 +74,16 @@ static mq_dnn_conv_spec spec_for(const mq_model *model, const node_state *s, int
         spec.stride = spec.groups = 1;
     }
     return spec;
+}
+
+/* Images at once of a batch of n, `most` or fewer: blocks of one size, if there are some that are large
+ * enough. Each size is a convolution with its own form of the weights. */
+static int block_of(int n, int most) {
+    if (n <= most) return n > 1 ? n : 1;
+    for (int size = most; 2 * size >= most; size--)
+        if (n % size == 0) return size;
+    const int blocks = (n + most - 1) / most;
+    return (n + blocks - 1) / blocks;
 }
 
 /* The convolution for n images, made at the first use of that size (the oldest gives way); its output to be
@@ -178,7 +188,8 @@ static mq_status create(mq_model *model, node_state *s, mq_error *error) {
         MQ_TRY(mq_alloc(layer_weights_count(op->weights), sizeof(float), "a weights' gradient", &op->more,
                         error));
     int which;
-    MQ_TRY(conv_for(model, s, s->block, op->shortest == NORM_ROUNDED, &which, error));
+    MQ_TRY(conv_for(model, s, block_of(model->options.batch, s->block), op->shortest == NORM_ROUNDED, &which,
+                    error));
     op->rounds = mq_dnn_conv_rounds_weights(op->shape[which].conv);
     op->adds = op->shortest == NORM_WHOLE && mq_dnn_conv_has_whole(op->shape[which].conv);
     if (s->thin || op->adds)
@@ -335,8 +346,9 @@ static mq_status forward(mq_model *model, node_state *s, mq_error *error) {
     }
     if (!model->n && s->norm_behind && model->training)
         batch_norm_add_moments(model, s->norm_behind, (norm_z){s->out, NORM_REAL}, 0, 0);
-    for (int i = 0; i < model->n; i += s->block)
-        MQ_TRY(forward_block(model, s, i, model->n - i < s->block ? model->n - i : s->block, scale, error));
+    const int block = block_of(model->n, s->block);
+    for (int i = 0; i < model->n; i += block)
+        MQ_TRY(forward_block(model, s, i, model->n - i < block ? model->n - i : block, scale, error));
     if (model->n && s->stored == NORM_WHOLE && op->adds)
         batch_norm_set_moments(s->norm_behind, op->moments, op->moments + s->node->c);
     return MQ_OK;
@@ -426,15 +438,15 @@ static void backward_thin(mq_model *model, node_state *s) {
 static mq_status backward(mq_model *model, node_state *s, mq_error *error) {
     conv_op *op = s->op;
     node_state *in = input_state(model, s, 0);
-    const int last = (model->n - 1) / s->block * s->block;
+    const int block = block_of(model->n, s->block), last = (model->n - 1) / block * block;
     if (op->bias) memset(op->bias_sums, 0, (size_t)s->node->c * sizeof *op->bias_sums);
     if (op->backward_data) in->grad_scale = layer_weights_step(op->weights);
     if (s->thin)
         backward_thin(model, s);
     else if (!model->n)
         no_images(model, s);
-    for (int i = last; i >= 0 && model->n && !s->thin; i -= s->block)
-        MQ_TRY(backward_block(model, s, i, i == last ? model->n - i : s->block, i == last, error));
+    for (int i = last; i >= 0 && model->n && !s->thin; i -= block)
+        MQ_TRY(backward_block(model, s, i, i == last ? model->n - i : block, i == last, error));
     for (int c = 0; op->bias && c < s->node->c; c++) op->bias->grad[c] = (float)op->bias_sums[c];
     layer_weights_backward(model, op->weights, in->scale);
     return MQ_OK;
@@ -450,7 +462,7 @@ int mq_model_conv_specs(const mq_model *model, int n, mq_dnn_conv_spec *out, int
     for (int i = 0; i < model->net->layer_count && count < most; i++) {
         const node_state *s = &model->nodes[model->net->layers[i].node];
         const conv_op *op = s->op;
-        out[count++] = spec_for(model, s, s->block < n ? s->block : n, op->shortest == NORM_ROUNDED);
+        out[count++] = spec_for(model, s, block_of(n, s->block), op->shortest == NORM_ROUNDED);
     }
     return count;
 }

@@ -35,7 +35,7 @@ typedef struct node_state {
     norm_stored stored;
     struct thin_layer
         *thin; /* of a layer that is one in training (thin.h): its output is stored in evaluation */
-    int block; /* images; of a layer, whose gradient holds so many when a batch norm is behind it */
+    int block; /* most images; of a layer, whose gradient holds so many when a batch norm is behind it */
 } node_state;
 
 struct mq_model {

@@ -179,7 +179,7 @@ const ops_net OPS_NET_LARGE = {"name: large\ntask: detection\nclasses: 1\nanchor
                                "  - batch_norm\n"
                                "  - max_pool: {kernel: 4}\n"
                                "  - conv: {out: 6, kernel: 1}\n",
-                               1, 3};
+                               1, 5};
 
 mq_net *ops_open(const char *text) {
     mq_net *net;

@@ -28,7 +28,7 @@ static void keep(result *r, const float *values, size_t count) {
 static result run(const mq_net *net, const mq_bits *bits, int n, int threads, mq_dtype compute) {
     const mq_model_options o = {
         .mode = MQ_MODE_FIXED, .bits = bits, .share = true, .training = true, .compute = compute, .batch = n};
-    result r = {.count = 1 << 16};
+    result r = {.count = 1 << 17};
     OK(mq_alloc(r.count, sizeof *r.values, "test", &r.values, ERROR));
     mq_threads_set(threads);
     mq_model *model;

@@ -366,7 +366,7 @@ static void bfloat16(void **state) {
     report("float and search, bfloat16");
 }
 
-/* Layers that run in several blocks of images. */
+/* Layers that run in several blocks of images, the last of which is smaller. */
 static void blocks(void **state) {
     (void)state;
     mq_net *net = ops_open(OPS_NET_LARGE.text);

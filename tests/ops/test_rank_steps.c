@@ -182,10 +182,11 @@ static void shares_without_images(void **state) {
     }
 }
 
+/* Four images of a share are two blocks, five a larger and a smaller one. */
 static void layers_in_blocks(void **state) {
     (void)state;
     mq_net *net = ops_open(OPS_NET_LARGE.text);
-    every_mode(net, 5, 2, MQ_F32, GRADIENT);
+    every_mode(net, 9, 2, MQ_F32, GRADIENT);
     mq_net_free(net);
 }
 
