@@ -1,10 +1,12 @@
 /* doctor_command.c - `mixq doctor`: what this program is and what it found on this machine. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/embedded.h"
 #include "base/machine.h"
 #include "base/parallel.h"
 #include "cli/commands.h"
+#include "cli/thread_wait.h"
 #include "data/dataset.h"
 #ifdef MIXQ_TRAIN
 #include "dnn/dnn.h"
@@ -36,15 +38,25 @@ static json_t *onednn(void) {
 #endif
 }
 
+/* How threads wait for each other: the variable that says it, or null. */
+static json_t *waiting(void) {
+    const char *names[] = {CLI_POLICY, CLI_SPINS};
+    for (int i = 0; i < 2; i++)
+        if (getenv(names[i])) return json_sprintf("%s=%s", names[i], getenv(names[i]));
+    return json_null();
+}
+
 static void print_text(const json_t *root) {
     const json_t *dnn = json_object_get(root, "onednn"), *item;
+    const char *wait = json_string_value(json_object_get(root, "wait"));
     size_t i;
     printf("mixq %s, %s\n", json_string_value(json_object_get(root, "version")),
            json_is_null(dnn) ? "deploy side only (built without oneDNN)" : "training and deploy side");
-    printf("processor: %s\n  vector instructions: %s\n  threads: %lld\n",
+    printf("processor: %s\n  vector instructions: %s\n  threads: %lld%s%s%s\n",
            json_string_value(json_object_get(root, "cpu")),
            json_string_value(json_object_get(root, "features")),
-           (long long)json_integer_value(json_object_get(root, "threads")));
+           (long long)json_integer_value(json_object_get(root, "threads")), wait ? ", which wait as " : "",
+           wait ? wait : "", wait ? " says" : "");
     if (!json_is_null(dnn))
         printf("oneDNN %s, kernels for %s, %s bfloat16%s\n",
                json_string_value(json_object_get(dnn, "version")),
@@ -70,9 +82,10 @@ static mq_status run(const cli_args *args, mq_error *error) {
     mq_cpu_name(cpu);
     mq_cpu_features(features);
     while (mixq_builtin_models[models].name) models++;
-    json_t *root = json_pack("{s:s, s:s, s:s, s:i, s:s?, s:o, s:i, s:o}", "version", mq_version(), "cpu", cpu,
-                             "features", features, "threads", mq_threads(), "mpi", mq_ranks_library(),
-                             "onednn", onednn(), "models", models, "datasets", find_data());
+    json_t *root =
+        json_pack("{s:s, s:s, s:s, s:i, s:o, s:s?, s:o, s:i, s:o}", "version", mq_version(), "cpu", cpu,
+                  "features", features, "threads", mq_threads(), "wait", waiting(), "mpi", mq_ranks_library(),
+                  "onednn", onednn(), "models", models, "datasets", find_data());
     if (args->json || !root) return cli_print_json(root, error);
     print_text(root);
     json_decref(root);

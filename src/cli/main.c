@@ -16,6 +16,7 @@
 #include "base/parallel.h"
 #include "base/stop.h"
 #include "base/text.h"
+#include "cli/thread_wait.h"
 
 const cli_option cli_common_options[] = {
     {"--seed", "N", "seed of everything random (0)"},
@@ -324,6 +325,7 @@ static int run_command(int argc, char **argv, cli_args *args, mq_error *error) {
 
 int main(int argc, char **argv) {
     mq_error error = {0};
+    cli_wait_briefly(argv);
     keep_standard_streams();
     mq_json_watch_memory();
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {

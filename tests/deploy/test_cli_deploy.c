@@ -168,6 +168,41 @@ static void doctor(void **state) {
     cli_contains("doctor", cli_works(state, "doctor")->out, "processor:|threads:|fashion-mnist");
 }
 
+/* What the program says of how its threads wait, with these in its environment. */
+static void waits(void **state, const char *policy, const char *spins, char text[64]) {
+    if (policy)
+        setenv("OMP_WAIT_POLICY", policy, 1);
+    else
+        unsetenv("OMP_WAIT_POLICY");
+    if (spins)
+        setenv("GOMP_SPINCOUNT", spins, 1);
+    else
+        unsetenv("GOMP_SPINCOUNT");
+    json_t *r = cli_json(state, "doctor --threads 1");
+    const char *wait = json_string_value(json_object_get(r, "wait"));
+    snprintf(text, 64, "%s", wait ? wait : "none");
+    assert_int_equal(cli_number(r, "threads"), 1); /* its arguments survive that it begins again */
+    json_decref(r);
+}
+
+static void threads_wait_for_a_millisecond(void **state) {
+    char text[64], *policy = getenv("OMP_WAIT_POLICY"), *before = policy ? strdup(policy) : NULL;
+    waits(state, "passive", NULL, text);
+    assert_string_equal(text, "OMP_WAIT_POLICY=passive");
+    waits(state, NULL, "7", text);
+    assert_string_equal(text, "GOMP_SPINCOUNT=7");
+    waits(state, NULL, NULL, text);
+#if defined(__x86_64__) && !defined(__clang__)
+    int count = 0;
+    assert_int_equal(sscanf(text, "GOMP_SPINCOUNT=%d", &count), 1);
+    assert_in_range(count, 1000, 300000);
+#else
+    assert_string_equal(text, "none");
+#endif
+    if (before) setenv("OMP_WAIT_POLICY", before, 1);
+    free(before);
+}
+
 /* An export alone is enough for a report, a C program and the pages of help. */
 static void made_of_it(void **state) {
     json_decref(cli_json(state, "report net --out page.html"));
@@ -192,6 +227,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(models, temp_dir_make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(data_info, make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(doctor, temp_dir_make, temp_dir_remove),
+        cmocka_unit_test_setup_teardown(threads_wait_for_a_millisecond, temp_dir_make, temp_dir_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
