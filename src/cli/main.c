@@ -290,7 +290,8 @@ static int finish(mq_status status, mq_error *error) {
         if (complete != MQ_OK) *error = missing;
         if (complete != MQ_OK) status = complete;
     }
-    if (status != MQ_OK) fprintf(stderr, "mixq: %s\n", error->text);
+    const bool named = strncmp(error->text, "mixq ", 5) == 0; /* the command, by the message itself */
+    if (status != MQ_OK) fprintf(stderr, "%s%s\n", named ? "" : "mixq: ", error->text);
     return (int)status;
 }
 

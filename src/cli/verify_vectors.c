@@ -50,6 +50,9 @@ mq_status verify_vectors_open(const char *dir, const mq_inet *net, size_t most, 
         return status;
     }
     v->count = (size_t)v->images.shape.dim[0];
+    if (most > v->count)
+        mq_log(MQ_LOG_WARN, "%s: vectors of %zu image%s, %zu asked for", dir, v->count,
+               v->count == 1 ? "" : "s", most);
     if (most && most < v->count) v->count = most;
     *out = v;
     return MQ_OK;

@@ -25,7 +25,6 @@ enum {
     BLOCK_LEAST = 48,          /* tiles, that weights are read for often enough */
     GRADIENT_TILES = 192,
     WEIGHTS_FLOATS = 1024 * 1024, /* of planes that are kept */
-    TAPS = 9,
     OWN_PANEL = MQ_PRODUCT_PANEL, /* channels of the result, six of whose weights' planes stay in the cache */
     GRADIENT_ROWS = 96            /* of a task */
 };
@@ -84,7 +83,7 @@ static size_t block_floats(const winograd *w) {
 
 /* Of a thread where the weights are transformed in each pass: taps, a row of U, and M of some channels. */
 static size_t panel_floats(const winograd *w) {
-    return (TAPS + MQ_WINOGRAD_IN) * plane_of(w->in.channels, w->panel) +
+    return (MQ_WINOGRAD_TAPS + MQ_WINOGRAD_IN) * plane_of(w->in.channels, w->panel) +
            PLANES * plane_of(w->block, w->panel);
 }
 
@@ -246,7 +245,8 @@ static void run_panels(void *context, size_t worker, size_t task) {
     const winograd *w = j->w;
     const size_t plane = plane_of(w->in.channels, w->panel);
     float *taps = j->block + PLANES * plane_of(w->block, w->in.channels) + worker * panel_floats(w);
-    run_panel(j, task * w->panel, taps, taps + TAPS * plane, taps + (TAPS + MQ_WINOGRAD_IN) * plane);
+    run_panel(j, task * w->panel, taps, taps + MQ_WINOGRAD_TAPS * plane,
+              taps + (MQ_WINOGRAD_TAPS + MQ_WINOGRAD_IN) * plane);
 }
 
 static void run_by_panels(const winograd *w, job *j) {
@@ -315,7 +315,7 @@ static void transform_weights(void *context, size_t task) {
     const size_t in = j->w->in.channels, out = j->w->out.channels, groups = in / LANES;
     const size_t c = task % groups * LANES, k = task / groups * MQ_PRODUCT_PANEL,
                  columns = mq_product_panel(out, k);
-    _Alignas(64) float taps[TAPS * LANES * MQ_PRODUCT_PANEL];
+    _Alignas(64) float taps[MQ_WINOGRAD_TAPS * LANES * MQ_PRODUCT_PANEL];
     const size_t plane = LANES * columns;
     mq_winograd_taps(j->oihw, in, out, k, columns, c, j->w->own.direction == MQ_DNN_BACKWARD_DATA, taps,
                      plane);

@@ -6,7 +6,7 @@
 #if defined(__x86_64__) && defined(__GNUC__)
 #include "tensor/avx512.h"
 
-enum { OUT = MQ_WINOGRAD_OUT, IN = MQ_WINOGRAD_IN, TAPS = 3 };
+enum { OUT = MQ_WINOGRAD_OUT, IN = MQ_WINOGRAD_IN, SIDE = 3 };
 
 INLINE __m512 times(__m512 v, float by) {
     return _mm512_mul_ps(v, _mm512_set1_ps(by));
@@ -157,7 +157,7 @@ void mq_winograd_result(const float *m, size_t plane, size_t channels, bool bf16
 
 /* ---- weights ---- */
 
-enum { ALL = TAPS * TAPS, SPAN = ALL * LANES /* taps of 16 channels side by side */ };
+enum { TAPS = MQ_WINOGRAD_TAPS, SPAN = TAPS * LANES /* taps of 16 channels side by side */ };
 
 /* w [out][in][3][3]: 16 rows of 16 channels in, whose taps lie side by side. */
 AVX512 static void taps_forward(const float *w, size_t in, size_t k, size_t c, float *taps, size_t row,
@@ -167,11 +167,11 @@ AVX512 static void taps_forward(const float *w, size_t in, size_t k, size_t c, f
         __m512 rows[LANES], columns[LANES];
 #pragma GCC unroll 16
         for (size_t lane = 0; lane < LANES; lane++)
-            rows[lane] = _mm512_loadu_ps(w + ((k + lane) * in + c) * ALL + p);
+            rows[lane] = _mm512_loadu_ps(w + ((k + lane) * in + c) * TAPS + p);
         transpose(rows, columns);
 #pragma GCC unroll 16
         for (size_t i = 0; i < LANES; i++)
-            _mm512_storeu_ps(taps + (p + i) % ALL * plane + (p + i) / ALL * row, columns[i]);
+            _mm512_storeu_ps(taps + (p + i) % TAPS * plane + (p + i) / TAPS * row, columns[i]);
     }
 }
 
@@ -180,21 +180,21 @@ AVX512 static void taps_forward(const float *w, size_t in, size_t k, size_t c, f
  * vector belong to one t, and number t of group i is at (9 i + t) mod 16. */
 INLINE void unpick(const float *from, __m512 *tap) {
     const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    const __m512i nine = _mm512_mullo_epi32(lane, _mm512_set1_epi32(ALL));
+    const __m512i nine = _mm512_mullo_epi32(lane, _mm512_set1_epi32(TAPS));
     static const __mmask16 bit[4] = {0xaaaa, 0xcccc, 0xf0f0, 0xff00};
-    __m512 v[ALL], turned[ALL];
+    __m512 v[TAPS], turned[TAPS];
 #pragma GCC unroll 9
-    for (int a = 0; a < ALL; a++) v[a] = _mm512_loadu_ps(from + 4 * a % ALL * LANES);
+    for (int a = 0; a < TAPS; a++) v[a] = _mm512_loadu_ps(from + 4 * a % TAPS * LANES);
 #pragma GCC unroll 4
     for (int k = 0; k < 4; k++) {
 #pragma GCC unroll 9
-        for (int a = 0; a < ALL; a++)
-            turned[a] = _mm512_mask_blend_ps(bit[k], v[a], v[(a + 2 * ALL - (1 << k)) % ALL]);
+        for (int a = 0; a < TAPS; a++)
+            turned[a] = _mm512_mask_blend_ps(bit[k], v[a], v[(a + 2 * TAPS - (1 << k)) % TAPS]);
 #pragma GCC unroll 9
-        for (int a = 0; a < ALL; a++) v[a] = turned[a];
+        for (int a = 0; a < TAPS; a++) v[a] = turned[a];
     }
 #pragma GCC unroll 9
-    for (int t = 0; t < ALL; t++)
+    for (int t = 0; t < TAPS; t++)
         tap[t] = _mm512_permutexvar_ps(_mm512_add_epi32(nine, _mm512_set1_epi32(t)), v[t]);
 }
 
@@ -202,10 +202,10 @@ INLINE void unpick(const float *from, __m512 *tap) {
 AVX512 static void taps_backward(const float *w, size_t out, size_t k, size_t c, float *taps, size_t row,
                                  size_t plane) {
     for (size_t i = 0; i < LANES; i++) {
-        __m512 tap[ALL];
-        unpick(w + ((c + i) * out + k) * ALL, tap);
+        __m512 tap[TAPS];
+        unpick(w + ((c + i) * out + k) * TAPS, tap);
 #pragma GCC unroll 9
-        for (size_t t = 0; t < ALL; t++) _mm512_storeu_ps(taps + (ALL - 1 - t) * plane + i * row, tap[t]);
+        for (size_t t = 0; t < TAPS; t++) _mm512_storeu_ps(taps + (TAPS - 1 - t) * plane + i * row, tap[t]);
     }
 }
 
@@ -220,12 +220,12 @@ void mq_winograd_taps(const float *w, size_t in, size_t out, size_t k, size_t co
 
 INLINE void weights_row(const float *taps, size_t from_plane, size_t n, size_t y, float *u, size_t plane) {
     for (size_t i = 0; i < n; i += LANES) {
-        __m512 half[TAPS];
+        __m512 half[SIDE];
 #pragma GCC unroll 3
-        for (size_t x = 0; x < TAPS; x++) {
+        for (size_t x = 0; x < SIDE; x++) {
             const float *tap = taps + x * from_plane + i;
-            half[x] = weights_at(_mm512_loadu_ps(tap), _mm512_loadu_ps(tap + TAPS * from_plane),
-                                 _mm512_loadu_ps(tap + 2 * TAPS * from_plane), y);
+            half[x] = weights_at(_mm512_loadu_ps(tap), _mm512_loadu_ps(tap + SIDE * from_plane),
+                                 _mm512_loadu_ps(tap + 2 * SIDE * from_plane), y);
         }
 #pragma GCC unroll 6
         for (size_t x = 0; x < IN; x++)
@@ -261,7 +261,7 @@ AVX512 void mq_winograd_gradient(const float *u, size_t plane, size_t in, size_t
     for (size_t c = 0; c < in; c += LANES) {
         __m512 g[SPAN], rows[LANES];
         for (size_t i = 0; i < LANES; i++) {
-            __m512 line[IN], half[TAPS * IN];
+            __m512 line[IN], half[SIDE * IN];
             const float *from = u + (c + i) * out + k;
 #pragma GCC unroll 6
             for (size_t x = 0; x < IN; x++) {
@@ -270,13 +270,13 @@ AVX512 void mq_winograd_gradient(const float *u, size_t plane, size_t in, size_t
                 gradient_line(line, 1, half + x, IN);
             }
 #pragma GCC unroll 3
-            for (size_t y = 0; y < TAPS; y++) gradient_line(half + y * IN, 1, g + i * ALL + y * TAPS, 1);
+            for (size_t y = 0; y < SIDE; y++) gradient_line(half + y * IN, 1, g + i * TAPS + y * SIDE, 1);
         }
         for (size_t p = 0; p < SPAN; p += LANES) {
             transpose(g + p, rows);
 #pragma GCC unroll 16
             for (size_t lane = 0; lane < LANES; lane++)
-                _mm512_storeu_ps(dw + ((k + lane) * in + c) * ALL + p, rows[lane]);
+                _mm512_storeu_ps(dw + ((k + lane) * in + c) * TAPS + p, rows[lane]);
         }
     }
 }

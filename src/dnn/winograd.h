@@ -21,7 +21,8 @@
 enum { MQ_WINOGRAD_OUT = 4, MQ_WINOGRAD_IN = 6 };
 enum {
     MQ_WINOGRAD_PLANES = MQ_WINOGRAD_IN * MQ_WINOGRAD_IN,
-    MQ_WINOGRAD_RESULTS = MQ_WINOGRAD_OUT * MQ_WINOGRAD_OUT
+    MQ_WINOGRAD_RESULTS = MQ_WINOGRAD_OUT * MQ_WINOGRAD_OUT,
+    MQ_WINOGRAD_TAPS = 9 /* of g */
 };
 
 /* The 9 numbers of g in planes, of 16 channels in from c on and of `columns` out from k on: rows of columns

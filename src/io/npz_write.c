@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/stop.h"
 #include "io/npy.h"
 #include "io/npz.h"
 
@@ -20,7 +21,8 @@ enum {
     VERSION = 20, /* deflate */
     DEFLATED = 8,
     FIRST_OF_JANUARY_1980 = 1 << 5 | 1,
-    LEVEL = 6
+    LEVEL = 6,
+    PIECE = 1 << 20 /* deflated between two looks at whether to stop */
 };
 
 /* A member as the directory needs it. */
@@ -59,26 +61,39 @@ static void put_common(uint8_t *p, const archive *a, const entry *e) {
     put(p + 22, strlen(e->name), 2);
 }
 
+/* Header and data into z, whose output has room for all of it. */
+static mq_status deflate_into(const archive *a, z_stream *z, const uint8_t *header, size_t header_size,
+                              const mq_tensor *tensor) {
+    uint8_t *from = tensor->data;
+    size_t left = mq_tensor_bytes(tensor);
+    z->next_in = (z_const Bytef *)header;
+    z->avail_in = (uInt)header_size;
+    int state = deflate(z, Z_NO_FLUSH);
+    while (state == Z_OK) {
+        const size_t piece = left < PIECE ? left : PIECE;
+        if (mq_stop_requested()) return mq_fail(a->error, MQ_INTERRUPTED, "%s: interrupted", a->path);
+        z->next_in = from;
+        z->avail_in = (uInt)piece;
+        from += piece;
+        left -= piece;
+        state = deflate(z, left ? Z_NO_FLUSH : Z_FINISH);
+    }
+    return state == Z_STREAM_END ? MQ_OK : mq_fail(a->error, MQ_INTERNAL, "%s: zlib: %d", a->path, state);
+}
+
 /* One raw deflate stream of header and data; *out is owned. */
 static mq_status deflate_all(const archive *a, const uint8_t *header, size_t header_size,
                              const mq_tensor *tensor, uint8_t **out, size_t *size) {
     z_stream z = {0};
-    size_t data = mq_tensor_bytes(tensor);
     if (deflateInit2(&z, LEVEL, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         return mq_fail_memory(a->error, "zlib", 0);
-    uLong bound = deflateBound(&z, (uLong)(header_size + data));
+    uLong bound = deflateBound(&z, (uLong)(header_size + mq_tensor_bytes(tensor)));
     mq_status status = mq_alloc(bound, 1, "a deflated array", out, a->error);
     if (status == MQ_OK) {
         z.next_out = *out;
         z.avail_out = (uInt)(bound < UINT32_MAX ? bound : UINT32_MAX);
-        z.next_in = (z_const Bytef *)header;
-        z.avail_in = (uInt)header_size;
-        int state = deflate(&z, Z_NO_FLUSH);
-        z.next_in = tensor->data;
-        z.avail_in = (uInt)data;
-        if (state == Z_OK) state = deflate(&z, Z_FINISH);
+        status = deflate_into(a, &z, header, header_size, tensor);
         *size = z.total_out;
-        if (state != Z_STREAM_END) status = mq_fail(a->error, MQ_INTERNAL, "%s: zlib: %d", a->path, state);
     }
     deflateEnd(&z);
     return status;

@@ -134,6 +134,8 @@ static void passes(void **state) {
         assert_int_equal(cli_number(step, "mismatches"), 0);
     }
     json_decref(r);
+    cli_contains("more than there are", cli_works(state, "verify e --images 40")->err,
+                 "vectors of 5 images, 40 asked for");
     r = cli_json(state, "verify e --images 2 --checkpoint run");
     assert_int_equal(cli_number(r, "images"), 2);
     json_decref(r);

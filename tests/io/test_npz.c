@@ -6,10 +6,13 @@
 
 #include <cmocka.h>
 
+#include <unistd.h>
+
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/process.h"
 #include "base/rng.h"
+#include "base/stop.h"
 #include "base/temp_dir.h"
 #include "io/npy.h"
 #include "io/npz.h"
@@ -276,11 +279,39 @@ static void as_numpy(void **state) {
     }
 }
 
+/* An array of several pieces is whole; a request to stop leaves no file. */
+static void stops(void **state) {
+    const char *path = temp_dir_path(state, "f.npz");
+    mq_error error = {0};
+    mq_tensor x;
+    mq_rng rng = mq_rng_stream(1, "npz", 0);
+    assert_int_equal(mq_tensor_create(MQ_U8, mq_shape2(5, (1 << 19) + 1), &x, NULL), MQ_OK);
+    for (size_t k = 0; k < mq_tensor_bytes(&x); k++) ((uint8_t *)x.data)[k] = mq_rng_u32(&rng, k) & 7;
+    const mq_npz_array array = {"x", &x};
+    mq_stop_request();
+    assert_int_equal(mq_npz_save(path, &array, 1, true, &error), MQ_INTERRUPTED);
+    mq_stop_clear();
+    assert_non_null(strstr(error.text, "f.npz: interrupted"));
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(mq_npz_save(path, &array, 1, true, &error), MQ_OK);
+    mq_npz *npz = open_good(path);
+    mq_tensor again = read_good(npz, "x");
+    assert_int_equal(mq_tensor_bytes(&again), mq_tensor_bytes(&x));
+    assert_memory_equal(again.data, x.data, mq_tensor_bytes(&x));
+    mq_tensor_free(&again);
+    mq_tensor_free(&x);
+    mq_npz_close(npz);
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, temp_dir_make, temp_dir_remove)
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_numpy), IN_FOLDER(chooses), IN_FOLDER(round_trips),
-        IN_FOLDER(survives_damage),    IN_FOLDER(refuses), IN_FOLDER(as_numpy)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(reads_numpy),
+                                       IN_FOLDER(chooses),
+                                       IN_FOLDER(round_trips),
+                                       IN_FOLDER(survives_damage),
+                                       IN_FOLDER(refuses),
+                                       IN_FOLDER(as_numpy),
+                                       IN_FOLDER(stops)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
