@@ -290,8 +290,9 @@ static int finish(mq_status status, mq_error *error) {
         if (complete != MQ_OK) *error = missing;
         if (complete != MQ_OK) status = complete;
     }
-    const bool named = strncmp(error->text, "mixq ", 5) == 0; /* the command, by the message itself */
-    if (status != MQ_OK) fprintf(stderr, "%s%s\n", named ? "" : "mixq: ", error->text);
+    const char *text = error->text;
+    if (strncmp(text, "mixq ", 5) == 0) text += 5; /* the command, by the message itself: not twice */
+    if (status != MQ_OK) fprintf(stderr, "mixq: %s\n", text);
     return (int)status;
 }
 
