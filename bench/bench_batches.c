@@ -126,9 +126,8 @@ static void report(const cases *c, const char *what, int rounds, int all) {
     printf("; slowest %.1f %% over fastest; of the fastest turns", 100 * (most / least - 1));
     for (int i = 0; i < BATCHES - 1; i++)
         printf(" %d: %.3f", batches[i], ratio_of_fastest(c, i, BATCHES - 1, rounds));
-    printf("\n%s, batch %d: %d threads are %.2f times as fast as one, by the fastest turns %.2f times; a "
-           "loop in "
-           "registers %.2f times\n",
+    printf("\n%s, batch %d: %d threads are %.2f times as fast as one, by the fastest turns %.2f times; "
+           "a loop in registers %.2f times\n",
            what, batches[THREADS_BATCH], all, ratio_of(c, BATCHES, THREADS_BATCH, rounds),
            ratio_of_fastest(c, BATCHES, THREADS_BATCH, rounds), median(c->machine, rounds));
     fflush(stdout);

@@ -106,7 +106,7 @@ static mq_status read_setup(const cli_args *args, const mq_net *net, bench_setup
     MQ_TRY(cli_choice(args, "--mode", MODES, &mode, error));
     MQ_TRY(cli_int(args, "--batch", 1, 65536, &batch, error));
     MQ_TRY(cli_int(args, "--steps", 1, MAX_STEPS, steps, error));
-    if (!bitw != !bita) return mq_fail(error, MQ_USAGE, "mixq bench: --bitw and --bita go together");
+    if (!bitw != !bita) return mq_fail(error, MQ_USAGE, "bench: --bitw and --bita go together");
     *setup =
         (bench_setup){.mode = (bench_mode)mode, .share = !cli_flag(args, "--no-share"), .batch = (int)batch};
     MQ_TRY(run_precision(args, &setup->compute, error));

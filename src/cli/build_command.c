@@ -198,7 +198,7 @@ static mq_status read_targets(const cli_args *args, const char **target, unsigne
                                       MQ_TARGET_RTL | MQ_TARGET_HLS, 0};
     int choice = -1;
     MQ_TRY(cli_choice(args, "--target", words, &choice, error));
-    if (choice < 0) return mq_fail(error, MQ_USAGE, "mixq build: --target rtl, hls, rtl,hls or c expected");
+    if (choice < 0) return mq_fail(error, MQ_USAGE, "build: --target rtl, hls, rtl,hls or c expected");
     *target = words[choice == 3 ? 2 : choice];
     *targets = values[choice];
     return MQ_OK;

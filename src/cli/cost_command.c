@@ -23,7 +23,7 @@ static mq_status read_bits(const cli_args *args, const mq_net *net, mq_bits *out
     const char *bitw = cli_value(args, "--bitw"), *bita = cli_value(args, "--bita"),
                *file = cli_value(args, "--bits");
     if (!bitw != !bita || !bitw == !file)
-        return mq_fail(error, MQ_USAGE, "mixq cost: --bitw S --bita S, or --bits FILE expected");
+        return mq_fail(error, MQ_USAGE, "cost: --bitw S --bita S, or --bits FILE expected");
     return file ? bits_file_read(file, net, out, error) : mq_bits_parse(net, bitw, bita, out, error);
 }
 

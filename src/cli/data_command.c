@@ -205,10 +205,10 @@ static mq_status run(const cli_args *args, mq_error *error) {
     const char *what = args->word[0];
     bool info = strcmp(what, "info") == 0, draw = strcmp(what, "draw") == 0;
     if (!info && !draw && strcmp(what, "export") != 0)
-        return mq_fail(error, MQ_USAGE, "mixq data: got '%s', expected info, draw or export", what);
+        return mq_fail(error, MQ_USAGE, "data: got '%s', expected info, draw or export", what);
     int words = info ? 2 : 3;
     if (args->word_count != words)
-        return mq_fail(error, MQ_USAGE, "mixq data %s: got %d words after it, expected %s", what,
+        return mq_fail(error, MQ_USAGE, "data %s: got %d words after it, expected %s", what,
                        args->word_count - 1,
                        info   ? "D"
                        : draw ? "D DIR"

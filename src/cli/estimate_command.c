@@ -66,7 +66,7 @@ static mq_status open_network(const cli_args *args, mq_inet **out, mq_error *err
     bool all = model && (file ? !bitw && !bita : bitw && bita);
     if (args->word_count ? model || bitw || bita || file || cli_flag(args, "--symmetric") : !all)
         return mq_fail(error, MQ_USAGE,
-                       "mixq estimate: NET, or --model M with --bits FILE or --bitw S --bita S expected");
+                       "estimate: NET, or --model M with --bits FILE or --bitw S --bita S expected");
     if (args->word_count) return mq_inet_load(args->word[0], out, error);
     return shape_of(args, model, out, error);
 }
@@ -97,7 +97,7 @@ static mq_status read_request(const cli_args *args, job *j, mq_error *error) {
                *plan = cli_value(args, "--plan");
     if ((parallelism != NULL) + (target != NULL) + (plan != NULL) > 1)
         return mq_fail(error, MQ_USAGE,
-                       "mixq estimate: one of --parallelism, --target-fps and --plan expected at most");
+                       "estimate: one of --parallelism, --target-fps and --plan expected at most");
     MQ_TRY(read_multipliers(args, &j->request.multipliers, error));
     MQ_TRY(cli_double(args, "--clock", 1, 2000, &j->request.clock_mhz, error));
     MQ_TRY(cli_double(args, "--target-fps", 1e-3, 1e9, &j->request.target_fps, error));
@@ -271,7 +271,7 @@ static mq_status work(const cli_args *args, job *j, mq_error *error) {
     bool all = cli_flag(args, "--all");
     if (all ? device || plan_out || cli_value(args, "--plan") : !device)
         return mq_fail(error, MQ_USAGE,
-                       "mixq estimate: --device X expected, or --all (without --plan and --plan-out)");
+                       "estimate: --device X expected, or --all (without --plan and --plan-out)");
     if (device) MQ_TRY(mq_device_open(device, &j->device, error));
     MQ_TRY(open_network(args, &j->net, error));
     MQ_TRY(read_request(args, j, error));

@@ -55,7 +55,7 @@ bool cli_flag(const cli_args *args, const char *name) {
 mq_status cli_required(const cli_args *args, const char *name, const char **out, mq_error *error) {
     *out = cli_value(args, name);
     if (*out) return MQ_OK;
-    return mq_fail(error, MQ_USAGE, "mixq %s: %s is missing: mixq %s %s", args->command->name, name,
+    return mq_fail(error, MQ_USAGE, "%s: %s is missing: mixq %s %s", args->command->name, name,
                    args->command->name, args->command->usage);
 }
 
@@ -165,8 +165,8 @@ static mq_status unknown_option(const cli_command *command, const char *name, mq
     for (int i = 0; option_at(command, i)->name; i++) names[count++] = option_at(command, i)->name;
     names[count] = NULL;
     const char *near = mq_nearest(name, names);
-    return mq_fail(error, MQ_USAGE, "mixq %s: unknown option %s%s%s%s; see mixq %s --help", command->name,
-                   name, near ? " (did you mean " : "", near ? near : "", near ? "?)" : "", command->name);
+    return mq_fail(error, MQ_USAGE, "%s: unknown option %s%s%s%s; see mixq %s --help", command->name, name,
+                   near ? " (did you mean " : "", near ? near : "", near ? "?)" : "", command->name);
 }
 
 static mq_status parse(int argc, char **argv, cli_args *args, mq_error *error) {
@@ -213,7 +213,7 @@ static mq_status parse(int argc, char **argv, cli_args *args, mq_error *error) {
 static mq_status check(cli_args *args, mq_error *error) {
     const cli_command *command = args->command;
     if (args->word_count < command->least_words || args->word_count > command->most_words)
-        return mq_fail(error, MQ_USAGE, "mixq %s: %d argument%s, %s expected: mixq %s %s", command->name,
+        return mq_fail(error, MQ_USAGE, "%s: %d argument%s, %s expected: mixq %s %s", command->name,
                        args->word_count, args->word_count == 1 ? "" : "s",
                        args->word_count < command->least_words ? "more" : "fewer", command->name,
                        command->usage);
@@ -290,9 +290,7 @@ static int finish(mq_status status, mq_error *error) {
         if (complete != MQ_OK) *error = missing;
         if (complete != MQ_OK) status = complete;
     }
-    const char *text = error->text;
-    if (strncmp(text, "mixq ", 5) == 0) text += 5; /* the command, by the message itself: not twice */
-    if (status != MQ_OK) fprintf(stderr, "mixq: %s\n", text);
+    if (status != MQ_OK) fprintf(stderr, "mixq: %s\n", error->text);
     return (int)status;
 }
 

@@ -36,7 +36,7 @@ static mq_status check_options(const cli_args *args, const char *word, mq_error 
         bool given =
             USERS[i].flag ? cli_flag(args, USERS[i].option) : cli_value(args, USERS[i].option) != NULL;
         if (given && !strstr(USERS[i].words, word))
-            return mq_fail(error, MQ_USAGE, "mixq pack %s does not use %s (but: %s)", word, USERS[i].option,
+            return mq_fail(error, MQ_USAGE, "pack %s does not use %s (but: %s)", word, USERS[i].option,
                            USERS[i].words);
     }
     return MQ_OK;
@@ -54,13 +54,12 @@ static mq_status run(const cli_args *args, mq_error *error) {
     if (is_word(word)) MQ_TRY(check_options(args, word, error));
     if (strcmp(word, "known") == 0) return pack_run_known(args, error);
     if (args->word_count > 1)
-        return mq_fail(error, MQ_USAGE, "mixq pack %s: unexpected argument '%s'", word, args->word[1]);
+        return mq_fail(error, MQ_USAGE, "pack %s: unexpected argument '%s'", word, args->word[1]);
     if (strcmp(word, "table") == 0) return pack_run_table(args, error);
     if (strcmp(word, "show") == 0) return pack_run_show(args, error);
     if (strcmp(word, "pareto") == 0) return pack_run_pareto(args, error);
     if (strcmp(word, "verify") == 0) return pack_run_verify(args, error);
-    return mq_fail(error, MQ_USAGE, "mixq pack: got '%s', expected table, show, pareto, known or verify",
-                   word);
+    return mq_fail(error, MQ_USAGE, "pack: got '%s', expected table, show, pareto, known or verify", word);
 }
 
 static const cli_option OPTIONS[] = {

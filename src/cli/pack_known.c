@@ -101,7 +101,7 @@ mq_status pack_run_known(const cli_args *args, mq_error *error) {
     mq_inet *net;
     MQ_TRY(pack_read_request(args, &request, error));
     if (args->word_count < 2)
-        return mq_fail(error, MQ_USAGE, "mixq pack known: an export folder or its net.json expected");
+        return mq_fail(error, MQ_USAGE, "pack known: an export folder or its net.json expected");
     MQ_TRY(mq_inet_load(args->word[1], &net, error));
     json_t *list = json_array();
     if (!args->json)

@@ -55,8 +55,7 @@ static mq_status open_source(const cli_args *args, const mq_inet *net, source *s
     bool strict = false;
     MQ_TRY(cli_strict(args, &strict, error));
     MQ_TRY(cli_int(args, "--limit", 1, INT32_MAX, &limit, error));
-    if (!data == !input)
-        return mq_fail(error, MQ_USAGE, "mixq simulate: one of --data D and --input F expected");
+    if (!data == !input) return mq_fail(error, MQ_USAGE, "simulate: one of --data D and --input F expected");
     if (input) {
         MQ_TRY(image_file_open(input, &net->nodes[0], &s->file, error));
         job->images = s->file.images;

@@ -29,8 +29,7 @@ static mq_status read_bits(const cli_args *args, const run_setup *setup, mq_bits
     *is_float = cli_flag(args, "--float");
     int ways = (bitw || bita) + (file != NULL) + *is_float;
     if (ways != 1 || (bitw && !bita) || (bita && !bitw))
-        return mq_fail(error, MQ_USAGE,
-                       "mixq train: one of --bitw S --bita S, --bits FILE and --float expected");
+        return mq_fail(error, MQ_USAGE, "train: one of --bitw S --bita S, --bits FILE and --float expected");
     if (*is_float) return MQ_OK;
     if (file) return bits_file_read(file, setup->net, bits, error);
     return mq_bits_parse(setup->net, bitw, bita, bits, error);

@@ -185,7 +185,7 @@ static void waits(void **state, const char *policy, const char *spins, char text
     json_decref(r);
 }
 
-static void threads_wait_for_a_millisecond(void **state) {
+static void threads_wait_briefly(void **state) {
     char text[64], *policy = getenv("OMP_WAIT_POLICY"), *before = policy ? strdup(policy) : NULL;
     waits(state, "passive", NULL, text);
     assert_string_equal(text, "OMP_WAIT_POLICY=passive");
@@ -227,7 +227,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(models, temp_dir_make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(data_info, make, temp_dir_remove),
         cmocka_unit_test_setup_teardown(doctor, temp_dir_make, temp_dir_remove),
-        cmocka_unit_test_setup_teardown(threads_wait_for_a_millisecond, temp_dir_make, temp_dir_remove),
+        cmocka_unit_test_setup_teardown(threads_wait_briefly, temp_dir_make, temp_dir_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
